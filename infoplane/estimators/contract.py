@@ -1,0 +1,265 @@
+"""What every estimator does on entry and on exit: one place for the rules on hostile input.
+
+Entry: :func:`samples` turns whatever array came into a finite float64 (n, d) that the estimator
+owns, :func:`symbols` turns a discrete variable into integer codes, :func:`generator` a seed into a
+private generator. Exit: :func:`conclude` builds the Estimate and checks it against its bounds.
+The global random state is never touched; inputs are never modified.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infoplane.errors import InputError, NonFiniteError, TooFewSamplesError
+from infoplane.types import Estimate, Flags, FloatArray, IntArray, Status
+
+DENSE_LIMIT = 1 << 30  # bytes up to which a scipy sparse matrix is made dense
+SATURATED = 0.95  # share of the ceiling from which an estimate counts as saturated
+
+Rng = np.random.Generator | int | None
+
+
+def generator(rng: Rng) -> np.random.Generator:
+    """Return a private numpy Generator: the one given, or one seeded with the int (0 for None)."""
+    if isinstance(rng, np.random.Generator):
+        return rng
+    if rng is None:
+        return np.random.default_rng(0)
+    if isinstance(rng, (int, np.integer)) and not isinstance(rng, bool) and rng >= 0:
+        return np.random.default_rng(int(rng))
+    raise InputError(
+        f"`rng` must be a numpy Generator, a non-negative int seed or None; got {rng!r}."
+    )
+
+
+def plain(array: Any, *, name: str) -> NDArray[Any]:
+    """Return a numpy array of bool, int or float for any array-like, without touching its values.
+
+    torch tensors (any device, bfloat16, requires_grad) and scipy sparse matrices up to 1 GiB are
+    converted; complex, object, datetime and meta tensors are refused.
+    """
+    if hasattr(array, "detach"):  # a torch tensor, known by duck: this room imports no torch
+        if getattr(getattr(array, "device", None), "type", "") == "meta":
+            raise InputError(f"`{name}` is a meta tensor and has no values; pass real activations.")
+        if getattr(array, "is_sparse", False):
+            raise InputError(f"`{name}` is a sparse tensor; pass `{name}.to_dense()`.")
+        if getattr(array, "is_complex", bool)():
+            raise InputError(f"`{name}` must be real; got a complex tensor.")
+        array = array.detach().cpu()
+        if str(array.dtype) in ("torch.bfloat16", "torch.float8_e4m3fn", "torch.float8_e5m2"):
+            array = array.float()
+        array = array.numpy()
+    elif hasattr(array, "toarray") and hasattr(array, "nnz"):
+        size = int(np.prod(array.shape)) * 8
+        if size > DENSE_LIMIT:
+            raise InputError(
+                f"`{name}` is sparse and would take {size / 2**30:.1f} GiB when dense; the limit is "
+                f"{DENSE_LIMIT / 2**30:.0f} GiB. Select fewer rows or columns first."
+            )
+        array = array.toarray()
+    try:
+        result = np.asarray(array)
+    except ValueError as error:  # ragged nested lists
+        raise InputError(f"`{name}` must be a rectangular array; {error}.") from None
+    if result.ndim == 0:
+        raise InputError(f"`{name}` must have samples on axis 0; got a single value {array!r}.")
+    return result
+
+
+def samples(t: Any, *, name: str = "t", minimum: int = 2, estimator: str = "") -> FloatArray:
+    """Return ``t`` as a finite float64 array (n, d), C-contiguous and owned by the caller.
+
+    One column is added to a vector; more than two axes are refused, since how to flatten is a
+    choice (`reduce`) that must be visible.
+
+    Raises
+    ------
+    InputError, NonFiniteError, TooFewSamplesError
+    """
+    array = plain(t, name=name)
+    if array.dtype.kind not in "biuf":
+        raise InputError(
+            f"`{name}` must hold real numbers; got dtype {array.dtype}."
+            + (" Encode text as integer labels." if array.dtype.kind in "OUS" else "")
+        )
+    if array.ndim == 1:
+        array = array[:, None]
+    if array.ndim > 2:
+        raise InputError(
+            f"`{name}` must be (n, d) with samples on axis 0; got shape {array.shape}. "
+            f"Reduce it first, for example `{name}.reshape(len({name}), -1)`."
+        )
+    if array.shape[1] == 0:
+        raise InputError(f"`{name}` must have at least one column; got shape {array.shape}.")
+    enough(len(array), minimum, name=name, estimator=estimator)
+    with np.errstate(over="ignore"):
+        result = np.array(array, dtype=np.float64, order="C")
+    finite = np.isfinite(result)
+    if not finite.all():
+        bad = np.argwhere(~finite)
+        first = tuple(int(i) for i in bad[0])
+        raise NonFiniteError(
+            f"`{name}` holds {len(bad)} non-finite value{'s' * (len(bad) > 1)} (NaN or inf) out of "
+            f"{result.size}, the first at {first}. Drop those rows, or find out why they are there "
+            "(overflow in float16, a diverged training).",
+            count=len(bad),
+            first=first,
+        )
+    return result
+
+
+def enough(n: int, minimum: int, *, name: str = "t", estimator: str = "") -> None:
+    """Raise TooFewSamplesError when ``n < minimum``."""
+    if n < minimum:
+        by = f" for `{estimator}`" if estimator else ""
+        raise TooFewSamplesError(
+            f"`{name}` has {n} sample{'s' * (n != 1)}; at least {minimum} are needed{by}. "
+            "Use a larger probe set."
+        )
+
+
+def is_discrete(v: Any) -> bool:
+    """Whether an array is a discrete variable: integers, booleans or text, on any number of columns."""
+    array = plain(v, name="v")
+    return array.dtype.kind in "biuUS" or (
+        array.dtype.kind == "O" and all(isinstance(item, str) for item in array.ravel())
+    )
+
+
+def symbols(v: Any, *, name: str = "v", estimator: str = "") -> IntArray:
+    """Return codes 0 … C−1 of the distinct rows of ``v``, shape (n,).
+
+    Integer, boolean and text arrays of one or many columns are discrete variables. Float arrays are
+    taken row by row too (a fixed set of inputs is a discrete variable), but must be finite.
+    """
+    array = plain(v, name=name)
+    if array.dtype.kind == "O" and all(isinstance(item, str) for item in array.ravel()):
+        array = array.astype(str)
+    if array.dtype.kind not in "biufUS":
+        raise InputError(f"`{name}` must be integers, booleans, text or floats; got {array.dtype}.")
+    if array.dtype.kind == "f":
+        array = samples(array.reshape(len(array), -1), name=name, minimum=1, estimator=estimator)
+    enough(len(array), 1, name=name, estimator=estimator)
+    array = array.reshape(len(array), -1)
+    if array.shape[1] == 1:
+        return np.unique(array[:, 0], return_inverse=True)[1].astype(np.int64).reshape(-1)
+    return row_codes(array)
+
+
+def row_codes(array: NDArray[Any]) -> IntArray:
+    """Return codes 0 … C−1 of the distinct rows of a two-axis array, exactly (no hashing).
+
+    Columns are ranked one by one and folded into one code that is re-ranked whenever it could
+    overflow: one sort of n integers a fold, no sort of whole rows.
+    """
+    n = len(array)
+    codes = np.zeros(n, dtype=np.int64)
+    count = 1
+    for column in np.ascontiguousarray(array.T):
+        ranks = np.unique(column, return_inverse=True)[1].astype(np.int64).reshape(-1)
+        size = int(ranks.max()) + 1 if n else 1
+        if size == 1:
+            continue
+        if count > (1 << 62) // size:
+            codes = np.unique(codes, return_inverse=True)[1].astype(np.int64).reshape(-1)
+            count = int(codes.max()) + 1
+        codes = codes * size + ranks
+        count *= size
+    return np.unique(codes, return_inverse=True)[1].astype(np.int64).reshape(-1)
+
+
+def same_length(v: Any, t: Any, *, first: str = "v", second: str = "t") -> None:
+    """Raise InputError unless both have the same number of samples."""
+    if len(v) != len(t):
+        raise InputError(
+            f"`{first}` and `{second}` must have the same number of samples on axis 0; "
+            f"got {len(v)} and {len(t)}."
+        )
+
+
+def live_columns(t: FloatArray) -> tuple[FloatArray, Flags]:
+    """Drop columns of zero variance (dead units); return the rest and the flag ``dead=k``.
+
+    When every column is constant the result has zero columns and the flag is ``constant``.
+    """
+    alive = t.max(axis=0) > t.min(axis=0)
+    if alive.all():
+        return t, Flags()
+    if not alive.any():
+        return t[:, :0], Flags(["constant"])
+    return np.ascontiguousarray(t[:, alive]), Flags([f"dead={int((~alive).sum())}"])
+
+
+def entropy_of_counts(counts: NDArray[Any]) -> float:
+    """Plug-in entropy H = log n − (1/n) Σ c log c of symbol counts, in nats."""
+    counts = np.asarray(counts, dtype=np.float64)
+    counts = counts[counts > 0]
+    total = counts.sum()
+    if total == 0 or len(counts) == 1:
+        return 0.0
+    return float(np.log(total) - (counts * np.log(counts)).sum() / total)
+
+
+def conclude(
+    value: float,
+    *,
+    estimator: str,
+    n: int,
+    d: int,
+    params: Mapping[str, Any],
+    ceiling: float | None = None,
+    floor: float | None = None,
+    slack: float = 1e-9,
+    stderr: float | None = None,
+    low: float | None = None,
+    high: float | None = None,
+    flags: Iterable[str] = (),
+    info: Mapping[str, Any] | None = None,
+    status: Status = Status.OK,
+) -> Estimate:
+    """Build the Estimate and check it against the bounds that it must satisfy.
+
+    Parameters
+    ----------
+    value
+        Raw estimate. A non-finite one is an error of the estimator, never an answer.
+    ceiling, floor
+        Bounds that the *true* quantity obeys (H(Y), log n; 0 for an information). A value beyond
+        one by more than ``slack`` is kept, flagged ``bound_violated=<amount>`` and unreliable; a
+        value at 95 % of the ceiling or more is flagged ``saturated``.
+    """
+    marks = list(flags)
+    if not math.isfinite(value):
+        raise InputError(
+            f"`{estimator}` has no finite answer on these data (got {value}). "
+            "Standardise the columns or drop extreme rows."
+        )
+    excess = 0.0
+    if ceiling is not None and value > ceiling + slack:
+        excess = value - ceiling
+    if floor is not None and value < floor - slack:
+        excess = max(excess, floor - value)
+    if excess:
+        marks.append(f"bound_violated={excess:.3g}")
+        status = Status.UNRELIABLE
+    elif ceiling is not None and ceiling > 0 and value >= SATURATED * ceiling:
+        marks.append("saturated")
+        status = Status.SATURATED if status is Status.OK else status
+    return Estimate(
+        value=float(value),
+        stderr=stderr,
+        low=low,
+        high=high,
+        ceiling=ceiling,
+        info=dict(info or {}),
+        flags=Flags(marks),
+        status=status,
+        n=n,
+        d=d,
+        params=dict(params),
+    )

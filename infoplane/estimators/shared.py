@@ -1,0 +1,44 @@
+"""What several estimators ask of one layer at one step, computed once.
+
+An estimator takes an optional keyword ``shared``. Without it everything is computed afresh; with it
+the expensive intermediate (codes, distances, eigenvalues, log-mean-exponentials) is looked up under
+a key that names what it is. ``shared`` never changes a value, only the time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
+
+from numpy.typing import NDArray
+
+V = TypeVar("V")
+
+
+class Shared:
+    """Memo of the intermediates of one representation T (n, d), with the labels if known.
+
+    Parameters
+    ----------
+    t : ndarray, (n, d)
+        The representation; it must not change afterwards.
+    labels : ndarray, (n,), or None
+        Integer codes of Y, so that one pass over the distances can serve I(X;T) and I(T;Y).
+    """
+
+    def __init__(self, t: NDArray[Any], labels: NDArray[Any] | None = None) -> None:
+        self.t = t
+        self.labels = labels
+        self._memo: dict[Hashable, Any] = {}
+
+    def get(self, key: Hashable, compute: Callable[[], V]) -> V:
+        """Return the value under ``key``, computing it on the first call."""
+        if key not in self._memo:
+            self._memo[key] = compute()
+        result: V = self._memo[key]
+        return result
+
+
+def recall(shared: Shared | None, key: Hashable, compute: Callable[[], V]) -> V:
+    """Look ``key`` up in ``shared`` when there is one, else compute."""
+    return compute() if shared is None else shared.get(key, compute)
