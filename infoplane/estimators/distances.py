@@ -1,0 +1,186 @@
+"""One pass over the pairwise distances of a layer: centred, clipped at 0, blocked, shared.
+
+Everything that looks at a layer through ‖t_i − t_j‖ (diffusion entropy, Rényi kernels, KDE, nearest
+neighbours, local dimension) takes it from here, so that asked together they pay for one product of
+matrices. Below :data:`HELD` bytes the squared distances are kept; above, they are recomputed in
+blocks and no (n, n) array exists.
+
+>>> import numpy as np
+>>> pairs = pairwise(np.array([[0.0], [3.0], [4.0]]))
+>>> np.sqrt(pairs.squared()) * pairs.scale
+array([[0., 3., 4.],
+       [3., 0., 1.],
+       [4., 1., 0.]])
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from infoplane.estimators.shared import Shared, recall
+from infoplane.types import FloatArray, IntArray
+
+HELD = 1 << 27  # bytes up to which the (n, n) matrix of squared distances is kept
+BLOCK = 1 << 24  # bytes of one block of rows
+TOGETHER = 20  # neighbours looked up at once, so that estimators with smaller k share one search
+MEDIAN_ROWS = 2048  # rows that enter the median distance
+
+
+class Distances:
+    """Squared Euclidean distances between the rows of T (n, d).
+
+    The rows are centred (uncentred products lose the digits of a far-away cloud) and divided by a
+    power of two, :attr:`scale`, so that neither 1e200 nor 1e-200 overflows: distances in the
+    layer's own unit are ``sqrt(squared) * scale``.
+
+    Parameters
+    ----------
+    t : ndarray, (n, d)
+        Finite representation.
+    dtype : dtype
+        float64, or float32 for half the time and memory at about 1e-6 relative accuracy.
+    """
+
+    def __init__(self, t: FloatArray, dtype: DTypeLike = np.float64) -> None:
+        first = _power_of_two(t)
+        points = t / first
+        points -= points.mean(axis=0)
+        second = _power_of_two(points)
+        points /= second
+        self.points: NDArray[Any] = np.ascontiguousarray(points, dtype=dtype)
+        self.norms: NDArray[Any] = np.einsum("ij,ij->i", self.points, self.points)
+        self.scale = first * second
+        self._held: NDArray[Any] | None = None
+
+    @property
+    def n(self) -> int:
+        """Number of rows."""
+        return len(self.points)
+
+    def squared(
+        self, rows: slice | IntArray | None = None, columns: slice | IntArray | None = None
+    ) -> NDArray[Any]:
+        """Squared distances of some rows to some columns (all by default), in units of scale².
+
+        The result is read-only when it is the held matrix; copy it before changing it.
+        """
+        if self._held is None and self.n**2 * self.points.itemsize <= HELD:
+            self._held = self._product(slice(None), slice(None))
+            self._held.flags.writeable = False
+        here = slice(None) if rows is None else rows
+        there = slice(None) if columns is None else columns
+        if self._held is None:
+            return self._product(here, there)
+        return self._held[here][:, there]
+
+    def blocks(self) -> Iterator[tuple[slice, NDArray[Any]]]:
+        """Yield (rows, squared distances of these rows to all), in blocks of about 16 MiB."""
+        step = max(1, BLOCK // (self.n * self.points.itemsize))
+        for start in range(0, self.n, step):
+            rows = slice(start, min(start + step, self.n))
+            yield rows, self.squared(rows)
+
+    def gaussian(self, sigma: float, among: IntArray | None = None) -> NDArray[Any]:
+        """Gram matrix exp(−‖t_i − t_j‖² / 2σ²) of all rows, or of the rows ``among``; a new array.
+
+        ``sigma`` is in the layer's own unit.
+        """
+        rate = 0.5 * min(self.scale / sigma, 1e150) ** 2
+        if among is None and self._held is None and self.n**2 * self.points.itemsize > HELD:
+            kernel = self._product(slice(None), slice(None))
+        else:
+            kernel = np.array(self.squared(among, among))
+        tiny = np.finfo(kernel.dtype)
+        step = max(1, BLOCK // (kernel.shape[1] * kernel.itemsize or 1))
+        with np.errstate(over="ignore", under="ignore"):
+            for start in range(0, len(kernel), step):
+                block = kernel[start : start + step]
+                np.multiply(block, -min(rate, float(tiny.max)), out=block)
+                np.exp(block, out=block)
+        np.fill_diagonal(kernel, 1.0)
+        return kernel
+
+    def nearest(self, k: int) -> tuple[FloatArray, IntArray]:
+        """Distances (n, k), ascending and in the layer's unit, and indices of the k nearest others.
+
+        Candidates come from the blocked product; their distances are then taken from the
+        differences themselves, so that near duplicates keep their digits.
+        """
+        distances = np.empty((self.n, k))
+        indices = np.empty((self.n, k), dtype=np.int64)
+        for rows, squared in self.blocks():
+            block = np.array(squared)
+            block[np.arange(len(block)), np.arange(rows.start, rows.stop)] = np.inf
+            near = np.argpartition(block, k - 1, axis=1)[:, :k]
+            exact = self._exact(rows, near)
+            order = np.argsort(exact, axis=1, kind="stable")
+            distances[rows] = np.take_along_axis(exact, order, axis=1)
+            indices[rows] = np.take_along_axis(near, order, axis=1)
+        return distances * self.scale, indices
+
+    def median(self, rng: np.random.Generator) -> float:
+        """Median distance between distinct rows, in the layer's unit (0 when most coincide).
+
+        Above 2,048 rows it is the median among a random 2,048 of them.
+        """
+        among: IntArray | None = None
+        if self.n > MEDIAN_ROWS:
+            among = np.sort(rng.choice(self.n, MEDIAN_ROWS, replace=False))
+        squared = self.squared(among, among)
+        pairs = squared[np.triu_indices(len(squared), 1)]
+        return float(np.sqrt(np.median(pairs))) * self.scale
+
+    def _product(self, rows: slice | IntArray, columns: slice | IntArray) -> NDArray[Any]:
+        here, there = self.points[rows], self.points[columns]
+        same = rows is columns or (isinstance(rows, slice) and rows == columns)
+        squared: NDArray[Any] = here @ (here.T if same else there.T)
+        step = max(1, BLOCK // (squared.shape[1] * squared.itemsize or 1))
+        norms, others = self.norms[rows], self.norms[columns]
+        for start in range(0, len(squared), step):
+            block = squared[start : start + step]
+            block *= -2.0
+            block += norms[start : start + step, None]
+            block += others
+            np.maximum(block, 0.0, out=block)
+        if same:
+            np.fill_diagonal(squared, 0.0)
+        return squared
+
+    def _exact(self, rows: slice, near: IntArray) -> FloatArray:
+        points = self.points
+        result = np.empty(near.shape)
+        step = max(1, BLOCK // (near.shape[1] * points.shape[1] * 8))
+        for start in range(0, len(near), step):
+            part = near[start : start + step]
+            here = points[rows.start + start : rows.start + start + len(part), None]
+            result[start : start + step] = np.linalg.norm(points[part] - here, axis=2)
+        return result
+
+
+def pairwise(
+    t: FloatArray, shared: Shared | None = None, dtype: DTypeLike = np.float64
+) -> Distances:
+    """Return the distances of T, from ``shared`` when another estimator has asked before."""
+    return recall(shared, ("distances", np.dtype(dtype).name), lambda: Distances(t, dtype))
+
+
+def nearest(t: FloatArray, k: int, shared: Shared | None = None) -> tuple[FloatArray, IntArray]:
+    """Return distances (n, k) and indices (n, k) of the k nearest other rows; see Distances."""
+    distances, indices = recall(
+        shared,
+        ("nearest", max(k, 20)),
+        lambda: pairwise(t, shared).nearest(min(max(k, 20), len(t) - 1)),
+    )
+    return distances[:, :k], indices[:, :k]
+
+
+def _power_of_two(array: NDArray[Any]) -> float:
+    largest = float(np.abs(array).max(initial=0.0))
+    if largest == 0.0:
+        return 1.0
+    return float(2.0 ** max(math.frexp(largest)[1], -1021))

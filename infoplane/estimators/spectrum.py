@@ -1,0 +1,191 @@
+"""The one spectral engine: eigenvalues of a trace-one positive semi-definite matrix, and entropies.
+
+Vendi score, effective rank, matrix entropy, participation ratio, matrix-based Rényi entropy and
+diffusion entropy are all functions of such a spectrum; they differ in the matrix only. It is taken
+on whichever side is smaller (samples or units), without eigenvalues where order 2 allows it, and by
+stochastic Lanczos quadrature, with its standard error, where n is too large for an exact answer.
+
+``numpy.linalg.eigvalsh`` is used throughout since it lets go of the interpreter lock.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infoplane.errors import InputError
+from infoplane.types import Flags, FloatArray
+
+EXACT = 3000  # rows up to which eigenvalues are exact, in float64, unless asked otherwise
+NEGATIVE = 1e-6  # share of the largest eigenvalue by which rounding may make one negative
+ROUNDING = 8  # times the machine epsilon and the largest eigenvalue: what counts as zero
+PROBES, STEPS = 32, 32  # of the quadrature
+
+
+def eigenvalues(matrix: NDArray[Any], *, what: str = "matrix") -> FloatArray:
+    """Eigenvalues of a positive semi-definite matrix (m, m), largest first.
+
+    Those below 8 ε λ₁, which are rounding, are set to 0: an entropy of order below 1 would count
+    them.
+
+    Raises
+    ------
+    InputError
+        When an eigenvalue is negative beyond rounding: the matrix is not positive semi-definite.
+    """
+    values = np.linalg.eigvalsh(matrix)[::-1].astype(np.float64)
+    slack = max(NEGATIVE, len(values) * float(np.finfo(matrix.dtype).eps))
+    if len(values) and values[-1] < -slack * max(values[0], 0.0) - np.finfo(np.float64).tiny:
+        raise InputError(
+            f"the {what} must be positive semi-definite; its smallest eigenvalue is "
+            f"{values[-1]:.3g} against a largest of {values[0]:.3g}. Use a valid kernel."
+        )
+    values[values < ROUNDING * np.finfo(matrix.dtype).eps * values[:1].sum()] = 0.0
+    return values
+
+
+def shares(values: FloatArray) -> FloatArray:
+    """Eigenvalues divided by their sum: a distribution (all zero when the sum is 0)."""
+    total = values.sum()
+    return values / total if total > 0 else np.zeros_like(values)
+
+
+def entropy(p: FloatArray, order: float = 1.0) -> float:
+    """Rényi entropy of a distribution in nats.
+
+    H_q = log(Σ p^q) / (1 − q); the limits are −Σ p log p at q = 1 and −log max p at q = ∞.
+    """
+    p = p[p > 0]
+    if len(p) < 2:
+        return 0.0
+    if order == 1.0:
+        return float(-(p * np.log(p)).sum())
+    if math.isinf(order):
+        return float(-np.log(p.max()))
+    # p^(q−1) − 1 through expm1, since at q = 1.01 the sum is 1 minus a few hundredths
+    excess = float((p * np.expm1((order - 1.0) * np.log(p))).sum())
+    return math.log1p(excess + (float(p.sum()) - 1.0)) / (1.0 - order)
+
+
+def purity(matrix: NDArray[Any]) -> float:
+    """Return tr A² of the matrix scaled to trace one, without eigenvalues: ‖M‖_F² / (tr M)²."""
+    square = sum(
+        float(np.einsum("ij,ij->", block, block, dtype=np.float64))
+        for block in np.array_split(matrix, max(1, matrix.nbytes >> 24))
+    )
+    return square / float(np.trace(matrix, dtype=np.float64)) ** 2
+
+
+def covariance_side(z: FloatArray) -> FloatArray:
+    """Nonzero part of the spectrum of Z Zᵀ, taken from Z Zᵀ (n, n) or Zᵀ Z (d, d), the smaller."""
+    n, d = z.shape
+    return eigenvalues(z.T @ z if d < n else z @ z.T, what="Gram matrix")
+
+
+def unit_rows(t: FloatArray, *, centre: bool) -> tuple[FloatArray, Flags]:
+    """Rows of T divided by their length, after subtracting the mean row when ``centre``.
+
+    Rows of length zero have no direction: they are left out and flagged ``zero_rows=k``.
+    """
+    t = t / max(float(np.abs(t).max(initial=0.0)), np.finfo(np.float64).tiny)
+    if centre:
+        t = t - t.mean(axis=0)
+    lengths = np.linalg.norm(t, axis=1)
+    # what centring leaves of a row equal to the mean is rounding, not a direction
+    alive = lengths > 1e-14 * math.sqrt(t.shape[1]) if centre else lengths > 0
+    missing = int((~alive).sum())
+    rows = t[alive] / lengths[alive, None]
+    return rows, Flags([f"zero_rows={missing}"] if missing else [])
+
+
+@dataclass(frozen=True, slots=True)
+class Quadrature:
+    """Traces tr f(A) of several functions, estimated from random probes.
+
+    Attributes
+    ----------
+    samples : ndarray, (probes, functions)
+        One unbiased estimate of each trace from each probe.
+    """
+
+    samples: FloatArray
+
+    @property
+    def mean(self) -> FloatArray:
+        """Estimates of the traces, (functions,)."""
+        return np.asarray(self.samples.mean(axis=0))
+
+    def stderr(self, gradient: FloatArray) -> float:
+        """Return the standard error of a function of the traces that has that gradient."""
+        return float((self.samples @ gradient).std(ddof=1) / math.sqrt(len(self.samples)))
+
+
+def quadrature(
+    matrix: NDArray[Any],
+    functions: Sequence[Callable[[FloatArray], FloatArray]],
+    *,
+    rng: np.random.Generator,
+    probes: int = PROBES,
+    steps: int = STEPS,
+) -> Quadrature:
+    """Estimate tr f(A) for a symmetric A with eigenvalues in [0, λ₁], by Lanczos quadrature.
+
+    Random signs v give E[vᵀ f(A) v] = tr f(A), and ``steps`` Lanczos steps give vᵀ f(A) v. The
+    quadratic closest to f on the spectrum is a control variate: its trace is known exactly from n,
+    tr A and ‖A‖_F², and only the remainder carries noise.
+
+    Parameters
+    ----------
+    matrix : ndarray, (n, n)
+        float32 or float64; only multiplied with blocks of vectors.
+    functions : sequence of callables
+        Each maps eigenvalues to values.
+    """
+    n = len(matrix)
+    steps = min(steps, n)
+    nodes, weights = _lanczos(matrix, rng.choice((-1.0, 1.0), size=(n, probes)), steps)
+    trace = float(np.trace(matrix, dtype=np.float64))
+    known = np.array([n, trace, purity(matrix) * trace**2])
+    nodes = np.clip(nodes, 0.0, None)
+    basis = np.stack([np.ones_like(nodes), nodes, nodes**2], axis=-1)
+    measured = n * np.einsum("ps,psk->pk", weights, basis)
+    root = np.sqrt(weights).ravel()
+    columns = []
+    for function in functions:
+        values = function(nodes)
+        fit = np.linalg.lstsq(
+            basis.reshape(-1, 3) * root[:, None], values.ravel() * root, rcond=None
+        )[0]
+        raw = n * np.einsum("ps,ps->p", weights, values)
+        columns.append(raw + (known - measured) @ fit)
+    return Quadrature(np.stack(columns, axis=1))
+
+
+def _lanczos(matrix: NDArray[Any], start: FloatArray, steps: int) -> tuple[FloatArray, FloatArray]:
+    """Nodes and weights (probes, steps) of the Gauss quadratures of all start vectors at once.
+
+    No re-orthogonalisation: repeated Ritz values share one weight, and a quadrature bears that.
+    """
+    probes = start.shape[1]
+    current = start / np.linalg.norm(start, axis=0)
+    previous = np.zeros_like(current)
+    diagonal = np.zeros((probes, steps))
+    off = np.zeros((probes, steps))
+    for j in range(steps):
+        new = (matrix @ current.astype(matrix.dtype, copy=False)).astype(np.float64, copy=False)
+        diagonal[:, j] = np.einsum("np,np->p", new, current)
+        new -= diagonal[:, j] * current + (off[:, j - 1] if j else 0.0) * previous
+        off[:, j] = np.linalg.norm(new, axis=0)
+        previous, current = current, new / np.where(off[:, j] > 1e-14, off[:, j], np.inf)
+        off[off[:, j] <= 1e-14, j] = 0.0
+    tridiagonal = np.zeros((probes, steps, steps))
+    index = np.arange(steps)
+    tridiagonal[:, index, index] = diagonal
+    tridiagonal[:, index[1:], index[:-1]] = off[:, :-1]
+    nodes, vectors = np.linalg.eigh(tridiagonal)
+    return nodes, vectors[:, 0, :] ** 2

@@ -1,0 +1,128 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from twins.spectral import gaussian_kernel, squared_distances
+
+from infoplane.estimators import distances
+from infoplane.estimators.distances import Distances, nearest, pairwise
+from infoplane.estimators.shared import Shared
+
+CLOUDS = arrays(np.float64, (7, 3), elements=st.floats(-100, 100, width=16))
+
+
+def cloud(n=60, d=4, seed=0):
+    return np.random.default_rng(seed).normal(size=(n, d))
+
+
+@given(CLOUDS)
+def test_squared_distances_match_the_slow_version(t):
+    pairs = Distances(t)
+    squared = pairs.squared() * pairs.scale**2
+    np.testing.assert_allclose(squared, squared_distances(t), atol=1e-10 * 300**2)
+    assert (squared >= 0).all()
+    assert (np.diag(squared) == 0).all()
+
+
+def test_a_far_away_cloud_keeps_its_digits():
+    t = cloud()
+    moved = pairwise(t + 2.0**20)
+    np.testing.assert_allclose(
+        moved.squared() * moved.scale**2, squared_distances(t), rtol=1e-8, atol=1e-8
+    )
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e-30, 1.0, 1e30, 1e200])
+def test_any_scale(scale):
+    t = cloud()
+    pairs = Distances(t * scale)
+    np.testing.assert_allclose(
+        np.sqrt(pairs.squared()) * (pairs.scale / scale),
+        np.sqrt(squared_distances(t)),
+        rtol=1e-7,
+        atol=1e-7,
+    )
+
+
+@pytest.mark.parametrize("sigma", [1e-6, 0.3, 10.0, 1e9])
+def test_gaussian(sigma):
+    t = cloud()
+    np.testing.assert_allclose(Distances(t).gaussian(sigma), gaussian_kernel(t, sigma), atol=1e-13)
+
+
+def test_gaussian_of_some_rows_and_of_a_huge_layer():
+    t = cloud()
+    among = np.array([3, 1, 50])
+    np.testing.assert_allclose(
+        Distances(t).gaussian(1.0, among), gaussian_kernel(t[among], 1.0), atol=1e-13
+    )
+    np.testing.assert_array_equal(Distances(t * 1e200).gaussian(1.0), np.eye(60))
+    np.testing.assert_array_equal(Distances(t * 1e-200).gaussian(1.0), np.ones((60, 60)))
+    np.testing.assert_array_equal(Distances(np.ones((5, 2))).gaussian(1.0), np.ones((5, 5)))
+
+
+def test_blocks_agree_with_the_whole_and_nothing_is_held(monkeypatch):
+    t = cloud()
+    whole = Distances(t).squared()
+    kernel = Distances(t).gaussian(0.7)
+    near = Distances(t).nearest(5)
+    monkeypatch.setattr(distances, "HELD", 0)
+    monkeypatch.setattr(distances, "BLOCK", 60 * 8 * 7)
+    pairs = Distances(t)
+    blocks = list(pairs.blocks())
+    assert len(blocks) == 9
+    np.testing.assert_allclose(np.vstack([b for _, b in blocks]), whole, atol=1e-14)
+    np.testing.assert_allclose(pairs.gaussian(0.7), kernel, atol=1e-14)
+    np.testing.assert_allclose(pairs.nearest(5)[0], near[0], atol=1e-14)
+    assert pairs._held is None
+
+
+def test_held_matrix_is_read_only_and_gaussian_is_not():
+    pairs = Distances(cloud())
+    with pytest.raises(ValueError, match="read-only"):
+        pairs.squared()[0, 0] = 1.0
+    pairs.gaussian(1.0)[0, 0] = 2.0
+    assert pairs.squared()[0, 1] > 0
+
+
+@pytest.mark.parametrize("d", [1, 3, 40])
+def test_nearest(d):
+    t = cloud(d=d)
+    true = np.sqrt(squared_distances(t))
+    np.fill_diagonal(true, np.inf)
+    found, index = Distances(t).nearest(6)
+    np.testing.assert_allclose(found, np.sort(true, axis=1)[:, :6], rtol=1e-12)
+    np.testing.assert_allclose(np.take_along_axis(true, index, axis=1), found, rtol=1e-12)
+
+
+def test_near_duplicates_keep_their_distance():
+    t = np.vstack([cloud(), cloud()[:1] + 1e-10])
+    found, index = Distances(t).nearest(1)
+    assert index[-1, 0] == 0
+    np.testing.assert_allclose(found[-1, 0], 1e-10 * 2, rtol=1e-4)
+
+
+def test_shared_computes_once():
+    t = cloud()
+    shared = Shared(t)
+    assert pairwise(t, shared) is pairwise(t, shared)
+    assert nearest(t, 3, shared)[0].base is nearest(t, 7, shared)[0].base
+    np.testing.assert_array_equal(nearest(t, 3, shared)[0], nearest(t, 3)[0])
+    np.testing.assert_array_equal(nearest(t, 30, shared)[0][:, :3], nearest(t, 3)[0])
+
+
+def test_median_of_all_pairs_and_of_a_sample(monkeypatch):
+    t = cloud()
+    true = np.median(np.sqrt(squared_distances(t))[np.triu_indices(60, 1)])
+    rng = np.random.default_rng(0)
+    assert Distances(t).median(rng) == pytest.approx(true, rel=1e-3)
+    monkeypatch.setattr(distances, "MEDIAN_ROWS", 40)
+    assert Distances(t).median(rng) == pytest.approx(true, rel=0.1)
+
+
+def test_float32_is_close():
+    t = cloud()
+    single = Distances(t, np.float32)
+    assert single.squared().dtype == np.float32
+    np.testing.assert_allclose(single.gaussian(1.0), Distances(t).gaussian(1.0), atol=1e-5)
