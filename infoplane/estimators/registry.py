@@ -18,14 +18,23 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 import numpy as np
 
 from infoplane.errors import InputError, UnknownEstimatorError
-from infoplane.types import Cost, Estimate, Kind, Quantity
+from infoplane.types import Cost, Estimate, Quantity
 
 Estimator = Callable[..., Estimate]
 F = TypeVar("F", bound=Callable[..., Estimate])
 
+# Keyword arguments that are data, not settings: the generator, the memo, and the arrays that some
+# diagnostics need beside T (the card's ``needs`` says which). They are no parameters of the card.
+DATA = frozenset(
+    ("rng", "shared", "weight", "bias", "logits", "previous", "gradient", "function_values")
+)
+
 # One module per family. They are imported on the first look at the catalogue, none imports torch
 # before it is called.
-FAMILIES: tuple[str, ...] = ("binning", "kde")
+FAMILIES: tuple[str, ...] = (
+    "binning",
+    "kde",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +96,13 @@ class Param:
             if kind is bool and isinstance(value, (bool, np.bool_)):
                 return True
             if kind is float and number:
-                return bool(np.isfinite(value)) and (self.bounds is None or float(value) in self.bounds)
+                return bool(np.isfinite(value)) and (
+                    self.bounds is None or float(value) in self.bounds
+                )
             if kind is int and number and isinstance(value, (int, np.integer)):
                 return self.bounds is None or float(value) in self.bounds
+            if kind is tuple and isinstance(value, list):  # what JSON makes of a tuple
+                return True
             if kind not in (bool, int, float) and isinstance(value, kind):
                 return True
         return False
@@ -199,7 +212,7 @@ def estimator(**card: Any) -> Callable[[F], F]:
     """Register the decorated function under the card given; return the function unchanged.
 
     Keywords are those of :class:`Card` without ``function`` and ``params``, which are read off the
-    function: each keyword-only parameter but ``rng`` and ``shared`` is one, with its annotation
+    function: each keyword-only parameter not in :data:`DATA` is one, with its annotation
     ``Annotated[int, Bounds(1, 100)]``, ``Literal["upper", "lower"]``, ``float | None`` …
     """
 
@@ -220,7 +233,7 @@ def _read_params(function: Callable[..., Any]) -> dict[str, Param]:
     return {
         name: _param(name, parameter.default, hints.get(name, Any))
         for name, parameter in inspect.signature(function).parameters.items()
-        if parameter.kind is parameter.KEYWORD_ONLY and name not in ("rng", "shared")
+        if parameter.kind is parameter.KEYWORD_ONLY and name not in DATA
     }
 
 
@@ -300,4 +313,11 @@ def check_params(name: str, params: Mapping[str, Any]) -> dict[str, Any]:
                 f"`{name}` has no parameter `{key}`; it has {', '.join(known) or 'none'}."
             )
         known[key].check(name, value)
-    return {key: params.get(key, param.default) for key, param in known.items()}
+    return {key: _own(params.get(key, param.default)) for key, param in known.items()}
+
+
+def _own(value: Any) -> Any:
+    """Lists become tuples, numpy scalars plain numbers, so that params compare and serialise alike."""
+    if isinstance(value, list):
+        return tuple(_own(item) for item in value)
+    return value.item() if isinstance(value, np.generic) else value
