@@ -58,8 +58,8 @@ def plain(array: Any, *, name: str) -> NDArray[Any]:
         size = int(np.prod(array.shape)) * 8
         if size > DENSE_LIMIT:
             raise InputError(
-                f"`{name}` is sparse and would take {size / 2**30:.1f} GiB when dense; the limit is "
-                f"{DENSE_LIMIT / 2**30:.0f} GiB. Select fewer rows or columns first."
+                f"`{name}` is sparse and would take {size / 2**30:.1f} GiB when dense; the "
+                f"limit is {DENSE_LIMIT / 2**30:.0f} GiB. Select fewer rows or columns first."
             )
         array = array.toarray()
     try:
@@ -124,7 +124,7 @@ def enough(n: int, minimum: int, *, name: str = "t", estimator: str = "") -> Non
 
 
 def is_discrete(v: Any) -> bool:
-    """Whether an array is a discrete variable: integers, booleans or text, on any number of columns."""
+    """Whether an array is a discrete variable: integers, booleans or text, in any columns."""
     array = plain(v, name="v")
     return array.dtype.kind in "biuUS" or (
         array.dtype.kind == "O" and all(isinstance(item, str) for item in array.ravel())
@@ -134,43 +134,103 @@ def is_discrete(v: Any) -> bool:
 def symbols(v: Any, *, name: str = "v", estimator: str = "") -> IntArray:
     """Return codes 0 … C−1 of the distinct rows of ``v``, shape (n,).
 
-    Integer, boolean and text arrays of one or many columns are discrete variables. Float arrays are
-    taken row by row too (a fixed set of inputs is a discrete variable), but must be finite.
+    Integer, boolean and text arrays of one or many columns are discrete variables. Float arrays of
+    two axes are taken row by row too (a fixed set of inputs is a discrete variable). A float vector
+    whose values are mostly distinct is a continuous target, not a label, and is refused.
+
+    Raises
+    ------
+    InputError, NonFiniteError, TooFewSamplesError
     """
     array = plain(v, name=name)
     if array.dtype.kind == "O" and all(isinstance(item, str) for item in array.ravel()):
         array = array.astype(str)
     if array.dtype.kind not in "biufUS":
         raise InputError(f"`{name}` must be integers, booleans, text or floats; got {array.dtype}.")
-    if array.dtype.kind == "f":
-        array = samples(array.reshape(len(array), -1), name=name, minimum=1, estimator=estimator)
     enough(len(array), 1, name=name, estimator=estimator)
+    if array.size == 0:
+        raise InputError(f"`{name}` must have at least one column; got shape {array.shape}.")
+    vector = array.ndim == 1
     array = array.reshape(len(array), -1)
-    if array.shape[1] == 1:
-        return np.unique(array[:, 0], return_inverse=True)[1].astype(np.int64).reshape(-1)
-    return row_codes(array)
+    if array.dtype.kind == "f":
+        array = samples(array, name=name, minimum=1, estimator=estimator)
+    if array.shape[1] > 1:
+        return row_codes(array)
+    column = array[:, 0]
+    codes = ranks(column)
+    if vector and array.dtype.kind == "f":
+        _refuse_continuous(column, codes, name, estimator)
+    return codes
+
+
+def _refuse_continuous(column: FloatArray, codes: IntArray, name: str, estimator: str) -> None:
+    count = int(codes.max()) + 1
+    if count > 0.5 * len(codes) and (column != np.rint(column)).any():
+        raise InputError(
+            f"`{name}` holds float labels, {count} distinct values in {len(codes)} samples: a "
+            f"continuous target, where {f'`{estimator}`' if estimator else 'a class'} needs a "
+            "discrete one. Pass target='regression' (an estimator for a continuous Y), bin it, or, "
+            f"when it is the input X, pass `{name}.reshape(-1, 1)`."
+        )
+
+
+def classes(y: Any, *, name: str = "y", estimator: str = "") -> IntArray:
+    """Return codes 0 … C−1 of class labels, shape (n,).
+
+    As :func:`symbols`, but more than n/2 classes are refused: those are not labels (n > 2).
+    """
+    codes = symbols(y, name=name, estimator=estimator)
+    count = int(codes.max()) + 1
+    if len(codes) > 2 and count > 0.5 * len(codes):
+        raise InputError(
+            f"`{name}` must be class labels; got {count} distinct values in {len(codes)} samples. "
+            "Pass target='regression' for a continuous target."
+        )
+    return codes
+
+
+def ranks(column: NDArray[Any]) -> IntArray:
+    """Return the rank 0 … C−1 of each entry among the distinct values of a vector.
+
+    Small non-negative integers are counted, not sorted.
+    """
+    if column.dtype.kind in "iu" and len(column):
+        low, high = int(column.min()), int(column.max())
+        if low >= 0 and high < 4 * len(column) + 1024:
+            present = np.bincount(column.astype(np.int64), minlength=high + 1) > 0
+            return np.asarray((np.cumsum(present) - 1)[column], dtype=np.int64)
+    return np.unique(column, return_inverse=True)[1].astype(np.int64).reshape(-1)
 
 
 def row_codes(array: NDArray[Any]) -> IntArray:
-    """Return codes 0 … C−1 of the distinct rows of a two-axis array, exactly (no hashing).
+    """Return codes 0 … C−1 of the distinct rows of a two-axis array, exactly (no hashing)."""
+    return fold((ranks(column) for column in np.ascontiguousarray(array.T)), len(array))
 
-    Columns are ranked one by one and folded into one code that is re-ranked whenever it could
-    overflow: one sort of n integers a fold, no sort of whole rows.
+
+def fold(columns: Iterable[IntArray], n: int) -> IntArray:
+    """Return codes 0 … C−1 of the distinct rows whose columns are given as non-negative integers.
+
+    Columns are packed into one 62-bit key a row; the keys are re-ranked when the next column would
+    not fit. Columns are no longer asked for once all n rows are known to be distinct.
     """
-    n = len(array)
-    codes = np.zeros(n, dtype=np.int64)
-    count = 1
-    for column in np.ascontiguousarray(array.T):
-        ranks = np.unique(column, return_inverse=True)[1].astype(np.int64).reshape(-1)
-        size = int(ranks.max()) + 1 if n else 1
-        if size == 1:
+    keys = np.zeros(n, dtype=np.int64)
+    room = 1  # all keys are < room
+    for column in columns:
+        radix = int(column.max()) + 1 if n else 1
+        if radix == 1:
             continue
-        if count > (1 << 62) // size:
-            codes = np.unique(codes, return_inverse=True)[1].astype(np.int64).reshape(-1)
-            count = int(codes.max()) + 1
-        codes = codes * size + ranks
-        count *= size
-    return np.unique(codes, return_inverse=True)[1].astype(np.int64).reshape(-1)
+        if room > (1 << 62) // radix:
+            keys = ranks(keys)
+            room = int(keys.max()) + 1
+            if room == n:
+                return keys
+        if room > (1 << 62) // radix:
+            column = ranks(column)
+            radix = int(column.max()) + 1
+        keys *= radix
+        keys += column
+        room *= radix
+    return ranks(keys)
 
 
 def same_length(v: Any, t: Any, *, first: str = "v", second: str = "t") -> None:
@@ -193,6 +253,22 @@ def live_columns(t: FloatArray) -> tuple[FloatArray, Flags]:
     if not alive.any():
         return t[:, :0], Flags(["constant"])
     return np.ascontiguousarray(t[:, alive]), Flags([f"dead={int((~alive).sum())}"])
+
+
+def heavy_tailed(t: FloatArray) -> Flags:
+    """Flag ``heavy_tail`` when the largest |entry| is over 1000 times the 90 % quantile of |t|.
+
+    The quantile is taken on some thousand entries, evenly spaced.
+    """
+    if t.size == 0:
+        return Flags()
+    entries = t.reshape(-1)
+    # an odd stride meets every column in turn whatever the width
+    sample = np.abs(entries[:: (len(entries) // 2000) | 1])
+    rank = int(0.9 * (len(sample) - 1))
+    typical = float(np.partition(sample, rank)[rank])
+    largest = max(float(t.max()), -float(t.min()))
+    return Flags(["heavy_tail"] if 0 < typical < largest / 1000 else [])
 
 
 def entropy_of_counts(counts: NDArray[Any]) -> float:

@@ -317,7 +317,7 @@ def check_params(name: str, params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _own(value: Any) -> Any:
-    """Lists become tuples, numpy scalars plain numbers, so that params compare and serialise alike."""
+    """Make tuples of lists and plain numbers of numpy scalars, so that params compare alike."""
     if isinstance(value, list):
         return tuple(_own(item) for item in value)
     return value.item() if isinstance(value, np.generic) else value

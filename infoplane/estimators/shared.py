@@ -39,6 +39,11 @@ class Shared:
         return result
 
 
+def serving(shared: Shared | None, t: Any) -> Shared | None:
+    """Return ``shared`` when it was made for this very ``t``, else None: a memo never lies."""
+    return shared if shared is not None and shared.t is t else None
+
+
 def recall(shared: Shared | None, key: Hashable, compute: Callable[[], V]) -> V:
     """Look ``key`` up in ``shared`` when there is one, else compute."""
     return compute() if shared is None else shared.get(key, compute)
