@@ -62,6 +62,11 @@ class Distances:
         """Number of rows."""
         return len(self.points)
 
+    @property
+    def d(self) -> int:
+        """Number of columns."""
+        return int(self.points.shape[1])
+
     def squared(
         self, rows: slice | IntArray | None = None, columns: slice | IntArray | None = None
     ) -> NDArray[Any]:
@@ -76,6 +81,8 @@ class Distances:
         there = slice(None) if columns is None else columns
         if self._held is None:
             return self._product(here, there)
+        if isinstance(here, np.ndarray) and isinstance(there, np.ndarray):
+            return self._held[np.ix_(here, there)]
         return self._held[here][:, there]
 
     def blocks(self) -> Iterator[tuple[slice, NDArray[Any]]]:
@@ -124,16 +131,28 @@ class Distances:
         return distances * self.scale, indices
 
     def median(self, rng: np.random.Generator) -> float:
-        """Median distance between distinct rows, in the layer's unit (0 when most coincide).
+        """Median distance between two rows, in the layer's unit.
 
-        Above 2,048 rows it is the median among a random 2,048 of them.
+        Above 2,048 rows it is the median among a random 2,048 of them. When more than half of the
+        pairs coincide it is the median of those that do not; 0 when all rows are equal.
         """
         among: IntArray | None = None
         if self.n > MEDIAN_ROWS:
             among = np.sort(rng.choice(self.n, MEDIAN_ROWS, replace=False))
         squared = self.squared(among, among)
         pairs = squared[np.triu_indices(len(squared), 1)]
+        if np.median(pairs) == 0 and pairs.any():
+            pairs = pairs[pairs > 0]
         return float(np.sqrt(np.median(pairs))) * self.scale
+
+    def width(self, sigma: float | str, rng: np.random.Generator) -> float:
+        """Return a kernel width: the number given, or what a rule says for these rows.
+
+        Rules are ``"median"`` (the median distance) and ``"sqrt_d"`` (√d).
+        """
+        if sigma == "median":
+            return self.median(rng) or 1.0
+        return math.sqrt(self.d) if sigma == "sqrt_d" else float(sigma)
 
     def _product(self, rows: slice | IntArray, columns: slice | IntArray) -> NDArray[Any]:
         here, there = self.points[rows], self.points[columns]

@@ -34,6 +34,7 @@ DATA = frozenset(
 FAMILIES: tuple[str, ...] = (
     "binning",
     "kde",
+    "diffusion",
 )
 
 

@@ -24,7 +24,7 @@ from infoplane.types import Flags, FloatArray
 EXACT = 3000  # rows up to which eigenvalues are exact, in float64, unless asked otherwise
 NEGATIVE = 1e-6  # share of the largest eigenvalue by which rounding may make one negative
 ROUNDING = 8  # times the machine epsilon and the largest eigenvalue: what counts as zero
-PROBES, STEPS = 32, 32  # of the quadrature
+PROBES, STEPS = 24, 24  # of the quadrature
 
 
 def eigenvalues(matrix: NDArray[Any], *, what: str = "matrix") -> FloatArray:
