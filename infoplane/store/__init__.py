@@ -1,1 +1,20 @@
-"""."""
+"""Runs on disk: journals with checksums, one safetensors file a snapshot, one writer, any readers."""
+
+from infoplane.store.annotator import Annotator
+from infoplane.store.listing import RunSummary, is_run, list_runs
+from infoplane.store.run import Run, RunStatus, open_run
+from infoplane.store.snapshots import read_file
+from infoplane.store.tail import Tail, decode_measurements
+
+__all__ = [
+    "Annotator",
+    "Run",
+    "RunStatus",
+    "RunSummary",
+    "Tail",
+    "decode_measurements",
+    "is_run",
+    "list_runs",
+    "open_run",
+    "read_file",
+]

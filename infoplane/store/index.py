@@ -1,0 +1,194 @@
+"""What the journals' records amount to: the current view of a run.
+
+Every ``open`` and ``begin`` record starts a *session*. A restart records steps again that an earlier
+session had reached, so an earlier session's steps at or after the first step of a later one are
+superseded: they stay in the file and leave the view, with their scalars and measurements.
+Within a session the latest record of a (probe, step) counts, in whatever order steps come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from infoplane.errors import CorruptRunError
+from infoplane.store import codec, snapshots
+from infoplane.store.journal import MAIN
+from infoplane.types import Measurement, Status
+
+ENDS = ("finished", "interrupted", "failed")
+ROW_CAP = 10_000
+
+
+@dataclass(slots=True)
+class Entry:
+    """A snapshot in the view."""
+
+    step: int
+    probe: str
+    stored: snapshots.Stored
+    scalars: dict[str, float]
+    info: dict[str, Any]
+    kept: bool = True
+
+
+@dataclass(slots=True)
+class Session:
+    """What was recorded between two starts, by the run's one writer."""
+
+    start: int | None = None
+    entries: dict[tuple[str, int], Entry] = field(default_factory=dict)
+    scalars: dict[str, dict[int, float]] = field(default_factory=dict)
+    rows: dict[str, Measurement] = field(default_factory=dict)
+
+    def drop_from(self, step: int) -> None:
+        """Forget what lies at or after `step`."""
+        self.entries = {key: entry for key, entry in self.entries.items() if key[1] < step}
+        self.rows = {key: row for key, row in self.rows.items() if row.step < step}
+        for name, values in self.scalars.items():
+            self.scalars[name] = {at: value for at, value in values.items() if at < step}
+
+
+class Index:
+    """Accumulates records; each bad one is counted in `rejected` and hides no other."""
+
+    def __init__(self) -> None:
+        self.sessions = [Session()]
+        self.rows: dict[str, Measurement] = {}
+        self.probes: dict[str, snapshots.Stored] = {}
+        self.info: dict[str, Any] = {}
+        self.order: list[int] = []
+        self.events: list[dict[str, Any]] = []
+        self.annotations: dict[str, list[dict[str, Any]]] = {}
+        self.ended: str | None = None
+        self.begun = False
+        self.rejected = 0
+
+    def apply(self, writer: str, record: Mapping[str, Any]) -> None:
+        """Take one record into account; kinds of later versions are passed over."""
+        handler = (_HANDLERS if writer == MAIN else _ANYONE).get(record["kind"])
+        if handler is None:
+            return
+        try:
+            handler(self, writer, record)
+        except CorruptRunError:
+            self.rejected += 1
+
+    # -- the run's writer --------------------------------------------------------------------------
+
+    def _on_open(self, _writer: str, _record: Mapping[str, Any]) -> None:
+        self.sessions.append(Session())
+        self.ended = None
+
+    def _on_begin(self, writer: str, record: Mapping[str, Any]) -> None:
+        self._on_open(writer, record)
+        order = codec.items(record, "layers", snapshots.COUNT_CAP)
+        if not all(type(index) is int for index in order):
+            raise CorruptRunError("`layers` of a record must hold ids.")
+        self.order = order
+        self.info = codec.mapping(record, "info")
+        self.begun = True
+
+    def _on_probe(self, _writer: str, record: Mapping[str, Any]) -> None:
+        self.probes[codec.text(record, "name")] = snapshots.decode(record)
+
+    def _on_snapshot(self, _writer: str, record: Mapping[str, Any]) -> None:
+        entry = Entry(
+            codec.integer(record, "step"),
+            codec.text(record, "probe"),
+            snapshots.decode(record),
+            codec.decode_scalars(record),
+            codec.mapping(record, "info"),
+        )
+        session = self._touch(entry.step)
+        session.entries[entry.probe, entry.step] = entry
+        _add_scalars(session, entry.step, entry.scalars)
+
+    def _on_scalars(self, _writer: str, record: Mapping[str, Any]) -> None:
+        step, scalars = codec.integer(record, "step"), codec.decode_scalars(record)
+        _add_scalars(self._touch(step), step, scalars)
+
+    def _on_forget(self, _writer: str, record: Mapping[str, Any]) -> None:
+        key = codec.text(record, "probe"), codec.integer(record, "step")
+        for session in self.sessions:
+            if key in session.entries:
+                session.entries[key].kept = False
+
+    def _on_end(self, _writer: str, record: Mapping[str, Any]) -> None:
+        status = codec.text(record, "status")
+        self.ended = status if status in ENDS else "failed"
+
+    def _touch(self, step: int) -> Session:
+        """The current session, now known to have reached back to `step`."""
+        current = self.sessions[-1]
+        self.ended = None
+        if current.start is None or step < current.start:
+            current.start = step
+            for earlier in self.sessions[:-1]:
+                earlier.drop_from(step)
+        return current
+
+    # -- any writer --------------------------------------------------------------------------------
+
+    def _on_measurements(self, writer: str, record: Mapping[str, Any]) -> None:
+        rows, bad = codec.collect(codec.decode_measurement, codec.items(record, "rows", ROW_CAP))
+        self.rejected += bad
+        for row in rows:
+            online = writer == MAIN and not row.snapshot
+            target = self._touch(row.step).rows if online else self.rows
+            if row.status is not Status.FAILED or target.get(row.key, row).status is Status.FAILED:
+                target[row.key] = row
+
+    def _on_event(self, _writer: str, record: Mapping[str, Any]) -> None:
+        event = {"event": codec.text(record, "event"), "detail": codec.mapping(record, "detail")}
+        self.events.append({**event, "time": codec.number(record.get("time"), "time")})
+
+    def _on_annotation(self, _writer: str, record: Mapping[str, Any]) -> None:
+        kind, detail = codec.text(record, "about"), codec.mapping(record, "detail")
+        self.annotations.setdefault(kind, []).append(detail)
+
+    # -- views -------------------------------------------------------------------------------------
+
+    def entries(self) -> dict[tuple[str, int], Entry]:
+        """Snapshots in the view by (probe, step), thinned ones included."""
+        return {key: entry for session in self.sessions for key, entry in session.entries.items()}
+
+    def scalars(self) -> dict[str, dict[int, float]]:
+        """Scalars in the view: name → {step: value}, by growing step."""
+        merged: dict[str, dict[int, float]] = {}
+        for session in self.sessions:
+            for name, values in session.scalars.items():
+                merged.setdefault(name, {}).update(values)
+        return {name: dict(sorted(values.items())) for name, values in merged.items() if values}
+
+    def measurements(self, entries: Mapping[tuple[str, int], Entry]) -> list[Measurement]:
+        """Measurements in the view: of the snapshots in `entries`, or of no stored snapshot."""
+        rows = [
+            row
+            for row in self.rows.values()
+            if not row.snapshot
+            or ((entry := entries.get((row.probe, row.step))) and entry.stored.crc == row.snapshot)
+        ]
+        return rows + [row for session in self.sessions for row in session.rows.values()]
+
+
+_ANYONE = {
+    "measurements": Index._on_measurements,
+    "event": Index._on_event,
+    "annotation": Index._on_annotation,
+}
+_HANDLERS = _ANYONE | {
+    "open": Index._on_open,
+    "begin": Index._on_begin,
+    "probe": Index._on_probe,
+    "snapshot": Index._on_snapshot,
+    "scalars": Index._on_scalars,
+    "forget": Index._on_forget,
+    "end": Index._on_end,
+}
+
+
+def _add_scalars(session: Session, step: int, scalars: Mapping[str, float]) -> None:
+    for name, value in scalars.items():
+        session.scalars.setdefault(name, {})[step] = value

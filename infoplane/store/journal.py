@@ -1,0 +1,290 @@
+"""Append-only journals: one line one record, with a checksum, one file per writer.
+
+A line is ``crc32 (8 hex digits), space, JSON object, newline``; the object holds ``seq`` (growing
+within a file), ``kind``, ``time`` (a label only) and the record's own fields. A line without its newline
+is the *incomplete tail* of a living or killed writer and is waited for; a complete line whose checksum
+fails is *damaged*, is counted and skipped, and the next line is read as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+import weakref
+import zlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from infoplane.errors import CorruptRunError, StoreError
+from infoplane.store import codec, files
+
+LINE_CAP = 1_000_000
+"""Longest line in bytes, newline included."""
+MAIN = "w0"
+"""Id of the run's one locked writer; annotators have random ids."""
+_NAME = re.compile(r"([a-z0-9]{1,40})\.jsonl")
+_CHUNK = 4 << 20
+_JOURNAL_CAP = 10_000
+
+
+def frame(payload: bytes) -> bytes:
+    """A payload as a line with its checksum."""
+    return b"%08x %s\n" % (zlib.crc32(payload), payload)
+
+
+def parse(line: bytes) -> dict[str, Any]:
+    """Record of one line (without its newline).
+
+    Raises
+    ------
+    CorruptRunError
+        If the checksum fails or the JSON is not of the kind that infoplane writes.
+    """
+    head, separator, payload = line[:8], line[8:9], line[9:]
+    if len(line) >= LINE_CAP:
+        raise CorruptRunError(f"A line has at most {LINE_CAP:,} bytes; got {len(line):,}.")
+    if separator != b" " or head != b"%08x" % zlib.crc32(payload):
+        raise CorruptRunError("The checksum of a journal line does not match.")
+    record = codec.loads(payload)
+    codec.integer(record, "seq")
+    codec.text(record, "kind")
+    return record
+
+
+class JournalWriter:
+    """Appends records to one journal; a line that was cut off by a crash is closed first.
+
+    Parameters
+    ----------
+    path : Path
+        The file; made when it is not there.
+    seq : int
+        Number of the next record.
+    """
+
+    def __init__(self, path: Path, seq: int = 0) -> None:
+        self.path = path
+        self._seq = seq
+        self._pid = os.getpid()
+        with files.reported("open the journal", path):
+            self._fd = files.open_regular(path, files.APPEND)
+            files.sync_folder(path.parent)
+            self._torn = _is_torn(self._fd)
+        _OPEN.add(self)
+
+    def reserve(self) -> int:
+        """A number that no record before or after will have."""
+        self._seq += 1
+        return self._seq - 1
+
+    def append(self, kind: str, body: Mapping[str, Any], *, sync: bool = True) -> None:
+        """Add one record; on return it survives a kill, and with `sync` a power cut.
+
+        Raises
+        ------
+        StoreError
+            If the disk is full or fails, or the line is too long; nothing acknowledged is harmed.
+        """
+        self.append_many(kind, [body], sync=sync)
+
+    def append_many(
+        self, kind: str, bodies: Iterable[Mapping[str, Any]], *, sync: bool = True
+    ) -> None:
+        """Add records of one kind and force them to the disk together."""
+        if self._fd < 0 or self._pid != os.getpid():
+            raise StoreError(
+                f"The journal {self.path.name!r} is closed or belongs to another process. "
+                "Open the run again in this process."
+            )
+        with files.reported("write to the journal", self.path):
+            for body in bodies:
+                self._write(kind, body)
+            if sync:
+                files.sync_data(self._fd)
+
+    def _write(self, kind: str, body: Mapping[str, Any]) -> None:
+        record = {"seq": self.reserve(), "kind": kind, "time": round(time.time(), 3), **body}
+        line = frame(codec.dumps(record))
+        if len(line) > LINE_CAP:
+            raise StoreError(
+                f"A record of kind {kind!r} must fit into {LINE_CAP:,} bytes; it has {len(line):,}. "
+                "Shorten its free text or split it."
+            )
+        line = b"\n" + line if self._torn else line
+        self._torn = True
+        self._torn = os.write(self._fd, line) != len(line)  # one call, so lines never interleave
+        if self._torn:
+            raise OSError(28, "the disk took only a part of the line; it is full")
+
+    def close(self) -> None:
+        """Close the file; harmless when it is closed."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+_OPEN: weakref.WeakSet[JournalWriter] = weakref.WeakSet()
+
+
+def _close_in_child() -> None:
+    for journal in _OPEN:
+        journal.close()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_in_child)
+
+
+def _is_torn(fd: int) -> bool:
+    """Whether the file ends in the middle of a line."""
+    size = os.fstat(fd).st_size
+    return size > 0 and files.read_at(fd, size - 1, 1) != b"\n"
+
+
+class JournalReader:
+    """Follows one journal by byte offset; opens, reads and closes at each poll."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.seq = -1
+        self._offset = 0
+        self._damaged = 0
+        self._held = 0
+        self._skipping = False  # inside a line that is longer than any we write
+
+    @property
+    def damaged(self) -> int:
+        """Complete lines that could not be read."""
+        return self._damaged + self._held
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing at all has been read or seen."""
+        return self.seq < 0 and not self.damaged
+
+    def poll(self) -> list[dict[str, Any]]:
+        """Records that were completed since the last poll, in order."""
+        size = files.size_of(self.path)
+        if size < self._offset:
+            raise CorruptRunError(
+                f"The journal {str(self.path)!r} shrank from {self._offset:,} to {size:,} bytes; "
+                "journals only grow. Open the run again."
+            )
+        if size == self._offset:
+            return []
+        records: list[dict[str, Any]] = []
+        with files.opened(self.path) as fd:
+            while self._offset < size and self._read(fd, size, records):
+                pass
+        return records
+
+    def _read(self, fd: int, size: int, records: list[dict[str, Any]]) -> bool:
+        """Read one chunk; False when nothing more can be read now."""
+        chunk = files.read_at(fd, self._offset, min(_CHUNK, size - self._offset))
+        at_end = self._offset + len(chunk) >= size or not chunk
+        end = chunk.rfind(b"\n") + 1
+        if not end:
+            return self._skip(len(chunk)) and not at_end
+        lines = chunk[: end - 1].split(b"\n")
+        if self._skipping:
+            self._skipping = False
+            self._offset += len(lines[0]) + 1
+            del lines[0]
+        self._take(lines, records, hold=at_end)
+        return not at_end
+
+    def _skip(self, count: int) -> bool:
+        """Pass over a part of an endless line, once it is certain that it is one."""
+        if count < LINE_CAP and not self._skipping:
+            return False
+        self._damaged += not self._skipping
+        self._skipping = True
+        self._offset += count
+        return True
+
+    def _take(self, lines: list[bytes], records: list[dict[str, Any]], *, hold: bool) -> None:
+        """Parse lines; damaged ones at the very end are held back and read again next time.
+
+        Network file systems can show a block of zeros for a moment where a line is being written.
+        """
+        position, self._held = self._offset, 0
+        for line in lines:
+            position += len(line) + 1
+            if not line:
+                continue
+            try:
+                record = parse(line)
+                if record["seq"] <= self.seq:
+                    raise CorruptRunError("A record came twice.")
+            except CorruptRunError:
+                self._held += 1
+                continue
+            records.append(record)
+            self.seq = record["seq"]
+            self._damaged, self._held = self._damaged + self._held, 0
+            self._offset = position
+        if not self._held or not hold:
+            self._damaged, self._held = self._damaged + self._held, 0
+            self._offset = position
+
+
+class Follower:
+    """Follows every journal of a run.
+
+    Parameters
+    ----------
+    folder : Path
+        The run's ``journal`` folder.
+    main_only : bool
+        Leave the annotators' journals aside.
+    """
+
+    def __init__(self, folder: Path, *, main_only: bool = False) -> None:
+        self._folder = folder
+        self._main_only = main_only
+        self._readers: dict[str, JournalReader] = {}
+        self.unreadable: dict[str, str] = {}
+
+    @property
+    def damaged(self) -> int:
+        """Lines that could not be read, over all journals."""
+        return sum(reader.damaged for reader in self._readers.values())
+
+    @property
+    def main(self) -> JournalReader:
+        """Reader of the locked writer's journal."""
+        return self._reader(MAIN)
+
+    def poll(self) -> list[tuple[str, dict[str, Any]]]:
+        """New records as (writer id, record): the main journal's first, each journal's in order.
+
+        An annotator's journal that cannot be read is named in `unreadable` and hides no other.
+        """
+        records: list[tuple[str, dict[str, Any]]] = []
+        for writer in self._writers():
+            if writer in self.unreadable:
+                continue
+            try:
+                records.extend((writer, record) for record in self._reader(writer).poll())
+            except (CorruptRunError, OSError) as error:
+                if writer == MAIN:
+                    raise
+                self.unreadable[writer] = str(error)
+        return records
+
+    def _writers(self) -> list[str]:
+        if self._main_only:
+            return [MAIN]
+        found = [match[1] for name in files.names(self._folder) if (match := _NAME.fullmatch(name))]
+        if len(found) > _JOURNAL_CAP:
+            raise CorruptRunError(
+                f"A run has at most {_JOURNAL_CAP:,} journals; got {len(found):,}."
+            )
+        return sorted(found, key=lambda writer: (writer != MAIN, writer))
+
+    def _reader(self, writer: str) -> JournalReader:
+        if writer not in self._readers:
+            self._readers[writer] = JournalReader(self._folder / f"{writer}.jsonl")
+        return self._readers[writer]
