@@ -1,0 +1,556 @@
+"""What a page shows of one run, as plain arrays: no panel, no bokeh.
+
+A :class:`FrameBuilder` is fed the run's measurements and scalars in whatever order they arrive
+(workers finish out of order, I(X;T) and I(T;Y) of one layer come separately) and keeps one *cell*
+per (probe, layer, estimator, log bin). What it hands out are *upserts*: packed rows that replace the
+cell with the same key, so a reader that applies them in order always holds the newest state, and a
+reader that comes late gets one row a cell. The open, newest cell of each series changes with every
+snapshot and therefore travels in ``head``, not in the append-only log.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infoplane.errors import UnknownEstimatorError
+from infoplane.estimators import registry
+from infoplane.types import FloatArray, Layer, Measurement, Quantity, Verdict
+from infoplane.views import lod
+from infoplane.views.text import plain
+
+Packed = NDArray[np.float32]
+
+_SIDE = ("", "_low", "_high", "_null", "_null95", "_ceiling", "_verdict", "_reason")
+COLUMNS: tuple[str, ...] = (
+    *("step", "probe", "layer", "estimator", "bin", "count", "band"),
+    *(f"x{part}" for part in _SIDE),
+    *(f"y{part}" for part in _SIDE),
+)
+"""Columns of a packed row. Nats; NaN where nothing is known; verdict and reason are −1 then.
+
+``band`` says what low … high is: 0 nothing, 1 the estimator's own interval, 2 the range of the
+steps pooled in a log bin. ``bin`` is −1 for the exact newest point of a series whose bin is pooled.
+"""
+SCALAR_COLUMNS: tuple[str, ...] = ("name", "bin", "step", "count", "value", "low", "high")
+EXACT_HEAD = -1
+Z95 = 1.959964  # two-sided 95 % of the normal: what a standard error alone is drawn as
+
+
+@dataclass(frozen=True, slots=True)
+class LayerInfo:
+    """One layer as the page names it: ``T1`` and its dotted name."""
+
+    label: str
+    name: str
+    kind: str = ""
+    width: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EstimatorInfo:
+    """One choice of the estimator switch.
+
+    ``x_title`` and ``y_title`` are what the axes say ("I(X; bin(T))"), ``measures`` the card's whole
+    sentence, ``reason`` why it cannot be chosen (empty when it can).
+    """
+
+    id: str
+    label: str
+    x_title: str
+    y_title: str
+    measures: str = ""
+    ceiling: str = ""
+    params: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """Everything about a run that is not a trajectory. Numbers in nats; None where unknown."""
+
+    name: str = ""
+    subtitle: str = ""
+    layers: tuple[LayerInfo, ...] = ()
+    estimators: tuple[EstimatorInfo, ...] = ()
+    probes: tuple[str, ...] = ("probe",)
+    scalars: tuple[str, ...] = ()
+    n: int | None = None
+    log_n: float | None = None
+    h_y: float | None = None
+
+    def as_json(self) -> str:
+        """Return the same as JSON text, for the controller."""
+        return json.dumps(asdict(self), separators=(",", ":"), allow_nan=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Packed rows (k, len(COLUMNS)) with named access: ``rows["x"]`` is a vector of nats."""
+
+    packed: Packed
+
+    def __getitem__(self, column: str) -> Packed:
+        return self.packed[:, COLUMNS.index(column)]
+
+    def __len__(self) -> int:
+        return len(self.packed)
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """How far a reader has got in one builder's logs."""
+
+    generation: int = -1
+    rows: int = 0
+    scalars: int = 0
+    texts: int = 0
+    meta: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """The status line: one row, replaced with every frame.
+
+    ``state`` is "live", "stalled", "finished", "interrupted", "failed", "broken" or "empty";
+    ``age`` the seconds since the last record when the frame was made, None in a file.
+    """
+
+    state: str = "empty"
+    reason: str = ""
+    age: float | None = None
+    step: int | None = None
+    seq: int = 0
+    note: str = ""
+
+    def columns(self) -> dict[str, list[Any]]:
+        """Return one-row columns for a ColumnDataSource."""
+        return {name: [value] for name, value in asdict(self).items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What a reader must apply to get from its cursor to now.
+
+    ``reset`` tells it to drop everything it holds first. ``rows`` and ``scalars`` are upserts,
+    ``head`` and ``scalar_head`` replace the previous ones, ``meta`` is None when unchanged.
+    """
+
+    cursor: Cursor
+    reset: bool
+    rows: Rows
+    head: Rows
+    scalars: Packed
+    scalar_head: Packed
+    texts: tuple[str, ...]
+    meta: Meta | None
+
+    def __bool__(self) -> bool:
+        return bool(self.reset or len(self.rows) or len(self.scalars) or self.texts or self.meta)
+
+
+@dataclass(slots=True)
+class _Side:
+    """One measured side (X or Y) of one (probe, layer, estimator, step), in nats."""
+
+    value: float
+    low: float
+    high: float
+    null: float
+    null95: float
+    ceiling: float
+    verdict: int
+    reason: int
+
+
+@dataclass(slots=True)
+class _Cell:
+    """All points of one series in one log bin: step → (X side, Y side)."""
+
+    points: dict[int, list[_Side | None]] = field(default_factory=dict)
+
+
+_NONE = _Side(*(math.nan,) * 6, verdict=-1, reason=-1)
+
+
+def _pool(sides: Sequence[_Side], exact: bool) -> list[float]:
+    """Return the eight columns of one side of a cell: means, the range, the worst verdict."""
+    if not sides:
+        sides = (_NONE,)
+    if exact or len(sides) == 1:
+        s = sides[-1]
+        return [s.value, s.low, s.high, s.null, s.null95, s.ceiling, s.verdict, s.reason]
+    values = [s.value for s in sides]
+    worst = max(sides, key=lambda s: s.verdict)
+    means = [_mean([getattr(s, name) for s in sides]) for name in ("null", "null95", "ceiling")]
+    return [_mean(values), min(values), max(values), *means, worst.verdict, worst.reason]
+
+
+def _mean(numbers: Sequence[float]) -> float:
+    finite = [number for number in numbers if math.isfinite(number)]
+    return sum(finite) / len(finite) if finite else math.nan
+
+
+class FrameBuilder:
+    """Builds what a page shows of one run, record by record.
+
+    Parameters
+    ----------
+    name : str
+        Name of the run, as it is to be shown.
+    subtitle : str
+        One line about the run (task, widths, optimiser …).
+    """
+
+    def __init__(self, name: str = "", subtitle: str = "") -> None:
+        self._name, self._subtitle = name, subtitle
+        self._layers: list[LayerInfo] = []
+        self._entropies: dict[str, tuple[int, float | None]] = {}  # probe → (n, H(Y))
+        self._probes: list[str] = []
+        self._estimators: list[EstimatorInfo] = []
+        self._estimator_index: dict[tuple[str, int, str], int] = {}
+        self._refused: dict[str, str] = {}
+        self._offered: dict[str, str] = {}
+        self._scalar_names: list[str] = []
+        self._texts: list[str] = []
+        self._text_index: dict[str, int] = {}
+        self._generation, self._meta_version = 0, 0
+        self._clear()
+
+    def _clear(self) -> None:
+        self._series: dict[tuple[int, int, int], dict[int, _Cell]] = {}
+        self._dirty: set[tuple[int, int, int, int]] = set()
+        self._log: list[list[float]] = []
+        self._scalar_bins: list[dict[int, list[float]]] = [{} for _ in self._scalar_names]
+        self._scalar_dirty: set[tuple[int, int]] = set()
+        self._scalar_log: list[list[float]] = []
+
+    # -- feeding -----------------------------------------------------------------------------
+
+    def describe(
+        self,
+        layers: Sequence[Layer] = (),
+        *,
+        name: str | None = None,
+        subtitle: str | None = None,
+    ) -> None:
+        """Give the layer table (network order) and the words at the top of the page."""
+        if layers:
+            known = {layer.name for layer in self._layers}
+            for layer in layers:
+                if layer.name not in known:
+                    self._add_layer(layer.name, layer.kind, layer.width)
+        self._name = self._name if name is None else name
+        self._subtitle = self._subtitle if subtitle is None else subtitle
+        self._meta_version += 1
+
+    def add_probe(self, name: str, n: int, labels: NDArray[Any] | None = None) -> None:
+        """Give a probe set's size and labels, from which the ceilings log n and H(Y) follow.
+
+        ``labels`` None (or real-valued targets) leaves H(Y) unknown.
+        """
+        h_y = None
+        if labels is not None and len(labels) and np.asarray(labels).dtype.kind in "biuUS":
+            rows = np.asarray(labels).reshape(len(labels), -1)
+            counts = np.unique(rows, axis=0, return_counts=True)[1] / len(rows)
+            h_y = float(-(counts * np.log(counts)).sum())
+        self._entropies[name] = (int(n), h_y)
+        self._probe(name)
+        self._meta_version += 1
+
+    def offer(self, estimators: Mapping[str, str]) -> None:
+        """Show estimators that cannot be chosen here, greyed out: id → reason in plain words."""
+        self._offered.update(estimators)
+        self._meta_version += 1
+
+    def add(self, measurements: Iterable[Measurement]) -> None:
+        """Take measurements in any order; a later one replaces an earlier one of the same place."""
+        for m in measurements:
+            if m.quantity != Quantity.MI or m.target not in ("X", "Y"):
+                continue
+            if m.value is None:
+                self._refuse(m)
+                continue
+            series = (self._probe(m.probe), self._layer(m), self._estimator(m))
+            at = int(lod.bin_of(m.step))
+            cell = self._series.setdefault(series, {}).setdefault(at, _Cell())
+            cell.points.setdefault(m.step, [None, None])["XY".index(m.target)] = self._side(m)
+            self._dirty.add((*series, at))
+
+    def add_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
+        """Take the scalars recorded at a step."""
+        at = int(lod.bin_of(step))
+        for name, value in scalars.items():
+            if not isinstance(value, (int, float)) or not math.isfinite(value):
+                continue
+            index = self._scalar(name)
+            box = self._scalar_bins[index].setdefault(at, [0.0, 0.0, 0.0, math.inf, -math.inf])
+            box[0] += 1
+            box[1] += step
+            box[2] += value
+            box[3], box[4] = min(box[3], value), max(box[4], value)
+            self._scalar_dirty.add((index, at))
+
+    def retract(self, after: int) -> None:
+        """Forget everything later than a step (a restart made those records orphans)."""
+        series, scalars = self._series, self._scalar_bins
+        self._clear()
+        self._generation += 1
+        for key, cells in series.items():
+            for at, cell in cells.items():
+                points = {step: sides for step, sides in cell.points.items() if step <= after}
+                if points:
+                    self._series.setdefault(key, {})[at] = _Cell(points)
+                    self._dirty.add((*key, at))
+        last = int(lod.bin_of(after))
+        for index, bins in enumerate(scalars):
+            self._scalar_bins[index] = {at: box for at, box in bins.items() if at <= last}
+            self._scalar_dirty.update((index, at) for at in self._scalar_bins[index])
+
+    # -- reading -----------------------------------------------------------------------------
+
+    @property
+    def last_step(self) -> int | None:
+        """The newest step with a measurement or a scalar, None when there is nothing yet."""
+        steps = [max(cells[max(cells)].points) for cells in self._series.values() if cells]
+        steps += [
+            math.ceil(bins[max(bins)][1] / bins[max(bins)][0]) for bins in self._scalar_bins if bins
+        ]
+        return max(steps, default=None)
+
+    def meta(self) -> Meta:
+        """Everything that is not a trajectory."""
+        n, h_y = self._entropies.get(self._probes[0] if self._probes else "", (None, None))
+        greyed = self._offered | self._refused
+        measured = {info.id for info in self._estimators}
+        grey = [self._info(i, 1, "", reason=why) for i, why in greyed.items() if i not in measured]
+        return Meta(
+            name=plain(self._name),
+            subtitle=plain(self._subtitle),
+            layers=tuple(self._layers),
+            estimators=(*self._estimators, *grey),
+            probes=tuple(map(plain, self._probes)) or ("probe",),
+            scalars=tuple(map(plain, self._scalar_names)),
+            n=n,
+            log_n=math.log(n) if n else None,
+            h_y=h_y,
+        )
+
+    def rows(self) -> Rows:
+        """One row a cell: everything that is known, newest state only."""
+        return Rows(
+            _pack(
+                (self._row(series, at) for series, cells in self._series.items() for at in cells),
+                len(COLUMNS),
+            )
+        )
+
+    def head(self) -> Rows:
+        """The newest cell of each series, and its exact newest point where the cell is pooled."""
+        return Rows(_pack(self._head_rows(), len(COLUMNS)))
+
+    def delta(self, since: Cursor | None = None) -> Delta:
+        """What a reader with that cursor has to apply; everything when it has none."""
+        self._flush()
+        now = Cursor(
+            self._generation,
+            len(self._log),
+            len(self._scalar_log),
+            len(self._texts),
+            self._meta_version,
+        )
+        reset = since is None or since.generation != self._generation
+        if since is None or reset:
+            closed = [row for row in self._closed_rows()]
+            boxes = [
+                self._scalar_row(index, at)
+                for index, bins in enumerate(self._scalar_bins)
+                for at in sorted(bins)[:-1]
+            ]
+            since = Cursor(self._generation, texts=since.texts if since else 0)
+        else:
+            closed, boxes = self._log[since.rows :], self._scalar_log[since.scalars :]
+        return Delta(
+            cursor=now,
+            reset=reset,
+            rows=Rows(_pack(closed, len(COLUMNS))),
+            head=self.head(),
+            scalars=_pack(boxes, len(SCALAR_COLUMNS)),
+            scalar_head=_pack(
+                (
+                    self._scalar_row(index, max(bins))
+                    for index, bins in enumerate(self._scalar_bins)
+                    if bins
+                ),
+                len(SCALAR_COLUMNS),
+            ),
+            texts=tuple(self._texts[since.texts :]),
+            meta=self.meta() if since.meta != self._meta_version else None,
+        )
+
+    # -- inside ------------------------------------------------------------------------------
+
+    def _flush(self) -> None:
+        """Move closed dirty cells into the append-only log; open ones stay dirty."""
+        still = set()
+        for *series, at in sorted(self._dirty):
+            key = (series[0], series[1], series[2])
+            if at == max(self._series[key]):
+                still.add((*key, at))
+            else:
+                self._log.append(self._row(key, at))
+        self._dirty = still
+        open_bins = set()
+        for index, at in sorted(self._scalar_dirty):
+            if at == max(self._scalar_bins[index]):
+                open_bins.add((index, at))
+            else:
+                self._scalar_log.append(self._scalar_row(index, at))
+        self._scalar_dirty = open_bins
+
+    def _closed_rows(self) -> Iterable[list[float]]:
+        for series, cells in self._series.items():
+            for at in sorted(cells)[:-1]:
+                yield self._row(series, at)
+
+    def _head_rows(self) -> Iterable[list[float]]:
+        for series, cells in self._series.items():
+            at = max(cells)
+            yield self._row(series, at)
+            if len(cells[at].points) > 1:
+                yield self._row(series, at, exact=True)
+
+    def _row(self, series: tuple[int, int, int], at: int, *, exact: bool = False) -> list[float]:
+        points = self._series[series][at].points
+        steps = sorted(points)[-1:] if exact else sorted(points)
+        sides = [[s for step in steps if (s := points[step][i]) is not None] for i in (0, 1)]
+        x, y = _pool(sides[0], exact), _pool(sides[1], exact)
+        interval = any(math.isfinite(side[1]) for side in (x, y))
+        band = 0 if not interval else 1 if len(steps) == 1 else 2
+        mean = sum(steps) / len(steps)
+        return [mean, *series, EXACT_HEAD if exact else at, len(steps), band, *x, *y]
+
+    def _scalar_row(self, index: int, at: int) -> list[float]:
+        count, steps, total, low, high = self._scalar_bins[index][at]
+        mean = min(max(total / count, low), high)
+        return [index, at, steps / count, count, mean, low, high]
+
+    def _side(self, m: Measurement) -> _Side:
+        value = float(m.value) if m.value is not None else math.nan
+        low, high = m.low, m.high
+        if (low is None or high is None) and m.stderr is not None:
+            low, high = value - Z95 * m.stderr, value + Z95 * m.stderr
+        return _Side(
+            value=value,
+            low=math.nan if low is None else low,
+            high=math.nan if high is None else high,
+            null=math.nan if m.null is None else m.null.mean,
+            null95=math.nan if m.null is None else m.null.q95,
+            ceiling=math.nan if m.ceiling is None else m.ceiling,
+            verdict=int(m.verdict),
+            reason=self._text(m.reason) if m.verdict is not Verdict.OK or m.reason else -1,
+        )
+
+    def _text(self, text: str) -> int:
+        words = plain(text, 400)
+        if not words:
+            return -1
+        if words not in self._text_index:
+            self._text_index[words] = len(self._texts)
+            self._texts.append(words)
+        return self._text_index[words]
+
+    def _probe(self, name: str) -> int:
+        if name not in self._probes:
+            self._probes.append(name)
+            self._meta_version += 1
+        return self._probes.index(name)
+
+    def _layer(self, m: Measurement) -> int:
+        for index, layer in enumerate(self._layers):
+            if layer.name == plain(m.layer):
+                return index
+        self._add_layer(m.layer, "", m.d)
+        return len(self._layers) - 1
+
+    def _add_layer(self, name: str, kind: str, width: int) -> None:
+        label = f"T{len(self._layers) + 1}"
+        self._layers.append(LayerInfo(label, plain(name), plain(kind), int(width)))
+        self._meta_version += 1
+
+    def _scalar(self, name: str) -> int:
+        if name not in self._scalar_names:
+            self._scalar_names.append(name)
+            self._scalar_bins.append({})
+            self._meta_version += 1
+        return self._scalar_names.index(name)
+
+    def _estimator(self, m: Measurement) -> int:
+        params = _words(m.params)
+        key = (m.estimator, m.version, params)
+        if key not in self._estimator_index:
+            self._estimator_index[key] = len(self._estimators)
+            self._estimators.append(self._info(m.estimator, m.version, params))
+            self._meta_version += 1
+        return self._estimator_index[key]
+
+    def _info(self, name: str, version: int, params: str, reason: str = "") -> EstimatorInfo:
+        try:
+            card = registry.card(name)
+        except UnknownEstimatorError:
+            return EstimatorInfo(
+                plain(name), plain(name), "I(X;T)", "I(T;Y)", "", "", params, plain(reason, 400)
+            )
+        x_title, y_title = axis_titles(card.measures)
+        return EstimatorInfo(
+            id=card.id,
+            label=card.label,
+            x_title=x_title,
+            y_title=y_title,
+            measures=card.measures,
+            ceiling=card.ceiling,
+            params=params,
+            reason=plain(reason, 400),
+        )
+
+    def _refuse(self, m: Measurement) -> None:
+        """Remember why an estimator gave no value; it is greyed unless it works elsewhere."""
+        if m.estimator not in self._refused:
+            self._refused[m.estimator] = m.note or m.reason or "it gave no value on this run"
+            self._meta_version += 1
+
+
+def axis_titles(measures: str) -> tuple[str, str]:
+    """Return what the x and the y axis say, read off a card's ``measures``.
+
+    ``"I(X; bin(T)), fixed bins"`` gives ``("I(X; bin(T))", "I(bin(T); Y)")``. A card whose sentence
+    does not start with an information of X and T gives the plain names.
+    """
+    match = re.match(r"\s*I\(\s*X\s*;\s*((?:[^()]|\([^()]*\))+)\)", measures)
+    if match is None:
+        return "I(X;T)", "I(T;Y)"
+    inner = match.group(1).strip()
+    return f"I(X; {inner})", f"I({inner}; Y)"
+
+
+def _words(params: Mapping[str, Any]) -> str:
+    """Return parameters as one line: ``bins=30, range=(-1, 1)``."""
+    return plain(", ".join(f"{name}={value}" for name, value in params.items()), 200)
+
+
+def _pack(rows: Iterable[Sequence[float]], width: int) -> Packed:
+    packed = np.array(list(rows), dtype=np.float64).reshape(-1, width)
+    with np.errstate(over="ignore"):
+        return packed.astype(np.float32)
+
+
+def unpack(packed: FloatArray | Packed, columns: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """Return the columns of a packed array by name."""
+    return {name: packed[:, index] for index, name in enumerate(columns)}

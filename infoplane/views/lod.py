@@ -1,0 +1,54 @@
+"""Level of detail: a run of any length becomes O(log n) points, each a mean with its range.
+
+Steps below :data:`EXACT` keep a bin of their own; above, bins are equally wide in log step, so a
+curve over a log axis has the same density of points everywhere. The newest point is kept exact by
+the caller (:mod:`infoplane.views.frame`), so what a reader sees "now" is never an average.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from infoplane.types import FloatArray, IntArray
+
+EXACT = 32  # steps 0 … 31 are never pooled
+PER_DECADE = 64  # bins a factor of ten in steps: finer than a pixel column of the time panels needs
+
+
+def bin_of(step: ArrayLike) -> IntArray:
+    """Return the log bin of each step: ``s`` below EXACT, then EXACT + ⌊64 log10(s / EXACT)⌋."""
+    steps = np.asarray(step, dtype=np.float64)
+    above = np.log10(np.maximum(steps, EXACT) / EXACT) * PER_DECADE
+    # 1e-9: log10 of an exact bin edge may fall one ulp short of the whole number
+    return np.where(steps < EXACT, steps, EXACT + np.floor(above + 1e-9)).astype(np.int64)
+
+
+def reduce(step: ArrayLike, value: ArrayLike) -> dict[str, Any]:
+    """Pool a series into log bins: arrays ``bin, step, value, low, high, count``, by bin.
+
+    ``step`` and ``value`` are means over the bin, ``low`` and ``high`` its smallest and largest
+    value. Points with a value that is not finite are left out. Input in any order.
+    """
+    steps = np.asarray(step, dtype=np.float64).reshape(-1)
+    values = np.asarray(value, dtype=np.float64).reshape(-1)
+    kept = np.isfinite(values) & np.isfinite(steps)
+    steps, values = steps[kept], values[kept]
+    bins, which = np.unique(bin_of(steps), return_inverse=True)
+    count = np.bincount(which, minlength=len(bins))
+    low: FloatArray = np.full(len(bins), np.inf)
+    high: FloatArray = np.full(len(bins), -np.inf)
+    np.minimum.at(low, which, values)
+    np.maximum.at(high, which, values)
+    share = np.maximum(count, 1)
+    mean = np.bincount(which, weights=values, minlength=len(bins)) / share
+    return {
+        "bin": bins,
+        "step": np.bincount(which, weights=steps, minlength=len(bins)) / share,
+        "value": np.clip(mean, low, high),  # summation may leave the range by one ulp
+        "low": low,
+        "high": high,
+        "count": count,
+    }
