@@ -1,1 +1,20 @@
-"""."""
+"""Capture: snapshots of every layer while a network trains, without changing the training."""
+
+from infoplane.capture.faults import CaptureWarning
+from infoplane.capture.probe import Probe
+from infoplane.capture.recorder import Watcher, watch
+from infoplane.capture.schedule import Schedule, at, every, log_spaced
+from infoplane.capture.sinks import CallableSink, MemorySink
+
+__all__ = [
+    "CallableSink",
+    "CaptureWarning",
+    "MemorySink",
+    "Probe",
+    "Schedule",
+    "Watcher",
+    "at",
+    "every",
+    "log_spaced",
+    "watch",
+]

@@ -1,0 +1,78 @@
+"""The time axis: from the numbers that a training loop passes to optimiser updates done."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+
+class Clock:
+    """Labels each call with the number of optimiser updates done so far.
+
+    Loops number their updates from 0 (``for step, batch in enumerate(loader)``) or from 1. The
+    first number tells: if it equals the start although the weights have moved, updates are numbered
+    from 0 and each label is the number plus 1. A number that falls (a counter that starts again
+    with each epoch) goes on from the last label.
+
+    Parameters
+    ----------
+    start : int or None
+        Updates done when the watch begins; None where a resumed training does not say, and then the
+        first number is believed as it is.
+
+    Attributes
+    ----------
+    last : int
+        Latest label.
+    restarts : int
+        How often the loop's numbers fell.
+    """
+
+    def __init__(self, start: int | None) -> None:
+        self.start = start
+        self.last = -1 if start is None else start
+        self.offset: int | None = None
+        self.restarts = 0
+
+    def label(self, number: int | None, moved: Callable[[], bool]) -> int:
+        """Return the label of a call that passed `number`; None counts on by one."""
+        if number is None:
+            self.last += 1
+            return self.last
+        number = operator.index(number)
+        if self.offset is None:
+            self.offset = int(number == self.start and moved())
+        if number + self.offset < self.last:
+            self.offset = self.last + 1 - number
+            self.restarts += 1
+        self.last = number + self.offset
+        return self.last
+
+
+class Fingerprint:
+    """Tells whether a model's weights have changed since it was taken.
+
+    Compares autograd's version counters (any in-place update raises them) and sums of a few entries
+    of each weight (for updates through ``.data``, which leave the counters alone).
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+        self.versions, self.sums = self._take()
+
+    def moved(self) -> bool:
+        """Whether some weight has been updated."""
+        versions, sums = self._take()
+        return versions != self.versions or not all(map(torch.equal, sums, self.sums))
+
+    def _take(self) -> tuple[list[int], list[Tensor]]:
+        weights = list(self.model.parameters())
+        return [weight._version for weight in weights], [_some(weight) for weight in weights]
+
+
+def _some(weight: Tensor) -> Tensor:
+    entries = weight.detach().reshape(-1)
+    return entries[:: max(1, entries.numel() // 64)].double().sum()

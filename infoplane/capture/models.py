@@ -1,0 +1,67 @@
+"""Finding the module whose forward can be watched inside what people train."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torch import nn
+
+from infoplane.errors import UnsupportedModelError
+
+WRAPPERS = {
+    "OptimizedModule": ("_orig_mod", "torch.compile"),
+    "DistributedDataParallel": ("module", "DistributedDataParallel"),
+    "DataParallel": ("module", "DataParallel"),
+}
+"""Class name → (attribute that holds the module, what wraps it)."""
+
+SHARDED = {
+    "FullyShardedDataParallel": "FSDP",
+    "FSDPModule": "FSDP (fully_shard)",
+    "DeepSpeedEngine": "DeepSpeed",
+}
+
+
+def unwrap(model: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
+    """Return the module that a probe pass may call, and what was taken off.
+
+    Raises
+    ------
+    UnsupportedModelError
+        If the weights are sharded over processes, or the model is scripted.
+    """
+    if not isinstance(model, nn.Module):
+        raise UnsupportedModelError(
+            f"`model` must be a torch.nn.Module; got {type(model).__name__}."
+        )
+    notes: list[str] = []
+    _refuse(model)
+    while (wrapper := WRAPPERS.get(type(model).__name__)) and hasattr(model, wrapper[0]):
+        notes.append(wrapper[1])
+        model = getattr(model, wrapper[0])
+        _refuse(model)
+    return model, tuple(notes)
+
+
+def _refuse(model: nn.Module) -> None:
+    for module in model.modules():
+        for name in _names(module):
+            if name in SHARDED:
+                raise UnsupportedModelError(
+                    f"{SHARDED[name]} keeps each weight in pieces on several processes: a "
+                    "forward pass for the probe set needs all of them to take part, which would "
+                    "change the training. Watch an unsharded copy, loaded from checkpoints."
+                )
+            if name == "ScriptModule":
+                raise UnsupportedModelError(
+                    "a scripted module runs without Python hooks; watch what it was made from."
+                )
+    if any(type(parameter).__name__ == "DTensor" for parameter in model.parameters()):
+        raise UnsupportedModelError(
+            "the model's weights are DTensors spread over several processes; a probe pass would "
+            "need all of them to take part. Watch an unsharded copy, loaded from checkpoints."
+        )
+
+
+def _names(module: nn.Module) -> Iterator[str]:
+    return (cls.__name__ for cls in type(module).__mro__)

@@ -1,0 +1,127 @@
+"""Leave no trace: whatever a probe pass could disturb is saved before and put back after."""
+
+from __future__ import annotations
+
+import random
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from infoplane.capture.probe import home
+
+
+@contextmanager
+def undisturbed(model: nn.Module) -> Iterator[None]:
+    """Eval mode without gradients inside; modes, buffers and random states as before outside.
+
+    Saved and restored: every module's training flag (a frozen BatchNorm stays frozen), every buffer
+    (running statistics, counters), the global random states of python, numpy and torch (CPU and the
+    model's device), the fused attention switch. Compiled parts run eagerly inside, so that hooks
+    fire and no compiled graph is thrown away. ``no_grad`` and not ``inference_mode``: a tensor that
+    a module caches in inference mode (rotary tables, masks) could not be used by autograd later.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(_random_states(home(model)[0]))
+        stack.enter_context(_modes(model))
+        stack.enter_context(_buffers(model))
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.no_grad())
+        stack.enter_context(_uncached_autocast())
+        stack.enter_context(_eager())
+        stack.enter_context(_visible_attention())
+        stack.enter_context(_expected_warnings())
+        yield
+
+
+@contextmanager
+def _random_states(device: torch.device) -> Iterator[None]:
+    python, array = random.getstate(), np.random.get_state()  # noqa: NPY002 - the user's own state
+    try:
+        with preserved_torch(device):
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(array)  # noqa: NPY002
+
+
+def preserved_torch(device: torch.device) -> AbstractContextManager[Any]:
+    """Restore torch's random states of the CPU and of `device` on leaving."""
+    if device.type in ("cpu", "meta"):
+        return torch.random.fork_rng(devices=[])
+    return torch.random.fork_rng(devices=[device], device_type=device.type)
+
+
+@contextmanager
+def _modes(model: nn.Module) -> Iterator[None]:
+    """Each module's own flag: ``model.train()`` afterwards would thaw what the user froze."""
+    flags = [(module, module.training) for module in model.modules()]
+    try:
+        for module, _ in flags:
+            module.training = False
+        yield
+    finally:
+        for module, flag in flags:
+            module.training = flag
+
+
+@contextmanager
+def _buffers(model: nn.Module) -> Iterator[None]:
+    """Put buffers back: some modules count or average in theirs even in eval mode."""
+    kept = [(owner, name, buffer, buffer._version, buffer.detach().clone())
+            for owner, name, buffer in _named_buffers(model)]  # fmt: skip
+    try:
+        yield
+    finally:
+        for owner, name, buffer, version, copy in kept:
+            if buffer._version != version:
+                buffer.copy_(copy)
+            if owner._buffers.get(name) is not buffer:
+                owner._buffers[name] = buffer
+
+
+def _named_buffers(model: nn.Module) -> Iterator[tuple[nn.Module, str, Tensor]]:
+    for module in model.modules():
+        for name, buffer in module._buffers.items():
+            if isinstance(buffer, Tensor):
+                yield module, name, buffer
+
+
+def _uncached_autocast() -> AbstractContextManager[Any]:
+    """Inside the user's autocast, casts made without gradients must not enter its weight cache."""
+    for kind in ("cuda", "cpu"):
+        if torch.is_autocast_enabled(kind):
+            dtype = torch.get_autocast_dtype(kind)
+            return torch.autocast(kind, dtype=dtype, cache_enabled=False)
+    return nullcontext()
+
+
+def _eager() -> AbstractContextManager[Any]:
+    if "torch._dynamo" not in sys.modules or not hasattr(torch.compiler, "set_stance"):
+        return nullcontext()
+    stance: AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
+    return stance
+
+
+@contextmanager
+def _visible_attention() -> Iterator[None]:
+    """Switch off the fused encoder path of eval mode, which skips the layers inside it."""
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
+
+
+@contextmanager
+def _expected_warnings() -> Iterator[None]:
+    """Reentrant checkpointing complains that nothing requires gradients: here nothing should."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="None of the inputs have requires_grad=True")
+        yield

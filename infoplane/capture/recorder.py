@@ -1,0 +1,425 @@
+"""The recorder: ``with watch(model, probe, run) as w: … w.step(step, loss=loss)``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextvars import ContextVar
+from functools import partial
+from time import perf_counter
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from infoplane.capture.clock import Clock, Fingerprint
+from infoplane.capture.faults import Faults, tell
+from infoplane.capture.models import unwrap
+from infoplane.capture.probe import Probe, as_probes, home
+from infoplane.capture.reduce import ReduceLike
+from infoplane.capture.scalars import Row, Scalars, settle
+from infoplane.capture.schedule import ScheduleLike, as_schedule
+from infoplane.capture.select import LayersLike
+from infoplane.capture.sinks import as_sink
+from infoplane.capture.taps import OUT_OF_MEMORY, Reader, find_taps
+from infoplane.capture.writer import Job, Writer
+from infoplane.errors import InputError
+from infoplane.types import Sink, Snapshot
+
+BARE: ContextVar[bool] = ContextVar("infoplane_bare", default=False)
+"""True while `verify_neutrality` trains without capture."""
+
+LONGEST_GAP = 10_000  # scheduled steps looked for between two calls of step()
+FLUSH_ROWS, FLUSH_SECONDS, COST_SECONDS = 256, 0.5, 5.0
+UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20,
+         "GIB": 2**30}  # fmt: skip
+
+
+def watch(
+    model: nn.Module,
+    probe: Probe | Sequence[Probe] | Mapping[str, Probe],
+    run: Sink | Callable[[Snapshot], Any] | None,
+    *,
+    layers: LayersLike | None = None,
+    every: ScheduleLike | None = None,
+    reduce: ReduceLike | None = None,
+    **options: Any,
+) -> Watcher:
+    """Watch a model while it trains; nothing about the training changes.
+
+    Use as ``with watch(model, probe, run) as w:`` and call ``w.step(step, loss=loss)`` after each
+    update.
+
+    Parameters
+    ----------
+    model : nn.Module
+        What is trained; torch.compile, DDP and DataParallel wrappers are looked through.
+    probe : Probe, sequence of Probe, or mapping of name to Probe
+        The fixed samples on which snapshots are taken.
+    run : Run, any sink, callable taking a Snapshot, or None
+        Where snapshots go. None watches nothing (for the other ranks of a distributed training).
+    layers : None, str, iterable of str, or callable
+        Names, globs (``"encoder.*"``) or ``predicate(name, module) -> bool``; None takes every leaf
+        layer once, by its output after normalisation and activation.
+    every : int, schedule or callable, default ``log_spaced(200)``
+        At which steps a snapshot is taken.
+    reduce : str, callable, mapping of layer glob to either, or None
+        From an activation (n, …) to (n, d); None chooses by the kind of layer.
+    **options
+        See `Watcher`: ``units``, ``memory``, ``queue``, ``on_backpressure``, ``budget``, ``start``,
+        ``seed``.
+
+    Returns
+    -------
+    Watcher
+        A context manager; entering attaches, leaving always detaches.
+    """
+    return Watcher(model, probe, run, layers=layers, every=every, reduce=reduce, **options)
+
+
+class Watcher:
+    """Takes snapshots on schedule; made by `watch`.
+
+    Parameters
+    ----------
+    model, probe, run, layers, every, reduce
+        As for `watch`.
+    units : int
+        Units of a layer kept at most (a fixed subset, drawn with a private seed).
+    memory : int or str
+        Bytes of one snapshot at most (``"256MB"``); beyond that a fixed subset of the rows is kept.
+    queue : int
+        Snapshots that may wait for the sink; small ones may also wait up to 64 MiB together.
+    on_backpressure : {"drop", "block"}
+        What happens when the queue is full: drop the snapshot and count it, or wait.
+    budget : float or str, optional
+        Share of the training time that capture may take (``"2%"``); snapshots are put off until it
+        allows them. The first and the last are always taken.
+    start : int, optional
+        Optimiser updates done already: 0, or unknown for a run that holds steps (a resumed one).
+    seed : int
+        Seed of the private generator that draws rows and units.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        probe: Probe | Sequence[Probe] | Mapping[str, Probe],
+        run: Sink | Callable[[Snapshot], Any] | None,
+        *,
+        layers: LayersLike | None = None,
+        every: ScheduleLike | None = None,
+        reduce: ReduceLike | None = None,
+        units: int = 1024,
+        memory: int | str = "256MB",
+        queue: int = 2,
+        on_backpressure: str = "drop",
+        budget: float | str | None = None,
+        start: int | None = None,
+        seed: int = 0,
+    ) -> None:
+        if on_backpressure not in ("drop", "block"):
+            raise InputError(
+                f'`on_backpressure` must be "drop" or "block"; got {on_backpressure!r}.'
+            )
+        self.model, self.wrappers = unwrap(model)
+        self.probes = as_probes(probe)
+        self.sink = None if run is None else as_sink(run)
+        self.schedule = as_schedule(every)
+        self._select = (layers, reduce, int(units), int(seed))
+        self.memory, self.queue, self.block = bytes_of(memory), queue, on_backpressure == "block"
+        self.budget = None if budget is None else share_of(budget)
+        if start is None and not _holds_steps(run):
+            start = 0
+        self.clock = Clock(start)
+        self.snapshots = self.dropped = self.postponed = 0
+        self.seconds = 0.0
+        self._scalars = Scalars()
+        self._active = False
+        self._taken: int | None = None
+        self._late = False
+        self.faults = Faults(partial(self._report, "fault"))
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        stopped = kind is not None and not issubclass(kind, Exception)
+        self.close("finished" if kind is None else "interrupted" if stopped else "failed")
+
+    def __deepcopy__(self, memo: Any) -> Watcher:
+        return self._inert()
+
+    def __reduce__(self) -> Any:
+        return _inert, ()
+
+    # -- what users call -----------------------------------------------------------------------
+
+    def start(self) -> Watcher:
+        """Find the layers, begin the run and take the snapshot of the network as it is.
+
+        Raises
+        ------
+        CaptureError
+            If a layer named in `layers` does not exist or is never called, or no layer can be read.
+        """
+        if self.sink is None or BARE.get() or _other_rank():
+            return self
+        begun = perf_counter()
+        self._process, self._begun = os.getpid(), begun
+        taps, selection = find_taps(self.model, self.probes[0], *self._select)
+        self.layers = tuple(tap.layer for tap in taps)
+        self._reader = Reader(taps, self._layer_fault)
+        self.probes = tuple(self._capped(probe) for probe in self.probes)
+        self._weights = Fingerprint(self.model)
+        self.info = self._info(selection.left_out)
+        self.sink.begin(tuple(probe.data() for probe in self.probes), self.layers, self.info)
+        self._writer = Writer(self._job_fault, depth=self.queue)
+        self._active = True
+        self._flushed = self._told = begun
+        if self.clock.start is not None and self.schedule(self.clock.start):
+            self._take(self.clock.start, wait=True)
+        self.seconds += perf_counter() - begun
+        return self
+
+    def step(self, step: int | None = None, **scalars: Any) -> None:
+        """Tell that an update is done: record its scalars, take a snapshot if one is due.
+
+        Parameters
+        ----------
+        step : int, optional
+            Number of the update, from 0 or from 1 (see `clock.Clock`); None counts on by one.
+        **scalars
+            Numbers or one-element tensors to keep with the step (``loss``, ``epoch`` …).
+        """
+        if not self._here():
+            return
+        begun = perf_counter()
+        try:
+            self._step(step, scalars, begun)
+        except Exception as error:
+            self.faults.add("step", error)
+        self.seconds += perf_counter() - begun
+
+    def close(self, status: str = "finished") -> None:
+        """Take the last snapshot (of a training that finished), write all that waits, detach."""
+        if not self._here():
+            return
+        begun = perf_counter()
+        if status == "finished" and self._taken != self.clock.last and self.clock.last >= 0:
+            self._take(self.clock.last, wait=True)
+        self._active = False
+        self._flush()
+        self.seconds += perf_counter() - begun
+        self._report("cost", self.cost())
+        self._writer.put(Job("end", partial(self.sink.end, status)))  # type: ignore[union-attr]
+        self._writer.close()
+
+    def cost(self) -> dict[str, float]:
+        """Return what capture took so far: seconds, share of the training time, what was lost."""
+        whole = perf_counter() - self._begun
+        return {
+            "step": self.clock.last,
+            "seconds": self.seconds,
+            "training_seconds": whole - self.seconds,
+            "share": self.seconds / max(whole - self.seconds, 1e-9),
+            "snapshots": self.snapshots,
+            "dropped": self.dropped,
+            "postponed": self.postponed,
+            "faults": self.faults.counts.total(),
+        }
+
+    # -- one step ------------------------------------------------------------------------------
+
+    def _here(self) -> bool:
+        """Whether active, in the process that began: a forked worker's copy has no thread."""
+        return self._active and os.getpid() == self._process
+
+    def _step(self, step: int | None, scalars: Mapping[str, Any], now: float) -> None:
+        previous, restarts = self.clock.last, self.clock.restarts
+        label = self.clock.label(step, self._weights.moved)
+        if self.clock.restarts == 1 and restarts == 0:
+            self._report("renumbered", {"given": step, "step": label})
+        for name, value in scalars.items():
+            try:
+                self._scalars.add(label, name, value)
+            except InputError as error:
+                self.faults.add(f"scalar {name}", error)
+        first = max(previous + 1, label + 1 - LONGEST_GAP)
+        due = any(self.schedule(step) for step in range(first, label + 1))
+        if (due or self._late) and not self._too_dear(now):
+            self._take(label, wait=self.block)
+        if len(self._scalars.rows) >= FLUSH_ROWS or now - self._flushed > FLUSH_SECONDS:
+            self._flush()
+
+    def _too_dear(self, now: float) -> bool:
+        if self.budget is None:
+            return False
+        spent = self.seconds + self.seconds / max(self.snapshots, 1)
+        dear = spent > self.budget * (now - self._begun - self.seconds)
+        self.postponed += dear and not self._late
+        self._late = dear
+        return dear
+
+    def _take(self, step: int, *, wait: bool) -> None:
+        """Read all probe sets and queue what was read."""
+        begun = perf_counter()
+        try:
+            read = [(probe, self._reader.read(self.model, probe)) for probe in self.probes]
+        except OUT_OF_MEMORY as error:
+            self.faults.add("memory", error)
+            for probe in self.probes:
+                probe.batch_size = max(1, probe.batch_size // 2)
+            return
+        except Exception as error:
+            self.faults.add("probe pass", error)
+            return
+        self._taken = step
+        notes = {"seconds": perf_counter() - begun}
+        row = dict(self._scalars.rows.get(step, {}))
+        work = partial(self._write, step, read, row, notes, self._arrival())
+        size = sum(t.numel() * t.element_size() for _, ts in read for t in ts.values())
+        if self._writer.put(Job("snapshot", work, size), wait=wait):
+            self.snapshots += 1
+        else:
+            self.dropped += 1
+            self._report("dropped", {"step": step, "why": "the sink is slower than the schedule"})
+        self._flush()
+        if begun - self._told > COST_SECONDS:
+            self._told = begun
+            self._report("cost", self.cost())
+
+    def _arrival(self) -> Callable[[], None]:
+        """Return a wait for the copies that are under way from the accelerator."""
+        if home(self.model)[0].type != "cuda":
+            return _nothing
+        event = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        event.record()
+        return event.synchronize
+
+    # -- in the writer's thread ----------------------------------------------------------------
+
+    def _write(
+        self,
+        step: int,
+        read: Iterable[tuple[Probe, dict[str, Tensor]]],
+        row: Row,
+        notes: Mapping[str, Any],
+        arrived: Callable[[], None],
+    ) -> None:
+        arrived()
+        for probe, tensors in read:
+            layers = {name: tensor.numpy() for name, tensor in tensors.items()}
+            self.sink.write(  # type: ignore[union-attr]
+                Snapshot(step, layers, settle(row), notes, probe.name)
+            )
+
+    def _record(self, rows: Mapping[int, Row]) -> None:
+        for step, row in rows.items():
+            self.sink.record(step, settle(row))  # type: ignore[union-attr]
+
+    # -- beside --------------------------------------------------------------------------------
+
+    def _flush(self) -> None:
+        self._flushed = perf_counter()
+        if rows := self._scalars.drain():
+            self._writer.put(Job("scalars", partial(self._record, rows)))
+
+    def _report(self, event: str, detail: Mapping[str, Any]) -> None:
+        self._writer.put(Job("event", partial(self.sink.report, event, detail)))  # type: ignore[union-attr]
+
+    def _layer_fault(self, name: str, error: Exception) -> None:
+        self.faults.add(f"layer {name}", error)
+
+    def _job_fault(self, job: str, error: Exception) -> None:
+        if job == "event":  # reporting that a report failed would not end
+            self.faults.counts["event"] += 1
+        else:
+            self.faults.add(job, error)
+
+    def _capped(self, probe: Probe) -> Probe:
+        """Keep as many rows as a snapshot's memory allows, drawn once with a private generator."""
+        row = 4 * sum(layer.width for layer in self.layers) * len(self.probes)
+        rows = max(2, self.memory // max(row, 1))
+        if rows >= probe.n:
+            return probe
+        tell(
+            f"infoplane: {rows} of the {probe.n} rows of probe {probe.name!r} are captured, so "
+            f"that a snapshot stays within {self.memory:,} bytes; raise memory= for more."
+        )
+        generator = np.random.default_rng(self._select[-1])
+        return probe.take(np.sort(generator.choice(probe.n, rows, replace=False)))
+
+    def _info(self, left_out: Mapping[str, str]) -> dict[str, Any]:
+        device, dtype = home(self.model)
+        return {
+            "model": type(self.model).__name__,
+            "parameters": sum(weight.numel() for weight in self.model.parameters()),
+            "device": device.type,
+            "dtype": str(dtype).removeprefix("torch."),
+            "unwrapped": list(self.wrappers),
+            "schedule": self.schedule.text,
+            "budget": self.budget,
+            "start": self.clock.start,
+            "seed": self._select[-1],
+            "rows": {probe.name: probe.n for probe in self.probes},
+            "left_out": dict(left_out),
+            "torch": torch.__version__,
+        }
+
+    def _inert(self) -> Watcher:
+        return _inert()
+
+
+def _inert() -> Watcher:
+    """Return a watcher that does nothing: what a copy or another process gets."""
+    return Watcher(nn.Identity(), Probe([0.0]), None)
+
+
+def bytes_of(size: int | str) -> int:
+    """Read a size in bytes: ``256_000_000`` or ``"256MB"``."""
+    text = str(size).strip().upper()
+    digits = text.rstrip("KMGIB ")
+    unit = text[len(digits) :].strip()
+    try:
+        number = float(digits) * UNITS[unit]
+    except (ValueError, KeyError):
+        number = 0.0
+    if not number >= 1:
+        raise InputError(f'`memory` must be a number of bytes or text like "256MB"; got {size!r}.')
+    return int(number)
+
+
+def share_of(budget: float | str) -> float:
+    """Read a share: ``0.02`` or ``"2%"``."""
+    text = str(budget).strip()
+    try:
+        share = float(text.rstrip("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        share = 0.0
+    if not 0 < share <= 1:
+        raise InputError(f'`budget` must be a share in (0, 1] or text like "2%"; got {budget!r}.')
+    return share
+
+
+def _holds_steps(run: Any) -> bool:
+    return len(getattr(run, "steps", ()) or ()) > 0
+
+
+def _other_rank() -> bool:
+    distributed = torch.distributed
+    return (
+        distributed.is_available() and distributed.is_initialized() and distributed.get_rank() > 0
+    )
+
+
+def _nothing() -> None:
+    """No copies are under way on the CPU."""

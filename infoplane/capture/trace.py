@@ -1,0 +1,186 @@
+"""Which layers a model has: one watched pass tells what is called, in which order, fed by whom."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+FUNCTIONS = frozenset({
+    "relu", "relu_", "relu6", "tanh", "tanh_", "sigmoid", "sigmoid_", "gelu", "silu", "elu",
+    "elu_", "selu", "selu_", "celu", "celu_", "mish", "leaky_relu", "leaky_relu_", "softplus",
+    "softsign", "hardtanh", "hardtanh_", "hardswish", "hardsigmoid", "logsigmoid", "softmax",
+    "log_softmax",
+})  # fmt: skip
+"""Functional activations that are seen like layers: ``F.relu(self.fc1(x))`` is ``fc1:relu``."""
+
+OUTPUT_ONLY = frozenset({"softmax", "log_softmax"})
+"""Functions that are a layer only right after one: elsewhere they are the inside of attention."""
+
+
+@dataclass(eq=False)
+class Call:
+    """One call of a module, or of a functional activation, in the traced pass.
+
+    Attributes
+    ----------
+    path : str
+        Dotted path of the module called, or of the one in whose forward the function was called.
+    module : nn.Module or None
+        None for a functional activation.
+    index : int
+        How many calls of this module (of any functional activation) came before it in the pass.
+    kind : str
+        Class name of the module, or name of the function.
+    output : Tensor
+        What it returned (the first tensor of a tuple, mapping or dataclass).
+    leaf : bool
+        No other module was called inside it.
+    source : Call or None
+        The leaf whose output it was given directly and unchanged.
+    idle : bool
+        It returned its very input, as Dropout and Identity do in eval mode.
+    name : str
+        Key of the layer: the path, ``:function`` for a functional activation, ``#k`` for the k-th
+        repeated call (k ≥ 1).
+    """
+
+    path: str
+    module: nn.Module | None
+    index: int
+    kind: str
+    output: Tensor
+    leaf: bool
+    source: Call | None
+    idle: bool = False
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """A module that is running: where its calls start in the list, and what it was given."""
+
+    path: str
+    start: int
+    source: Call | None
+    given: tuple[Tensor, int] | None
+
+
+class Trace(TorchFunctionMode):
+    """Hooks on every module plus the functional activations, for one small pass.
+
+    Use as ``with trace.watching(model): …``; then ``trace.calls`` holds the calls in the order in
+    which they ended, named.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[Call] = []
+        self._calls_of: Counter[str] = Counter()
+        self._functions = 0
+        self._running: list[_Frame] = []
+        self._made: dict[int, tuple[Call, int, Tensor]] = {}
+
+    @contextmanager
+    def watching(self, model: nn.Module) -> Iterator[Trace]:
+        """Attach to every module of `model` and detach on leaving, whatever happens."""
+        handles = []
+        try:
+            for path, module in model.named_modules():
+                enter, leave = partial(self._enter, path), partial(self._leave, path)
+                handles.append(module.register_forward_pre_hook(enter, with_kwargs=True))
+                handles.append(module.register_forward_hook(leave))
+            with self:
+                yield self
+        finally:
+            for handle in handles:
+                handle.remove()
+            self._made.clear()
+        _name(self.calls)
+
+    def _enter(self, path: str, module: nn.Module, args: Any, kwargs: Any) -> None:
+        given = first_tensor((args, kwargs))
+        mark = None if given is None else (given, given._version)
+        self._running.append(_Frame(path, len(self.calls), self._origin(given), mark))
+
+    def _leave(self, path: str, module: nn.Module, args: Any, output: Any) -> None:
+        frame, result = self._running.pop(), first_tensor(output)
+        if result is None:
+            return
+        leaf = all(call.module is None for call in self.calls[frame.start :])
+        if leaf and path:  # what a leaf computes inside is its own affair
+            del self.calls[frame.start :]
+        call = Call(path, module, self._calls_of[path], type(module).__name__, result, leaf,
+                    frame.source if leaf else None)  # fmt: skip
+        self._calls_of[path] += 1
+        call.idle = frame.given is not None and (result is frame.given[0]
+                                                 and result._version == frame.given[1])  # fmt: skip
+        self._add(call)
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        """Note the functional activations; every call goes through unchanged."""
+        name = getattr(func, "__name__", "")
+        if name not in FUNCTIONS:
+            return func(*args, **(kwargs or {}))
+        source = self._origin(first_tensor((args, kwargs)))
+        result = func(*args, **(kwargs or {}))
+        index, self._functions = self._functions, self._functions + 1
+        if isinstance(result, Tensor) and (source or name not in OUTPUT_ONLY):
+            path = self._running[-1].path if self._running else ""
+            self._add(Call(path, None, index, name.rstrip("_"), result, True, source))
+        return result
+
+    def _origin(self, given: Tensor | None) -> Call | None:
+        call, version, tensor = self._made.get(id(given), (None, 0, None))
+        return call if tensor is given and given is not None and given._version == version else None
+
+    def _add(self, call: Call) -> None:
+        self.calls.append(call)
+        if call.leaf and not call.idle:
+            self._made[id(call.output)] = (call, call.output._version, call.output)
+
+
+def first_tensor(value: Any) -> Tensor | None:
+    """Return the first floating tensor in a tensor, tuple, mapping or dataclass, depth first."""
+    if isinstance(value, Tensor):
+        return value if value.is_floating_point() or value.is_complex() else None
+    for part in _members(value):
+        if (found := first_tensor(part)) is not None:
+            return found
+    return None
+
+
+def _members(value: Any) -> Iterable[Any]:
+    if isinstance(value, Mapping):
+        return value.values()
+    if isinstance(value, (tuple, list)):
+        return value
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return (getattr(value, field.name) for field in dataclasses.fields(value))
+    return ()
+
+
+def _name(calls: list[Call]) -> None:
+    seen: Counter[str] = Counter()
+    for call in calls:
+        base = plain(call.path)
+        if call.module is None:
+            base = call.source.name if call.source else base
+            base = f"{base}:{call.kind}" if base else call.kind
+        base = base or "model"
+        call.name = f"{base}#{seen[base]}" if seen[base] else base
+        seen[base] += 1
+
+
+def plain(path: str) -> str:
+    """Return a dotted path without the ``_orig_mod`` that ``torch.compile`` puts into it."""
+    return ".".join(part for part in path.split(".") if part != "_orig_mod")
