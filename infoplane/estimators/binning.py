@@ -407,7 +407,7 @@ def _on_grid(edges: FloatArray) -> Encoder:
 def _per_width(edges: FloatArray) -> float:
     """Bins per unit length, infinite where arithmetic cannot be trusted to one bin."""
     length = float(edges[-1]) - float(edges[0])
-    tiny = max(abs(edges[0]), abs(edges[-1])) * len(edges) * 1e-14 + 1e-290
+    tiny = 1e-14 * len(edges) * float(max(abs(edges[0]), abs(edges[-1]))) + 1e-290
     return (len(edges) - 1) / length if tiny < length < math.inf else math.inf
 
 

@@ -107,8 +107,8 @@ def _null(name: str) -> Callable[..., FloatArray]:
     limits=(
         "σ² is chosen, not measured: rescaling the layer is the same as changing it",
         "reaches log n when no two rows are within a few σ of each other",
-        "for V = X the two bounds bracket I(X;T+ε); for labels they are differences of bounds "
-        "and may be negative or exceed H(Y)",
+        "for V = X the two bounds bracket I(X;T+ε); for labels the number is a difference of two "
+        "bounds and bounds nothing (it never exceeds H(Y))",
     ),
     reference="Kolchinsky & Tracey, Entropy 19(7) 2017, arXiv:1706.02419; Saxe et al., ICLR 2018",
     tolerance={"mixture": 1e-8},
@@ -160,7 +160,7 @@ def kde(
     limits=(
         "the noise follows the largest activation: one outlier changes every number",
         "reaches log n when no two rows are within a few σ of each other",
-        "for labels a difference of bounds: may be negative or exceed H(Y)",
+        "for labels a difference of two bounds: itself no bound (it never exceeds H(Y))",
     ),
     reference=(
         "Chelombiev, Houghton & O'Donnell, ICLR 2019, arXiv:1902.09037 (idea; their released code "

@@ -15,12 +15,15 @@ def entropy(symbols):
 def information(v, t):
     """I(V;T) = H(T) − Σ_v p(v) H(T | V = v)."""
     v, t = list(v), list(t)
-    inner = sum(v.count(s) / len(v) * entropy([b for a, b in zip(v, t) if a == s]) for s in set(v))
+    inner = sum(
+        v.count(s) / len(v) * entropy([b for a, b in zip(v, t, strict=True) if a == s])
+        for s in set(v)
+    )
     return entropy(t) - inner
 
 
 def fixed_symbol(value, edges, idnns=False):
-    """0 below the lowest edge (or the top symbol, as published), else how many edges are ≤ value."""
+    """Count the edges ≤ value; none is symbol 0, or the top symbol as published."""
     index = sum(1 for e in edges if e <= value)
     return len(edges) if idnns and index == 0 else index
 

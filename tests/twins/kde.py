@@ -4,7 +4,7 @@ import math
 
 
 def squared(a, b):
-    return sum((float(x) - float(y)) ** 2 for x, y in zip(a, b))
+    return sum((float(x) - float(y)) ** 2 for x, y in zip(a, b, strict=True))
 
 
 def entropy_gap(rows, factor, variance):
@@ -21,6 +21,6 @@ def information(v, t, variance=1e-3, bound="upper"):
     rows, labels = list(t), list(v)
     inner = 0.0
     for s in set(labels):
-        members = [row for row, label in zip(rows, labels) if label == s]
+        members = [row for row, label in zip(rows, labels, strict=True) if label == s]
         inner += len(members) / len(rows) * entropy_gap(members, factor, variance)
     return entropy_gap(rows, factor, variance) - inner
