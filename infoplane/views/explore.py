@@ -1,0 +1,98 @@
+"""The Explore page: the plane of one run, live while it grows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bokeh.document import Document
+from bokeh.models import CustomJS
+from markupsafe import Markup
+
+from infoplane.errors import InfoplaneError
+from infoplane.views import plane
+from infoplane.views.feed import SessionFeed
+from infoplane.views.hub import Hub
+from infoplane.views.page import Page
+from infoplane.views.state import PageState
+from infoplane.views.tail import RunTail, Shelf, open_tail
+from infoplane.views.text import plain
+
+_NO_RUN = Markup("""
+<div class="note"><h1>No run here yet</h1>
+<p>This page shows the runs in <b>{directory}</b>. As soon as there is one, it appears here by
+itself.</p>
+<p>See one now: this trains a small network and opens its page.</p><pre>infoplane demo</pre>
+<p>Or attach your own training loop:</p><pre>import infoplane as ip
+
+run = ip.Run.create("{directory}/mine")
+with ip.watch(model, ip.Probe(x, y), run) as watcher:
+    for step, batch in enumerate(loader):
+        ...                      # your training step, unchanged
+        watcher.step(step, loss=loss)</pre></div>""")
+
+_UNKNOWN = Markup("""
+<div class="note"><h1>That run is not here</h1>
+<p>No run in <b>{directory}</b> has the id in this address. It may have been moved or belong to
+another directory.</p><p><a href="?page=runs">All runs of this directory</a></p></div>""")
+
+_BROKEN = Markup("""
+<div class="note"><h1>This run cannot be opened</h1><p>{reason}</p>
+<p>The other runs are not affected:
+<a href="?page=runs">all runs of this directory</a></p></div>""")
+
+
+def build(document: Document, state: PageState, shelf: Shelf, hub: Hub) -> Page:
+    """Build the plane of the run in the address, or of the newest; words when there is none."""
+    summary = shelf.find(state.run) if state.run else shelf.newest()
+    where = plain(shelf.directory, 200)
+    if summary is None and state.run:
+        return Page("Unknown run", body=_UNKNOWN.format(directory=where))
+    if summary is None:
+        return _wait(document, shelf, hub, _NO_RUN.format(directory=where))
+    try:
+        key, tail = open_tail(summary, hub)
+    except InfoplaneError as error:
+        return Page("Broken run", body=_BROKEN.format(reason=plain(error, 400)))
+    return _plane(document, state, summary.id, key, tail, hub)
+
+
+def _plane(
+    document: Document, state: PageState, run_id: str, key: Any, tail: RunTail, hub: Hub
+) -> Page:
+    delta, live, place = tail.now()
+    kit = plane.PlaneKit(delta, live, view=_view(state))
+    kit.ack.syncable = kit.view.syncable = False  # the feed has its own; the address is kept there
+    sources = {
+        name: getattr(kit, name)
+        for name in ("raw", "scalars", "texts", "facts", "head", "scalar_head", "live")
+    }
+    feed = SessionFeed(document, tail, place, receive="infoplane.frame", using=sources)
+    kit.view.js_on_change("data", CustomJS(code="infoplane.address(cb_obj.data)"))
+    return Page(
+        heading=plain(tail.run.name) or "Run",
+        drawn=(kit.layout(),),
+        first={"run": run_id, "defaults": {"unit": "bits"}},
+        start=lambda: feed.start(hub, key),
+        close=feed.close,
+    )
+
+
+def _view(state: PageState) -> plane.ViewState:
+    return plane.ViewState(
+        estimator=state.estimator or None,
+        unit=state.unit,
+        probe=state.probe or None,
+        step=state.step if state.step >= 0 else None,
+        layer=state.layer or None,
+    )
+
+
+def _wait(document: Document, shelf: Shelf, hub: Hub, body: Markup) -> Page:
+    """Build a page that reloads itself as soon as the directory holds a run."""
+    feed = SessionFeed(document, shelf, shelf.version, receive="infoplane.reload")
+    return Page(
+        "No run yet",
+        body=body,
+        start=lambda: feed.start(hub, shelf.key),
+        close=feed.close,
+    )

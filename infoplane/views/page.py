@@ -1,0 +1,152 @@
+"""One page of the app: what its builder returns, and the HTML frame into which it is put."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from bokeh.document import Document
+from bokeh.models import CustomJS, Model
+from jinja2 import Environment, PackageLoader
+from markupsafe import Markup
+
+from infoplane.views.feed import to_json
+from infoplane.views.guard import NONCE
+from infoplane.views.state import PageState
+from infoplane.views.theme import FONT, variables
+
+_BOKEH = re.compile(r'src="([^"]*static/js/bokeh(?:-widgets)?(?:\.min)?\.js[^"]*)"')
+
+MARK = Markup(
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32" aria-hidden="true">'
+    '<path d="M5 27C15 26 21 21 22 13S16 4 11 6" fill="none" stroke="#b73779" stroke-width="3.2" '
+    'stroke-linecap="round"/><circle cx="10.5" cy="6.2" r="4" fill="#f1605d"/>'
+    '<circle cx="5.5" cy="27" r="2.4" fill="#51127c"/></svg>'
+)
+"""The mark: a layer's path through the plane."""
+
+_ICONS = {
+    "explore": '<path d="M4 20V4M4 20h16M8 16c6-1 9-4 8.500-8"/><circle cx="16" cy="7" r="1.500"/>',
+    "runs": '<path d="M8 6h12M8 12h12M8 18h12"/><path d="M4 6h.01M4 12h.01M4 18h.01"/>',
+}
+_LABELS = {"explore": "Explore", "runs": "Runs"}
+
+_EARLY = """
+try { const theme = localStorage.getItem("infoplane-theme")
+if (theme === "light" || theme === "dark") document.documentElement.dataset.theme = theme } catch {}
+"""
+
+
+@dataclass(slots=True)
+class Page:
+    """What a page's builder returns: models, words, and what is to happen after.
+
+    Attributes
+    ----------
+    heading : str
+        Title of the browser's tab; untrusted text is escaped by the template.
+    drawn : tuple of Model
+        Models that are placed on the page, in this order.
+    body : Markup
+        HTML before them, made of labels and our own words only.
+    first : mapping
+        What the page's script starts from.
+    start : callable or None
+        Called when the document is complete: the feed begins to listen.
+    close : callable or None
+        Called when the session ends.
+    """
+
+    heading: str
+    drawn: tuple[Model, ...] = ()
+    body: Markup = field(default_factory=Markup)
+    first: Mapping[str, Any] = field(default_factory=dict)
+    start: Callable[[], None] | None = None
+    close: Callable[[], None] | None = None
+
+
+def place(document: Document, page: Page, state: PageState) -> None:
+    """Put a page into a document: its models as roots, its words into the frame."""
+    for model in page.drawn:
+        document.add_root(model)
+    document.title = page.heading
+    document.template = _template()
+    document.js_on_event("connection_lost", CustomJS(code="infoplane.lost()"))
+    navigation = [
+        {
+            "page": name,
+            "label": _LABELS[name],
+            "icon": Markup(f'<svg viewBox="0 0 24 24" aria-hidden="true">{_ICONS[name]}</svg>'),
+            "href": PageState(page=name, run=state.run).query(),
+        }
+        for name in _LABELS
+    ]
+    document.template_variables.update(
+        heading=page.heading,
+        page=state.page,
+        home="?",
+        icon=MARK,
+        navigation=navigation,
+        body=page.body,
+        first=_in_script(page.first),
+        nonce=_nonce(document),
+        signed=_signed(_nonce(document)),
+        scripts=_scripts,
+        css=Markup(_css()),
+        early=Markup(_EARLY),
+        script=Markup(resource("shell.js")),
+    )
+
+
+@cache
+def resource(name: str) -> str:
+    """Text of a packaged file of the views."""
+    return files("infoplane.views").joinpath(name).read_text(encoding="utf-8")
+
+
+@cache
+def _template() -> Any:
+    return Environment(loader=PackageLoader("infoplane", "views"), autoescape=True).get_template(
+        "shell.html"
+    )
+
+
+@cache
+def _css() -> str:
+    light, dark = variables("light"), variables("dark")
+    tokens = (
+        f":root{{color-scheme:light;--ip-font:{FONT};{light}}}"
+        f"@media(prefers-color-scheme:dark){{:root{{color-scheme:dark;{dark}}}}}"
+        f":root[data-theme=light]{{color-scheme:light;{light}}}"
+        f":root[data-theme=dark]{{color-scheme:dark;{dark}}}"
+    )
+    return tokens + resource("shell.css")
+
+
+def _in_script(value: Any) -> Markup:
+    """JSON that no text inside can end the script element with."""
+    text = to_json(value).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    return Markup(text)
+
+
+def _scripts(bokeh_js: Any) -> list[str]:
+    return _BOKEH.findall(str(bokeh_js))
+
+
+def _nonce(document: Document) -> str:
+    request = getattr(document.session_context, "request", None)
+    return str((getattr(request, "headers", None) or {}).get(NONCE, ""))
+
+
+def _signed(nonce: str) -> Callable[[Any], Markup]:
+    """Give the scripts that Bokeh wrote into the page its nonce."""
+
+    def signed(scripts: Any) -> Markup:
+        # Bokeh's own JSON and start script; text from a run inside them is escaped there
+        return Markup(re.sub(r"<script(?=[\s>])", f'<script nonce="{nonce}"', str(scripts)))
+
+    return signed

@@ -1,0 +1,101 @@
+// What every page needs: messages from the server, the address, a lost connection; and the pages
+// that are plain HTML. Text from a run becomes text nodes only. Figures are controller.js's.
+"use strict"
+window.infoplane = (() => {
+  const quiet = {sync: false}  // what the server knows already is not told back to it
+  const first = JSON.parse(document.getElementById("ip-first").textContent)
+  const floats = (text) => new Float32Array(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer)
+  const replace = (source, data) => source.setv({data}, quiet)
+
+  // -- Explore: rows go into the kit's sources, the live row last ---------------------------------
+  function frame(kit, message) {
+    const {raw, scalars, texts, facts, head, scalar_head, live} = kit
+    if (message.reset) {
+      replace(raw, {v: floats(message.rows)})
+      replace(scalars, {v: floats(message.scalars)})
+    } else {
+      if (message.rows) raw.stream({v: floats(message.rows)}, undefined, quiet)
+      if (message.scalars) scalars.stream({v: floats(message.scalars)}, undefined, quiet)
+    }
+    if (message.texts) texts.stream({text: message.texts}, undefined, quiet)
+    if (message.meta) replace(facts, {json: [message.meta]})
+    replace(head, {v: floats(message.head)})
+    replace(scalar_head, {v: floats(message.scalar_head)})
+    replace(live, message.live)
+  }
+
+  // What the reader has chosen is kept in the address, so that it can be sent to a colleague.
+  function address(view) {
+    const here = new URLSearchParams(location.search)
+    const chosen = {estimator: view.estimator[0], unit: view.unit[0], probe: view.probe[0], step: view.step[0], layer: view.layer[0]}
+    for (const [name, value] of Object.entries(chosen)) {
+      if (value == null || value === "" || value === first.defaults[name]) here.delete(name)
+      else here.set(name, value)
+    }
+    if (first.run) here.set("run", first.run)
+    const query = here.toString()
+    history.replaceState(null, "", query ? `?${query}` : location.pathname)
+  }
+
+  // -- Runs --------------------------------------------------------------------------------------
+  const element = (tag, text, attributes = {}) => {
+    const made = document.createElement(tag)
+    if (text !== "") made.textContent = text
+    for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value)
+    return made
+  }
+  const count = (n) => n == null ? "–" : n.toLocaleString("en")
+  const ago = (seconds) => {
+    const [n, unit] = seconds < 60 ? [seconds, "second"] : seconds < 3600 ? [seconds / 60, "minute"]
+      : seconds < 172800 ? [seconds / 3600, "hour"] : [seconds / 86400, "day"]
+    return new Intl.RelativeTimeFormat("en", {numeric: "auto"}).format(-Math.round(n), unit)
+  }
+  let known = first.runs ?? []
+  function runs(rows) {
+    known = rows ?? known
+    const wanted = document.getElementById("search").value.toLowerCase().split(/\s+/).filter(Boolean)
+    const shown = known.filter((run) => wanted.every((word) => run.text.includes(word)))
+    const body = document.getElementById("runs")
+    const focused = document.activeElement?.getAttribute?.("href")
+    body.replaceChildren(...shown.map((run) => {
+      const row = element("tr", "")
+      const name = element("td", "")
+      const title = run.open ? element("a", run.name, {href: `?run=${encodeURIComponent(run.id)}`}) : element("span", run.name)
+      name.append(title, element("small", run.about, {title: run.about}))
+      const state = element("td", "")
+      state.append(element("span", run.state, {class: "chip", "data-state": run.state}))
+      if (run.reason) state.append(element("small", run.reason, {title: run.reason}))
+      const created = element("td", "", {class: "n"})
+      if (run.created) created.append(element("time", ago((Date.now() - Date.parse(run.created)) / 1000), {datetime: run.created, title: new Date(run.created).toLocaleString("en")}))
+      row.append(name, state, element("td", count(run.last_step), {class: "n"}), element("td", count(run.snapshots), {class: "n"}), created)
+      return row
+    }))
+    if (focused) body.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus()
+    document.getElementById("nothing").hidden = shown.length > 0
+    document.getElementById("nothing").textContent = known.length ? "No run matches." : first.nothing
+    document.getElementById("shown").textContent = known.length ? `${shown.length} of ${known.length}` : ""
+  }
+  if (document.body.dataset.page === "runs") {
+    document.getElementById("search").addEventListener("input", () => runs())
+    runs()
+    setInterval(() => runs(), 30000)  // "3 minutes ago" goes on by itself
+  }
+
+  // -- the connection ------------------------------------------------------------------------------
+  let gone = false
+  function lost() {
+    if (gone) return
+    gone = true
+    document.querySelector(".lost").hidden = false
+    const again = async () => {
+      try {
+        if ((await fetch(location.href, {method: "HEAD", cache: "no-store"})).status < 500) return location.reload()
+      } catch { /* the server does not answer yet */ }
+      setTimeout(again, 2000)
+    }
+    setTimeout(again, 1000)
+  }
+  addEventListener("pagehide", () => { gone = true })  // leaving is not losing
+
+  return {frame, address, lost, runs: (_, rows) => runs(rows), reload: () => location.reload()}
+})()

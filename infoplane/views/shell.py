@@ -1,0 +1,70 @@
+"""The app: one document a page, a rail to the others, and an address that brings each of them back.
+
+Pages are separate documents reached by plain links: documents stay small (every message walks the
+models of its document), the back button works, and a page that is left frees everything.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from bokeh.application.application import SessionContext
+from bokeh.document import Document
+from bokeh.io import curdoc
+
+from infoplane.views import explore, runs
+from infoplane.views.hub import HUB, Hub
+from infoplane.views.page import Page, place
+from infoplane.views.state import PageState
+from infoplane.views.tail import Shelf
+
+Builder = Callable[[Document, PageState, Shelf, Hub], Page]
+
+PAGES: Mapping[str, Builder] = MappingProxyType({"explore": explore.build, "runs": runs.build})
+
+
+def build_app(
+    directory: str | os.PathLike[str] | None = None,
+    *,
+    document: Document | None = None,
+    hub: Hub = HUB,
+) -> None:
+    """Build the page that the address asks for; ``apps/main.py`` calls it once a session.
+
+    Parameters
+    ----------
+    directory : path, optional
+        Where the runs are: else the script's first argument (``panel serve apps/ --args DIR``), else
+        ``INFOPLANE_RUNS``, else ``./runs``.
+    document : Document, optional
+        The document to fill; the session's by default.
+    hub : Hub, optional
+        The hub that follows the runs; the process's by default.
+    """
+    document = document or curdoc()
+    request = getattr(document.session_context, "request", None)
+    state = PageState.from_arguments(getattr(request, "arguments", None) or {})
+    shelf = Shelf.at(runs_directory(directory), hub)
+    page = PAGES[state.page](document, state, shelf, hub)
+    place(document, page, state)
+    close = page.close
+
+    def closed(session_context: SessionContext) -> None:  # Bokeh insists on the parameter's name
+        if close is not None:
+            close()
+
+    document.on_session_destroyed(closed)
+    if page.start is not None:
+        page.start()
+
+
+def runs_directory(directory: str | os.PathLike[str] | None = None) -> Path:
+    """Return the directory of runs: as given, or told by command line or environment."""
+    if directory is not None:
+        return Path(directory).expanduser()
+    argument = next((word for word in sys.argv[1:] if not word.startswith("-")), None)
+    return Path(argument or os.environ.get("INFOPLANE_RUNS") or "runs").expanduser()

@@ -1,0 +1,310 @@
+"""What the hub follows: one run, and the directory of runs.
+
+Both answer ``message(cursor)``: everything since, as JSON, made once however many sessions ask.
+"""
+
+from __future__ import annotations
+
+import base64
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from infoplane import store
+from infoplane.errors import InfoplaneError
+from infoplane.store import Run, RunSummary, codec
+from infoplane.views.feed import to_json
+from infoplane.views.frame import Cursor, Delta, FrameBuilder, Live, Packed
+from infoplane.views.hub import Hub
+from infoplane.views.text import plain
+
+STATUS_EVERY = 0.5  # seconds between two looks at whether the writer still lives
+LIST_EVERY = 1.0  # seconds between two looks at the directory
+RECENT = 256  # steps whose scalars are remembered, so that none is counted twice
+LISTED = 2000  # runs on the Runs page, newest first
+
+Place: TypeAlias = tuple[int, Cursor | None, int]
+"""How far a session has got: which reading of the run, how far in it, which status line."""
+
+
+class RunTail:
+    """One run as the page shows it, growing.
+
+    The hub's thread polls; sessions read from the event loop's thread; a lock lies between.
+
+    Parameters
+    ----------
+    run : Run
+        The run, open for reading.
+    clock : callable
+        Seconds, growing.
+    """
+
+    def __init__(self, run: Run, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.run = run
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._tail = run.tail(replay=False)  # before the run is read: nothing falls in between
+        self._reading = 0
+        self._version = 0
+        self._look_due = 0.0
+        self._live = Live()
+        self._said: dict[Place, tuple[str | None, Place]] = {}
+        self._read()
+        self._look()
+
+    def poll(self) -> bool:
+        """Take in new records, and now and then the run's status."""
+        with self._lock:
+            try:
+                news = self._take(self._tail.poll())
+                news = (self._clock() >= self._look_due and self._look()) or news
+            except InfoplaneError as error:  # damaged or deleted while it is watched
+                news = self._set(Live("broken", plain(error, 300), step=self._live.step))
+            if news:
+                self._version += 1
+                self._said.clear()
+            return news
+
+    def close(self) -> None:
+        """Let go of the run's files."""
+        self.run.close()
+
+    def now(self) -> tuple[Delta, Live, Place]:
+        """Everything that is known, and the place from which to go on."""
+        with self._lock:
+            delta = self._builder.delta()
+            return delta, self._live, (self._reading, delta.cursor, self._version)
+
+    def message(self, cursor: Place | None) -> tuple[str | None, Place]:
+        """Tell what changed since `cursor`, as one JSON text for ``infoplane.frame``."""
+        with self._lock:
+            place: Place = cursor or (-1, None, -1)
+            if place[0] == self._reading and place[2] == self._version:
+                return None, place
+            if place not in self._said:
+                self._said[place] = self._say(place)
+            return self._said[place]
+
+    # -- inside ------------------------------------------------------------------------------------
+
+    def _say(self, place: Place) -> tuple[str, Place]:
+        since = place[1] if place[0] == self._reading else None
+        delta = self._builder.delta(since)
+        message: dict[str, Any] = {
+            "head": _packed(delta.head.packed),
+            "scalar_head": _packed(delta.scalar_head),
+            "live": self._live.columns()
+            | {"seq": [self._version], "generation": [self._generation(delta)]},
+        }
+        if delta.reset:
+            message["reset"] = True
+        if delta.reset or len(delta.rows):
+            message["rows"] = _packed(delta.rows.packed)
+        if delta.reset or len(delta.scalars):
+            message["scalars"] = _packed(delta.scalars)
+        if delta.texts:
+            message["texts"] = list(delta.texts)
+        if delta.meta is not None:
+            message["meta"] = delta.meta.as_json()
+        return to_json(message), (self._reading, delta.cursor, self._version)
+
+    def _generation(self, delta: Delta) -> int:
+        return self._reading * 1_000_000 + delta.cursor.generation
+
+    def _read(self) -> None:
+        """Build the frames from the run as it stands."""
+        run = self.run
+        run.refresh()
+        builder = FrameBuilder(run.name, subtitle(run.config))
+        builder.describe(run.layer_table)
+        for name in run.probes:
+            probe = run.probe(name)
+            classes = probe.y if probe.target == "class" else None
+            builder.add_probe(name, len(probe.x), classes)
+        builder.add(run.measurements())
+        steps = by_step(run.scalars())
+        for step, scalars in steps.items():
+            builder.add_scalars(step, scalars)
+        self._recent = {step: set(steps[step]) for step in sorted(steps)[-RECENT:]}
+        self._builder = builder
+        self._reading += 1
+        self._said.clear()
+
+    def _take(self, records: Sequence[Mapping[str, Any]]) -> bool:
+        """Add new records; True when the page has to change."""
+        if any(record["kind"] in ("open", "begin", "probe") for record in records):
+            self._read()  # a restart: what was shown beyond its first step is void
+        else:
+            for record in records:
+                if record["kind"] == "measurements":
+                    self._builder.add(store.decode_measurements(dict(record)))
+                elif record["kind"] in ("snapshot", "scalars"):
+                    self._add_scalars(int(record["step"]), codec.decode_scalars(record))
+        if records and self._live.state in ("live", "empty"):
+            self._set(replace(self._live, age=0.0, step=self._builder.last_step))
+        return bool(records)
+
+    def _add_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
+        """Add what is new of a step: a snapshot repeats what was recorded at its step."""
+        known = self._recent.setdefault(step, set())
+        self._builder.add_scalars(step, {n: v for n, v in scalars.items() if n not in known})
+        known.update(scalars)
+        while len(self._recent) > RECENT:
+            del self._recent[next(iter(self._recent))]
+
+    def _look(self) -> bool:
+        """Read the status; True when the line on the page has to change."""
+        begun = self._clock()
+        status = self.run.status()
+        # in a long run this takes a while: never more than a few per cent of the time
+        took = self._clock() - begun
+        self._look_due = begun + max(STATUS_EVERY, 30 * took)
+        step = status.last_step if self._builder.last_step is None else self._builder.last_step
+        return self._set(
+            Live(str(status.state), plain(status.reason, 300), status.age_seconds, step)
+        )
+
+    def _set(self, live: Live) -> bool:
+        before, self._live = self._live, live
+        return (before.state, before.reason) != (live.state, live.reason)
+
+
+class Shelf:
+    """The directory of runs: ids to paths, and the rows of the Runs page."""
+
+    def __init__(self, directory: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.directory = directory
+        self.version = 0
+        self._clock = clock
+        self._due = 0.0
+        self._lock = threading.Lock()
+        self._runs: list[RunSummary] = []
+        self._said: tuple[int, str] = (-1, "")
+        self.poll()
+
+    @classmethod
+    def at(cls, directory: Path, hub: Hub) -> Shelf:
+        """Return the shelf of a directory that all sessions share, fresh to the second."""
+        directory = directory.absolute()
+        shelf = hub.source(cls._key(directory), lambda: cls(directory))
+        assert isinstance(shelf, cls)
+        shelf.poll()
+        return shelf
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Under which the hub knows it."""
+        return self._key(self.directory)
+
+    @staticmethod
+    def _key(directory: Path) -> tuple[str, str]:
+        return ("shelf", str(directory))
+
+    def poll(self) -> bool:
+        """Look at the directory, once a second at most."""
+        now = self._clock()
+        with self._lock:
+            if now < self._due:
+                return False
+            self._due = now + LIST_EVERY
+            runs = store.list_runs(self.directory) if self.directory.is_dir() else []
+            changed = [_shown(run) for run in runs] != [_shown(run) for run in self._runs]
+            self._runs = runs
+            self.version += changed
+            return changed
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def find(self, run_id: str) -> RunSummary | None:
+        """Return the run with that id, or None. Ids come from browsers; paths never do."""
+        return next((run for run in self._runs if run.id == run_id), None)
+
+    def newest(self) -> RunSummary | None:
+        """Return the run to show when none is asked for: a live one, else the last begun."""
+        alive = [run for run in self.runs() if run.status.state not in ("broken",)]
+        live = [run for run in alive if run.status.state == "live"]
+        return next(iter(live or alive), None)
+
+    def runs(self) -> list[RunSummary]:
+        """All runs, newest first."""
+        return sorted(self._runs, key=lambda run: str(run.created or ""), reverse=True)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One plain mapping a run, for ``infoplane.runs``."""
+        return [row(run, self.directory) for run in self.runs()[:LISTED]]
+
+    def message(self, cursor: int | None) -> tuple[str | None, int]:
+        """Return the rows, when they have changed."""
+        if cursor == self.version:
+            return None, self.version
+        if self._said[0] != self.version:
+            self._said = self.version, to_json(self.rows())
+        return self._said[1], self.version
+
+
+def open_tail(summary: RunSummary, hub: Hub) -> tuple[tuple[str, str], RunTail]:
+    """Return the tail of a run that all sessions share, after the hub's key of it."""
+    key = ("run", str(summary.path))
+    tail = hub.source(key, lambda: RunTail(store.open_run(summary.path)))
+    assert isinstance(tail, RunTail)
+    return key, tail
+
+
+def row(run: RunSummary, directory: Path) -> dict[str, Any]:
+    """One run as the Runs page tells it."""
+    path = Path(run.path)
+    place = path.relative_to(directory) if path.is_relative_to(directory) else Path(path.name)
+    shown: dict[str, Any] = {
+        "id": run.id,
+        "name": plain(run.name) or plain(place),
+        "about": plain(place),
+        "state": str(run.status.state),
+        "reason": plain(run.status.reason, 200),
+        "created": run.created,
+        "snapshots": run.steps,
+        "last_step": run.status.last_step,
+        "open": run.status.state != "broken" and bool(run.id),
+    }
+    words = " ".join(shown[name] for name in ("name", "about", "state", "reason"))
+    return shown | {"text": words.lower()}
+
+
+def subtitle(config: Mapping[str, Any]) -> str:
+    """One line about a run, from the plain values of its configuration."""
+    words = [
+        f"{name} {'-'.join(map(str, v)) if isinstance(v, list | tuple) else v}"
+        for name, v in config.items()
+        if isinstance(v, str | int | float | list | tuple)
+    ]
+    return plain(" · ".join(words[:6]), 160)
+
+
+def by_step(scalars: Mapping[str, Mapping[int, float]]) -> dict[int, dict[str, float]]:
+    """Turn name → {step: value} into step → {name: value}."""
+    steps: dict[int, dict[str, float]] = {}
+    for name, values in scalars.items():
+        for step, value in values.items():
+            steps.setdefault(step, {})[name] = value
+    return steps
+
+
+def _packed(rows: Packed) -> str:
+    return base64.b64encode(rows.astype("<f4").tobytes()).decode("ascii")
+
+
+def _shown(run: RunSummary) -> tuple[Any, ...]:
+    status = run.status
+    return (
+        run.id,
+        run.name,
+        str(run.path),
+        run.steps,
+        status.state,
+        status.reason,
+        status.last_step,
+    )
