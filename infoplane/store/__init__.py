@@ -1,9 +1,10 @@
-"""Runs on disk: journals with checksums, one safetensors file a snapshot, one writer, any readers."""
+"""Runs on disk: journals with checksums, a safetensors file a snapshot, one writer, any readers."""
 
 from infoplane.store.annotator import Annotator
 from infoplane.store.listing import RunSummary, is_run, list_runs
-from infoplane.store.run import Run, RunStatus, open_run
+from infoplane.store.run import Run, open_run
 from infoplane.store.snapshots import read_file
+from infoplane.store.status import RunStatus
 from infoplane.store.tail import Tail, decode_measurements
 
 __all__ = [

@@ -39,8 +39,8 @@ def _fitting(batch: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
 class Annotator:
     """A second, independent writer of a run, for measurements and notes.
 
-    Any number of them, in any processes, write at the same time; each has its own journal, which is made
-    at the first write. What a call has returned from survives a power cut.
+    Any number of them, in any processes, write at the same time; each has its own journal, which is
+    made at the first write. What a call has returned from survives a power cut.
 
     Parameters
     ----------

@@ -1,6 +1,7 @@
 """Between the nouns of `infoplane.types` and the plain JSON of a run, strictly in both directions.
 
-What is read comes from a stranger: types, lengths and finiteness are checked, unknown fields ignored.
+What is read comes from a stranger: types, lengths and finiteness are checked, unknown fields are
+ignored.
 """
 
 from __future__ import annotations
@@ -114,7 +115,7 @@ def _bad(what: str, must: str, value: Any) -> CorruptRunError:
 
 
 def integer(record: Mapping[str, Any], name: str, low: int = 0, high: int = _INT_CAP) -> int:
-    """An integer in [low, high]."""
+    """Take an integer in [low, high]."""
     value = record.get(name)
     if type(value) is not int or not low <= value <= high:
         raise _bad(name, f"an integer in [{low}, {high}]", value)
@@ -122,7 +123,7 @@ def integer(record: Mapping[str, Any], name: str, low: int = 0, high: int = _INT
 
 
 def text(record: Mapping[str, Any], name: str, cap: int = NAME_CAP) -> str:
-    """Text of at most `cap` characters."""
+    """Take a text of at most `cap` characters."""
     value = record.get(name)
     if type(value) is not str or len(value) > cap:
         raise _bad(name, f"text of at most {cap} characters", value)
@@ -130,7 +131,7 @@ def text(record: Mapping[str, Any], name: str, cap: int = NAME_CAP) -> str:
 
 
 def number(value: Any, name: str) -> float:
-    """A finite number (the decoder has refused the others)."""
+    """Take a finite number (the decoder has refused the others)."""
     if type(value) is not float and type(value) is not int:
         raise _bad(name, "a number", value)
     try:
@@ -140,7 +141,7 @@ def number(value: Any, name: str) -> float:
 
 
 def mapping(record: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """A JSON object nested at most `DEPTH_CAP` deep; absent means empty."""
+    """Take a JSON object nested at most `DEPTH_CAP` deep; absent means empty."""
     value = record.get(name, {})
     if type(value) is not dict:
         raise _bad(name, "an object", value)
@@ -160,7 +161,7 @@ def _shallow(value: Any, name: str, depth: int) -> None:
 
 
 def items(record: Mapping[str, Any], name: str, cap: int) -> list[Any]:
-    """A list of at most `cap` entries; absent means empty."""
+    """Take a list of at most `cap` entries; absent means empty."""
     value = record.get(name, [])
     if type(value) is not list or len(value) > cap:
         raise _bad(name, f"a list of at most {cap} entries", value)
@@ -210,7 +211,7 @@ def decode_scalars(record: Mapping[str, Any]) -> dict[str, float]:
 
 
 def encode_layer(layer: Layer) -> dict[str, Any]:
-    """A row of the layer table."""
+    """Make a row of the layer table."""
     return {field.name: plain(getattr(layer, field.name)) for field in fields(Layer)}
 
 
@@ -237,7 +238,7 @@ _DEFAULTS = {
 
 
 def encode_measurement(measurement: Measurement) -> dict[str, Any]:
-    """A measurement as a row of the journal; fields at their default are left out.
+    """Make a row of the journal of a measurement; fields at their default are left out.
 
     Raises
     ------

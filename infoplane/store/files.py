@@ -79,7 +79,7 @@ def opened(path: Path, flags: int = READ) -> Iterator[int]:
 
 
 def size_of(path: Path) -> int:
-    """Size in bytes of a file, 0 when it is not there."""
+    """Return the size of a file in bytes, 0 when it is not there."""
     try:
         return os.lstat(path).st_size
     except FileNotFoundError:
@@ -100,13 +100,13 @@ def read_into(fd: int, offset: int, view: memoryview) -> int:
 
 
 def read_at(fd: int, offset: int, length: int) -> bytes:
-    """At most `length` bytes from `offset`."""
+    """Read at most `length` bytes from `offset`."""
     data = bytearray(length)
     return bytes(data[: read_into(fd, offset, memoryview(data))])
 
 
 def read_all(path: Path, cap: int) -> bytes:
-    """Whole content of a regular file of at most `cap` bytes."""
+    """Read a whole regular file of at most `cap` bytes."""
     with opened(path) as fd:
         size = os.fstat(fd).st_size
         if size > cap:
@@ -130,7 +130,7 @@ def sync_data(fd: int) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Force a folder's entries to the disk; systems without folder descriptors need no such call."""
+    """Force a folder's entries to the disk, on systems where that needs a call."""
     if os.name == "nt":
         return
     fd = os.open(path, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0))
@@ -177,7 +177,7 @@ def remove(path: Path) -> None:
 
 
 def names(folder: Path) -> list[str]:
-    """Sorted names in a folder; none when it is not there."""
+    """List a folder, sorted; nothing when it is not there."""
     try:
         return sorted(os.listdir(folder))
     except (FileNotFoundError, NotADirectoryError):
@@ -185,7 +185,8 @@ def names(folder: Path) -> list[str]:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder with its parents and force its entry to the disk."""
+    """Make a folder with its parents and force their entries to the disk."""
     if not path.is_dir():
-        path.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
+        path.mkdir(exist_ok=True)
         sync_folder(path.parent)

@@ -47,14 +47,14 @@ class Header:
     software: str = ""
 
     def with_layers(self, layers: tuple[Layer, ...]) -> Header:
-        """The header with rows for the layers that the table does not have yet."""
+        """Add rows for the layers that the table does not have yet."""
         known = set(self.layers)
         return replace(
             self, layers=(*self.layers, *(layer for layer in layers if layer not in known))
         )
 
     def ids(self) -> dict[str, int]:
-        """Id of each layer name; the newest row when a layer has changed its shape."""
+        """Map each layer name to its id; the newest row when a layer has changed its shape."""
         return {layer.name: index for index, layer in enumerate(self.layers)}
 
 
@@ -99,7 +99,8 @@ def read(root: Path) -> Header:
         data = files.read_all(path, _CAP)
     except (FileNotFoundError, NotADirectoryError):
         raise NotARunError(
-            f"{str(root)!r} holds no run: there is no {FILE}. Give the folder that was recorded into."
+            f"{str(root)!r} holds no run: there is no {FILE}. "
+            "Give the folder that was recorded into."
         ) from None
     except OSError as error:
         raise StoreError(f"Cannot read {str(path)!r}: {error.strerror}.") from error

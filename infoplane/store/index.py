@@ -1,8 +1,8 @@
 """What the journals' records amount to: the current view of a run.
 
-Every ``open`` and ``begin`` record starts a *session*. A restart records steps again that an earlier
-session had reached, so an earlier session's steps at or after the first step of a later one are
-superseded: they stay in the file and leave the view, with their scalars and measurements.
+Every ``open`` and ``begin`` record starts a *session*. A restart records steps again that an
+earlier session had reached, so an earlier session's steps at or after the first step of a later one
+are superseded: they stay in the file and leave the view, with their scalars and measurements.
 Within a session the latest record of a (probe, step) counts, in whatever order steps come.
 """
 
@@ -10,14 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from infoplane.errors import CorruptRunError
 from infoplane.store import codec, snapshots
 from infoplane.store.journal import MAIN
 from infoplane.types import Measurement, Status
 
-ENDS = ("finished", "interrupted", "failed")
+Ended = Literal["finished", "interrupted", "failed"]
+ENDS: tuple[Ended, ...] = ("finished", "interrupted", "failed")
 ROW_CAP = 10_000
 
 
@@ -61,7 +62,7 @@ class Index:
         self.order: list[int] = []
         self.events: list[dict[str, Any]] = []
         self.annotations: dict[str, list[dict[str, Any]]] = {}
-        self.ended: str | None = None
+        self.ended: Ended | None = None
         self.begun = False
         self.rejected = 0
 
@@ -79,7 +80,6 @@ class Index:
 
     def _on_open(self, _writer: str, _record: Mapping[str, Any]) -> None:
         self.sessions.append(Session())
-        self.ended = None
 
     def _on_begin(self, writer: str, record: Mapping[str, Any]) -> None:
         self._on_open(writer, record)
@@ -88,7 +88,7 @@ class Index:
             raise CorruptRunError("`layers` of a record must hold ids.")
         self.order = order
         self.info = codec.mapping(record, "info")
-        self.begun = True
+        self.begun, self.ended = True, None
 
     def _on_probe(self, _writer: str, record: Mapping[str, Any]) -> None:
         self.probes[codec.text(record, "name")] = snapshots.decode(record)
@@ -103,11 +103,13 @@ class Index:
         )
         session = self._touch(entry.step)
         session.entries[entry.probe, entry.step] = entry
+        self.ended = None
         _add_scalars(session, entry.step, entry.scalars)
 
     def _on_scalars(self, _writer: str, record: Mapping[str, Any]) -> None:
         step, scalars = codec.integer(record, "step"), codec.decode_scalars(record)
         _add_scalars(self._touch(step), step, scalars)
+        self.ended = None
 
     def _on_forget(self, _writer: str, record: Mapping[str, Any]) -> None:
         key = codec.text(record, "probe"), codec.integer(record, "step")
@@ -117,12 +119,11 @@ class Index:
 
     def _on_end(self, _writer: str, record: Mapping[str, Any]) -> None:
         status = codec.text(record, "status")
-        self.ended = status if status in ENDS else "failed"
+        self.ended = next((end for end in ENDS if end == status), "failed")
 
     def _touch(self, step: int) -> Session:
-        """The current session, now known to have reached back to `step`."""
+        """Note that the current session has reached back to `step`, and return it."""
         current = self.sessions[-1]
-        self.ended = None
         if current.start is None or step < current.start:
             current.start = step
             for earlier in self.sessions[:-1]:
@@ -151,11 +152,11 @@ class Index:
     # -- views -------------------------------------------------------------------------------------
 
     def entries(self) -> dict[tuple[str, int], Entry]:
-        """Snapshots in the view by (probe, step), thinned ones included."""
+        """Collect the snapshots in the view by (probe, step), thinned ones included."""
         return {key: entry for session in self.sessions for key, entry in session.entries.items()}
 
     def scalars(self) -> dict[str, dict[int, float]]:
-        """Scalars in the view: name → {step: value}, by growing step."""
+        """Merge the scalars in the view: name → {step: value}, by growing step."""
         merged: dict[str, dict[int, float]] = {}
         for session in self.sessions:
             for name, values in session.scalars.items():
@@ -163,7 +164,7 @@ class Index:
         return {name: dict(sorted(values.items())) for name, values in merged.items() if values}
 
     def measurements(self, entries: Mapping[tuple[str, int], Entry]) -> list[Measurement]:
-        """Measurements in the view: of the snapshots in `entries`, or of no stored snapshot."""
+        """Collect the measurements in the view: of the snapshots in `entries`, or of none."""
         rows = [
             row
             for row in self.rows.values()

@@ -1,9 +1,10 @@
 """Append-only journals: one line one record, with a checksum, one file per writer.
 
 A line is ``crc32 (8 hex digits), space, JSON object, newline``; the object holds ``seq`` (growing
-within a file), ``kind``, ``time`` (a label only) and the record's own fields. A line without its newline
-is the *incomplete tail* of a living or killed writer and is waited for; a complete line whose checksum
-fails is *damaged*, is counted and skipped, and the next line is read as if nothing had happened.
+within a file), ``kind``, ``time`` (a label only) and the record's own fields. A line without its
+newline is the *incomplete tail* of a living or killed writer and is waited for; a complete line
+whose checksum fails is *damaged*, is counted and skipped, and the next line is read as if nothing
+had happened.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from __future__ import annotations
 import os
 import re
 import time
-import weakref
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -30,12 +30,12 @@ _JOURNAL_CAP = 10_000
 
 
 def frame(payload: bytes) -> bytes:
-    """A payload as a line with its checksum."""
+    """Make a line of a payload, with its checksum."""
     return b"%08x %s\n" % (zlib.crc32(payload), payload)
 
 
 def parse(line: bytes) -> dict[str, Any]:
-    """Record of one line (without its newline).
+    """Read the record of one line (without its newline).
 
     Raises
     ------
@@ -72,10 +72,9 @@ class JournalWriter:
             self._fd = files.open_regular(path, files.APPEND)
             files.sync_folder(path.parent)
             self._torn = _is_torn(self._fd)
-        _OPEN.add(self)
 
     def reserve(self) -> int:
-        """A number that no record before or after will have."""
+        """Take a number that no record before or after will have."""
         self._seq += 1
         return self._seq - 1
 
@@ -109,8 +108,8 @@ class JournalWriter:
         line = frame(codec.dumps(record))
         if len(line) > LINE_CAP:
             raise StoreError(
-                f"A record of kind {kind!r} must fit into {LINE_CAP:,} bytes; it has {len(line):,}. "
-                "Shorten its free text or split it."
+                f"A record of kind {kind!r} must fit into {LINE_CAP:,} bytes; it has "
+                f"{len(line):,}. Shorten its free text or split it."
             )
         line = b"\n" + line if self._torn else line
         self._torn = True
@@ -123,18 +122,6 @@ class JournalWriter:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
-
-
-_OPEN: weakref.WeakSet[JournalWriter] = weakref.WeakSet()
-
-
-def _close_in_child() -> None:
-    for journal in _OPEN:
-        journal.close()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_close_in_child)
 
 
 def _is_torn(fd: int) -> bool:
@@ -165,7 +152,7 @@ class JournalReader:
         return self.seq < 0 and not self.damaged
 
     def poll(self) -> list[dict[str, Any]]:
-        """Records that were completed since the last poll, in order."""
+        """Read the records that were completed since the last poll, in order."""
         size = files.size_of(self.path)
         if size < self._offset:
             raise CorruptRunError(
@@ -258,7 +245,7 @@ class Follower:
         return self._reader(MAIN)
 
     def poll(self) -> list[tuple[str, dict[str, Any]]]:
-        """New records as (writer id, record): the main journal's first, each journal's in order.
+        """Read new records as (writer id, record): the main journal's first, each one's in order.
 
         An annotator's journal that cannot be read is named in `unreadable` and hides no other.
         """

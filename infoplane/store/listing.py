@@ -8,7 +8,8 @@ from pathlib import Path
 
 from infoplane.errors import StoreError
 from infoplane.store import files, header
-from infoplane.store.run import Run, RunStatus
+from infoplane.store.status import RunStatus
+from infoplane.store.view import View
 
 _DEPTH = 5
 _FOLDER_CAP = 20_000
@@ -67,7 +68,7 @@ def _subfolders(folder: Path) -> list[Path]:
 def summary(path: Path) -> RunSummary:
     """One run in a few words; never raises for a run that cannot be read."""
     try:
-        run = Run(path, _main_only=True)
+        run = View(path, main_only=True)
         return RunSummary(
             path, run.uuid, run.name, run.status(), run.created, len(run.steps), len(run.layers)
         )

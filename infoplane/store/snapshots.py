@@ -1,8 +1,8 @@
 """Arrays on disk: one safetensors file a snapshot, named and vouched for by a journal line.
 
 The journal line holds each tensor's place, shape, dtype and checksum, so one layer is read with one
-``read`` of its own bytes into its own array. Tensor keys are our counters (``L0007``): a layer's name is
-text in the layer table and never part of a path.
+``read`` of its own bytes into its own array. Tensor keys are our counters (``L0007``): a layer's
+name is text in the layer table and never part of a path.
 """
 
 from __future__ import annotations
@@ -71,10 +71,10 @@ class Stored(NamedTuple):
 
 
 def storable(array: NDArray[Any], dtype: str | None = None) -> NDArray[Any]:
-    """The array as it is stored: contiguous, little-endian, floats in `dtype`.
+    """Bring an array into the form that is stored: contiguous, little-endian, floats in `dtype`.
 
-    bfloat16 is widened to float32. A float16 that would overflow is stored as float32: a number that
-    was finite stays finite.
+    bfloat16 is widened to float32. A float16 that would overflow is stored as float32: a number
+    that was finite stays finite.
 
     Raises
     ------
@@ -150,7 +150,7 @@ def _places(data: bytes) -> tuple[Tensor, ...]:
 
 
 def load(folder: Path, stored: Stored, tensor: Tensor) -> NDArray[Any]:
-    """One array, read into memory of its own; float16 is widened to float32.
+    """Read one array into memory of its own; float16 is widened to float32.
 
     Raises
     ------
@@ -158,11 +158,11 @@ def load(folder: Path, stored: Stored, tensor: Tensor) -> NDArray[Any]:
         If the file is missing, has another length, or the array's checksum does not match.
     """
     path = folder / stored.file
-    buffer = np.empty(tensor.nbytes, dtype=np.uint8)
     try:
         with files.opened(path) as fd:
             size = os.fstat(fd).st_size
-            count = files.read_into(fd, tensor.offset, memoryview(buffer)) if buffer.size else 0
+            buffer = np.empty(tensor.nbytes if size == stored.bytes else 0, dtype=np.uint8)
+            files.read_into(fd, tensor.offset, memoryview(buffer.data))
     except FileNotFoundError as error:
         raise CorruptSnapshotError(
             f"The snapshot file {stored.file!r} is missing though the journal names it. "
@@ -170,14 +170,12 @@ def load(folder: Path, stored: Stored, tensor: Tensor) -> NDArray[Any]:
         ) from error
     except OSError as error:
         raise StoreError(f"Cannot read {str(path)!r}: {error.strerror}.") from error
-    if size != stored.bytes or count != buffer.size or zlib.crc32(buffer) != tensor.crc:
+    if size != stored.bytes or zlib.crc32(buffer.data) != tensor.crc:
         raise CorruptSnapshotError(
             f"The snapshot file {stored.file!r} is not what the journal says: {size:,} bytes, "
             f"expected {stored.bytes:,}, or a checksum differs. Copy the run again."
         )
-    if tensor.dtype == "BOOL":
-        return (buffer != 0).reshape(tensor.shape)
-    array = buffer.view(DTYPES[tensor.dtype]).reshape(tensor.shape)
+    array: NDArray[Any] = buffer.view(DTYPES[tensor.dtype]).reshape(tensor.shape)
     return array.astype(np.float32) if tensor.dtype == "F16" else array
 
 
@@ -185,7 +183,7 @@ def load(folder: Path, stored: Stored, tensor: Tensor) -> NDArray[Any]:
 
 
 def encode(stored: Stored) -> dict[str, Any]:
-    """Fields of the journal line that names a file."""
+    """Make the fields of the journal line that names a file."""
     tensors = [[t.key, t.dtype, list(t.shape), t.offset, t.crc] for t in stored.tensors]
     return {"file": stored.file, "bytes": stored.bytes, "crc": stored.crc, "tensors": tensors}
 
@@ -216,7 +214,7 @@ def _tensor(row: Any, size: int) -> Tensor:
             and all(type(dim) is int and 0 <= dim <= 2**31 for dim in shape)
         ):
             tensor = Tensor(key, dtype, tuple(shape), offset, crc)
-            if 8 <= offset and tensor.nbytes <= TENSOR_CAP and offset + tensor.nbytes <= size:
+            if offset >= 8 and tensor.nbytes <= TENSOR_CAP and offset + tensor.nbytes <= size:
                 return tensor
     raise CorruptRunError(f"A tensor's place is out of bounds: {str(row)[:100]}.")
 
@@ -225,7 +223,7 @@ def _tensor(row: Any, size: int) -> Tensor:
 
 
 def read_file(path: Path) -> dict[str, NDArray[Any]]:
-    """All arrays of a safetensors file from anywhere, within the store's limits.
+    """Read all arrays of a safetensors file from anywhere, within the store's limits.
 
     Raises
     ------

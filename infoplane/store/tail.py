@@ -29,7 +29,7 @@ class Tail:
             self._follower.poll()
 
     def poll(self) -> list[dict[str, Any]]:
-        """Records appended since the last poll, ``writer`` added to each; 0.1 ms when there are none.
+        """Read the records appended since the last poll, ``writer`` added; 0.1 ms for none.
 
         Kinds: ``begin``, ``probe``, ``snapshot``, ``scalars``, ``measurements``, ``event``,
         ``annotation``, ``end``, ``open`` (a writer came), ``forget`` (a snapshot was thinned out);
@@ -39,7 +39,7 @@ class Tail:
 
 
 def decode_measurements(record: dict[str, Any]) -> list[Measurement]:
-    """Measurements of a record of kind ``measurements``; damaged rows are left out, others give none."""
+    """Read a record of kind ``measurements``; damaged rows are left out, other kinds give none."""
     if record.get("kind") != "measurements":
         return []
     try:

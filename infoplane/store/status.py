@@ -1,0 +1,72 @@
+"""How a run stands: written now, ended, or abandoned."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from infoplane.store.index import Index
+from infoplane.store.journal import Follower
+from infoplane.store.lock import is_held
+
+State = Literal["live", "finished", "interrupted", "stalled", "failed", "broken", "empty"]
+
+_FRESH_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunStatus:
+    """How a run stands.
+
+    Attributes
+    ----------
+    state : str
+        live (a living process writes it), finished, interrupted, failed (its writer said so),
+        stalled (its writer is gone without a word), empty (nothing recorded), broken (unreadable).
+    reason : str
+        One sentence for people; empty when the state says it all.
+    age_seconds : float
+        Time since its journal last grew, by the clocks of two machines: a label.
+    last_step : int or None
+        Latest step with a snapshot or a scalar.
+    """
+
+    state: State
+    reason: str = ""
+    age_seconds: float = 0.0
+    last_step: int | None = None
+
+
+def assess(lock: Path, follower: Follower, index: Index, last_step: int | None) -> RunStatus:
+    """Judge a run from its lock and its journals, never from a clock alone."""
+    age = _age(follower.main.path)
+    state, reason = _state(lock, follower, index, last_step, age)
+    damaged = follower.damaged + index.rejected
+    notes = [reason, f"{damaged} damaged lines were skipped" if damaged else ""]
+    notes += [f"the journal {name} is unreadable" for name in follower.unreadable]
+    return RunStatus(state, "; ".join(filter(None, notes)), age, last_step)
+
+
+def _state(
+    lock: Path, follower: Follower, index: Index, last_step: int | None, age: float
+) -> tuple[State, str]:
+    if follower.main.damaged and follower.main.seq < 0:
+        return "broken", "no line of its journal can be read"
+    if index.ended is not None:
+        return index.ended, ""
+    held = is_held(lock)
+    if held or (held is None and age < _FRESH_SECONDS):
+        return "live", ""
+    if last_step is None and not index.begun and not index.rows:
+        return "empty", "nothing was recorded"
+    return "stalled", "its writer is gone without an end: it was killed or lost its machine"
+
+
+def _age(journal: Path) -> float:
+    try:
+        return max(0.0, time.time() - os.lstat(journal).st_mtime)
+    except OSError:
+        return 0.0
