@@ -38,8 +38,8 @@ def build_app(
     Parameters
     ----------
     directory : path, optional
-        Where the runs are: else the script's first argument (``panel serve apps/ --args DIR``), else
-        ``INFOPLANE_RUNS``, else ``./runs``.
+        Where the runs are; else the script's first argument (``panel serve apps/ --args DIR``),
+        else ``INFOPLANE_RUNS``, else ``./runs``.
     document : Document, optional
         The document to fill; the session's by default.
     hub : Hub, optional
