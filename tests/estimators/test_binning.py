@@ -109,7 +109,7 @@ def test_floor_bins_of_negative_and_huge_values():
     t = np.array([[-0.01], [0.01], [0.069], [0.071], [1e12], [1e12 + 1]])
     expected = twin.information(range(6), twin.floor(t, 0.07))
     assert binning(np.arange(6), t, width=0.07).value == pytest.approx(expected, abs=1e-12)
-    with pytest.raises(InputError, match="`width` of `mi.binning` is too small"):
+    with pytest.raises(InputError, match=r"`width` of `mi.binning` is too small"):
         binning([0, 1], [[1e300], [0.0]], width=1e-20)
 
 

@@ -152,5 +152,5 @@ def test_dead_units_do_not_count():
 
 @pytest.mark.parametrize("variance", [0.0, -1.0, float("nan"), "small", True])
 def test_variance_must_be_positive(variance):
-    with pytest.raises(InputError, match="`variance` of `mi.kde` must be a number in"):
+    with pytest.raises(InputError, match=r"`variance` of `mi.kde` must be a number in"):
         kde(labels(), layer(), variance=variance)

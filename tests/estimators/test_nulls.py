@@ -1,4 +1,4 @@
-"""Nulls: fast forms equal the loop, say nothing where nothing can be said, and are summed up right."""
+"""Nulls: fast forms equal the loop, the summary counts right, distinct X says nothing."""
 
 import dataclasses
 import math
