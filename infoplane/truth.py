@@ -420,7 +420,8 @@ def _all() -> dict[str, Truth]:
     named = {
         "gaussian": gaussian(), "gaussian_2d": gaussian(0.75, 2), "gaussian_5d": gaussian(0.6, 5),
         "independent": independent(), "autoregressive": autoregressive(),
-        "student": student(2, 2, 3), "additive": additive(0.1), "binary_symmetric": binary_symmetric(), "z_channel": z_channel(),
+        "student": student(2, 2, 3), "additive": additive(0.1),
+        "binary_symmetric": binary_symmetric(), "z_channel": z_channel(),
         "erasure": erasure(), "gaussian_images": gaussian_images(), "rectangles": rectangles(),
         "blobs": blobs(), "corrupted_blobs": blobs(corruption=0.5),
         "random_labels": blobs(corruption=1.0),

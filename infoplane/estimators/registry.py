@@ -35,6 +35,8 @@ FAMILIES: tuple[str, ...] = (
     "binning",
     "kde",
     "diffusion",
+    "knn",
+    "kl",
 )
 
 

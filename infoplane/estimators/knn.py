@@ -1,0 +1,419 @@
+"""Mutual information from nearest neighbours: KSG for two continuous variables, Ross for labels.
+
+Both estimate the information of the *density* of (V, T). For a deterministic network and a
+continuous input that information is infinite: what is reported is how finely n samples resolve it,
+and it grows like log n. Take it for I(T;Y), for compressed codes or for noisy layers.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+from scipy.special import digamma
+
+from infoplane.errors import InputError
+from infoplane.estimators.contract import (
+    Rng,
+    conclude,
+    enough,
+    entropy_of_counts,
+    fold,
+    generator,
+    heavy_tailed,
+    is_discrete,
+    live_columns,
+    plain,
+    ranks,
+    same_length,
+    samples,
+    symbols,
+)
+from infoplane.estimators.neighbours import (
+    blocks,
+    chebyshev,
+    closer,
+    jittered,
+    joint_counts,
+    kth_distance,
+    neighbour_lists,
+    standardise,
+    use_tree,
+)
+from infoplane.estimators.plugin import information, shuffled
+from infoplane.estimators.registry import Bounds, check_params, estimator
+from infoplane.estimators.shared import Shared, recall, serving
+from infoplane.types import Cost, Estimate, Flags, FloatArray, IntArray, Kind, Quantity, Status
+
+KSG = "mi.ksg"
+MAX_DIM = 20
+HELD = 1 << 28  # bytes up to which the null keeps a matrix of distances
+ATOMS = 0.9  # share of rows with over k copies from which a float variable counts as discrete
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One variable as the neighbours see it: codes (n,) when discrete, points (n, d) otherwise."""
+
+    points: FloatArray | None
+    codes: IntArray | None
+    d: int
+    flags: Flags
+
+
+def side(array: Any, *, name: str, estimator: str, k: int, scale: bool = True) -> Side:
+    """Read a variable: integers are symbols, floats points, floats that mostly repeat symbols too.
+
+    Several integer columns whose rows are mostly distinct (quantised activations) are points.
+    """
+    flags = Flags()
+    if is_discrete(array):
+        values = plain(array, name=name)
+        codes = symbols(array, name=name, estimator=estimator)
+        several = values.dtype.kind in "iu" and values.ndim == 2 and values.shape[1] > 1
+        if not (several and codes.max() >= 0.5 * len(codes)):
+            return Side(None, codes, values[:1].size, flags)
+        flags = Flags(["as_continuous"])
+    points = samples(array, name=name, minimum=2, estimator=estimator)
+    points, dead = live_columns(points)
+    flags = Flags([*flags, *dead])
+    d = points.shape[1]
+    if d == 0:
+        return Side(None, np.zeros(len(points), dtype=np.int64), 0, flags)
+    repeated = atoms(points, k)
+    if repeated is not None:
+        return Side(None, repeated, d, Flags([*flags, "discrete"]))
+    flags = Flags([*flags, *heavy_tailed(points)])
+    return Side(standardise(points) if scale else points, None, d, flags)
+
+
+def atoms(points: FloatArray, k: int) -> IntArray | None:
+    """Codes of the distinct rows when at least 90 % of the rows have more than k copies, else None.
+
+    The first columns settle it for most layers: distinct values there are distinct rows.
+    """
+    n = len(points)
+    most = n * ATOMS / (k + 1) + n * (1 - ATOMS)
+    codes = ranks(points[:, 0])
+    for column in points.T[1:]:
+        if codes.max() >= most:
+            return None
+        codes = fold([codes, ranks(column)], n)
+    counts = np.bincount(codes)
+    return codes if counts[counts > k].sum() >= ATOMS * n else None
+
+
+def ksg_local(x: FloatArray, t: FloatArray, k: int, workers: int = 1) -> tuple[FloatArray, int]:
+    """Local terms ψ(k) + ψ(n) − ψ(n_x+1) − ψ(n_t+1) of KSG-1, (n,), and the number of tied rows.
+
+    A row with k exact copies in the joint space has no neighbourhood; then all rows get a jitter of
+    1e-10 of the columns' scale.
+    """
+    radius, n_x, n_t = joint_counts(x, t, k, workers)
+    ties = int((radius == 0).sum())
+    if ties:
+        x, t = jittered(x, t), jittered(t, x)
+        radius, n_x, n_t = joint_counts(x, t, k, workers)
+    return digamma(k) + digamma(len(x)) - digamma(n_x + 1) - digamma(n_t + 1), ties
+
+
+def ross_local(
+    codes: IntArray, t: FloatArray, k: int, workers: int = 1
+) -> tuple[FloatArray, int, IntArray]:
+    """Local terms ψ(n) − ψ(n_c) + ψ(k_c) − ψ(m) of Ross (2014), the ties, and which rows entered.
+
+    k_c = min(k, n_c − 1); a class of one sample has no neighbour and is left out.
+    """
+    counts = np.bincount(codes)
+    rows = np.flatnonzero(counts[codes] > 1)
+    labels, points = codes[rows], t[rows]
+    radius, k_of = _class_radius(labels, points, k, workers)
+    ties = int((radius == 0).sum())
+    if ties:
+        points = jittered(points, labels)
+        radius, k_of = _class_radius(labels, points, k, workers)
+    within = closer(points, radius, workers) + 1
+    local = digamma(len(rows)) - digamma(counts[labels]) + digamma(k_of) - digamma(within)
+    return local, ties, rows
+
+
+def _class_radius(
+    labels: IntArray, points: FloatArray, k: int, workers: int
+) -> tuple[FloatArray, IntArray]:
+    radius, k_of = np.empty(len(labels)), np.empty(len(labels), dtype=np.int64)
+    order = np.argsort(labels, kind="stable")
+    for members in np.split(order, np.cumsum(np.bincount(labels))[:-1]):
+        if len(members):
+            k_of[members] = own = min(k, len(members) - 1)
+            radius[members] = kth_distance(points[members], own, workers)
+    return radius, k_of
+
+
+def _null(
+    v: Any, t: Any, *, draws: int, rng: Rng = None, shared: Shared | None = None, **params: Any
+) -> FloatArray:
+    """Shuffle the pairing; the neighbour lists (or distances) of T are found once for all draws."""
+    params = check_params(KSG, params)
+    rng, k, workers = generator(rng), params["k"], params["workers"]
+    first, second = _sides(v, t, params, serving(shared, t))
+    if first.codes is not None and second.codes is not None:
+        return shuffled(first.codes, second.codes, draws, rng)
+    if first.codes is None and second.codes is None:
+        assert first.points is not None
+        assert second.points is not None
+        return _ksg_null(first.points, second.points, k, draws, rng, workers)
+    codes, points = _mixed(first, second)
+    if codes.max() == 0 or np.bincount(codes).max() == 1:
+        return np.zeros(draws)
+    return ross_null(codes, points, k, draws, rng, workers)
+
+
+def ross_null(
+    codes: IntArray, t: FloatArray, k: int, draws: int, rng: np.random.Generator, workers: int = 1
+) -> FloatArray:
+    """Ross under shuffled labels, (draws,): m is the rank of the k-th neighbour of one's class.
+
+    One list of neighbours serves every draw, for T does not move.
+    """
+    n = len(codes)
+    counts = np.bincount(codes)
+    size = min(n - 1, 4 * k * len(counts) + 32)
+    near = neighbour_lists(t, size, workers)
+    if (t[near[:, 0]] == t).all(axis=1).any():
+        t = jittered(t)
+        near = neighbour_lists(t, size, workers)
+    k_of = np.minimum(k, counts - 1)
+    constant = (counts > 1) @ (counts * (digamma(np.maximum(k_of, 1)) - digamma(counts)))
+    kept = counts[counts > 1].sum()
+    return np.array(
+        [
+            digamma(kept)
+            + (constant - digamma(_class_ranks(drawn, t, near, counts, k_of)).sum()) / kept
+            for drawn in (rng.permutation(codes) for _ in range(draws))
+        ]
+    )
+
+
+def _class_ranks(
+    codes: IntArray, t: FloatArray, near: IntArray, counts: IntArray, k_of: IntArray
+) -> IntArray:
+    """Place of each row's k-th neighbour of its own class among all neighbours that enter."""
+    alone = counts[codes] == 1
+    rows = np.flatnonzero(~alone)
+    place = _rank_in(codes[near[rows]], codes[rows], k_of[codes[rows]], alone[near[rows]])
+    for i in np.flatnonzero(place == 0):  # beyond the list: look at all
+        row = rows[i]
+        distances = chebyshev(t[row : row + 1], t)[0]
+        distances[row] = -1.0
+        order = np.argsort(distances, kind="stable")[1:]
+        label = codes[row : row + 1]
+        place[i] = _rank_in(codes[order][None], label, k_of[label], alone[order][None])[0]
+    return place
+
+
+def _rank_in(labels: IntArray, own: IntArray, k_of: IntArray, skip: FloatArray) -> IntArray:
+    """Rank (from 1) of the k-th entry of each row of ``labels`` equal to ``own``; 0 if absent."""
+    reached = (labels == own[:, None]).cumsum(axis=1) == k_of[:, None]
+    at = reached.argmax(axis=1)
+    skipped = np.take_along_axis(skip.cumsum(axis=1), at[:, None], axis=1)[:, 0]
+    return np.asarray(np.where(reached.any(axis=1), at + 1 - skipped, 0))
+
+
+def _ksg_null(
+    x: FloatArray, t: FloatArray, k: int, draws: int, rng: np.random.Generator, workers: int
+) -> FloatArray:
+    n = len(x)
+    if use_tree(n, x.shape[1] + t.shape[1]) or 16 * n * n > HELD:
+        return np.array(
+            [ksg_local(x[rng.permutation(n)], t, k, workers)[0].mean() for _ in range(draws)]
+        )
+    in_x, in_t = chebyshev(x, x), chebyshev(t, t)
+    return np.array([_held_ksg(in_x, in_t, rng.permutation(n), k) for _ in range(draws)])
+
+
+def _held_ksg(in_x: FloatArray, in_t: FloatArray, pairing: IntArray, k: int) -> float:
+    n, total = len(in_x), 0.0
+    for rows in blocks(n):
+        mine = in_x[pairing[rows]][:, pairing]
+        joint = np.maximum(mine, in_t[rows])
+        joint.partition(k, axis=1)
+        n_x = np.count_nonzero(mine < joint[:, k, None], axis=1)
+        n_t = np.count_nonzero(in_t[rows] < joint[:, k, None], axis=1)
+        total += float((digamma(np.maximum(n_x, 1)) + digamma(np.maximum(n_t, 1))).sum())
+    return float(digamma(k) + digamma(n)) - total / n
+
+
+def _sides(v: Any, t: Any, params: dict[str, Any], shared: Shared | None) -> tuple[Side, Side]:
+    scale, k = params["standardise"], params["k"]
+    first = side(v, name="v", estimator=KSG, k=k, scale=scale)
+    second = recall(
+        shared, ("knn.side", k, scale), lambda: side(t, name="t", estimator=KSG, k=k, scale=scale)
+    )
+    return first, second
+
+
+def _mixed(first: Side, second: Side) -> tuple[IntArray, FloatArray]:
+    """Return the codes of the discrete one and the points of the continuous one."""
+    codes = first.codes if first.codes is not None else second.codes
+    points = first.points if first.points is not None else second.points
+    assert codes is not None
+    assert points is not None
+    return codes, points
+
+
+@estimator(
+    id=KSG,
+    label="KSG",
+    quantity=Quantity.MI,
+    measures="I(V;T) of the joint density, resolved to k neighbours; infinite in truth when T is a "
+    "function of a continuous X",
+    formula="I = ψ(k) + ψ(n) − ⟨ψ(n_v+1) + ψ(n_t+1)⟩;  V discrete: "
+    "I = ψ(n) − ⟨ψ(n_c)⟩ + ψ(k) − ⟨ψ(m)⟩",
+    accepts=(
+        (Kind.CONTINUOUS, Kind.CONTINUOUS),
+        (Kind.DISCRETE, Kind.CONTINUOUS),
+        (Kind.CONTINUOUS, Kind.DISCRETE),
+        (Kind.DISCRETE, Kind.DISCRETE),
+    ),
+    cost=Cost.STANDARD,
+    complexity="n log n up to six joint dimensions, n² d beyond",
+    min_samples=7,
+    max_dim=MAX_DIM,
+    ceiling="ψ(n) − ψ(k); H(V) when V is discrete",
+    invariant=("row order", "swap", "label names", "scaling", "constant unit"),
+    assumes=("rows i.i.d.", "a density at the scale of the neighbourhood"),
+    limits=(
+        "biased low in many dimensions and for large information: at 5+5 dimensions 0.7 for 1.02",
+        "cannot pass log n: I(X;T) of a deterministic layer reads log(n/k) whatever the layer does",
+        "repeated rows have no neighbourhood: few are jittered, many are counted as symbols",
+    ),
+    reference="Kraskov, Stögbauer & Grassberger, Phys. Rev. E 69, 066138 (2004); Ross, PLoS ONE 9, "
+    "e87357 (2014)",
+    tolerance={
+        "gaussian": 0.06,
+        "gaussian_2d": 0.08,
+        "additive": 0.08,
+        "independent": 0.05,
+        "autoregressive": 0.07,
+        "student": 0.1,
+        "blobs": 0.03,
+        "corrupted_blobs": 0.06,
+        "random_labels": 0.05,
+        "simplex": 0.01,
+    },
+    meaningful_null=("X", "Y"),
+    null=_null,
+)
+def ksg(
+    v: Any,
+    t: Any,
+    *,
+    k: Annotated[int, Bounds(1, 100)] = 5,
+    standardise: bool = True,
+    workers: Annotated[int, Bounds(1, 64)] = 1,
+    rng: Rng = None,
+    shared: Shared | None = None,
+) -> Estimate:
+    """I(V;T) in nats by Kraskov's first estimator, or Ross's when one side is discrete.
+
+    With ε_i the distance from row i to its k-th neighbour in the joint space (maximum norm), n_v
+    and n_t count the rows strictly closer than ε_i in V and in T:
+    I = ψ(k) + ψ(n) − ⟨ψ(n_v+1) + ψ(n_t+1)⟩. With V discrete, ε_i is the distance to the k-th
+    neighbour of the same class and m_i the rows within: I = ψ(n) − ⟨ψ(n_c)⟩ + ψ(k) − ⟨ψ(m)⟩. Both
+    discrete: the plug-in.
+
+    Parameters
+    ----------
+    v : array_like, (n,) or (n, d_v)
+        Variable asked about; integers are symbols, floats a continuous variable.
+    t : array_like, (n, d)
+        Representation.
+    k : int
+        Neighbours. Small k: less bias, more spread.
+    standardise : bool
+        Bring each column to unit variance first; without it the estimate depends on the units.
+    workers : int
+        Threads; they never change the value.
+    rng, shared
+        Not used for the value; ``shared`` spares preparing T again.
+
+    Returns
+    -------
+    Estimate
+        ``stderr`` is the spread of the local terms over √n. Flags: ``discrete`` (a float variable
+        that mostly repeats was counted), ``as_continuous`` (integers that hardly repeat
+        were not), ``ties=…`` with ``jitter=1e-10``, ``rare_class=…`` (samples in classes of at most
+        k), ``heavy_tail``, ``high_dimension=…``, ``constant``, ``single_class``, ``dead=…``.
+
+    Raises
+    ------
+    InputError, NonFiniteError, TooFewSamplesError
+        Also for more than n/2 classes against a continuous T: no class has neighbours.
+
+    References
+    ----------
+    Kraskov, Stögbauer & Grassberger, Phys. Rev. E 69, 066138 (2004).
+    Ross, PLoS ONE 9, e87357 (2014).
+    """
+    params = check_params(KSG, {"k": k, "standardise": standardise, "workers": workers})
+    first, second = _sides(v, t, params, serving(shared, t))
+    n = _length(first)
+    same_length(range(n), range(_length(second)))
+    enough(n, k + 2, estimator=KSG)
+    flags = [*first.flags, *second.flags]
+    common: dict[str, Any] = {"estimator": KSG, "n": n, "d": second.d, "params": params}
+    single = "constant" if first.d == 0 else "single_class"
+    for one, mark in ((second, "constant"), (first, single)):
+        if one.codes is not None and one.codes.max() == 0:
+            return conclude(0.0, flags=[*flags, mark], status=Status.DEGENERATE, **common)
+    if first.codes is not None and second.codes is not None:
+        ceiling = min(entropy_of_counts(np.bincount(c)) for c in (first.codes, second.codes))
+        value = information(first.codes, second.codes)
+        return conclude(value, ceiling=ceiling, floor=0.0, flags=flags, **common)
+    dims = sum(one.d for one in (first, second) if one.codes is None)
+    flags += [f"high_dimension={dims}"] if dims > MAX_DIM else []
+    common["status"] = Status.UNRELIABLE if dims > MAX_DIM else Status.OK
+    if first.points is None or second.points is None:
+        return _conclude_ross(*_mixed(first, second), params, flags, common)
+    local, ties = ksg_local(first.points, second.points, k, workers)
+    return _conclude_local(local, ties, float(digamma(n) - digamma(k)), flags, common)
+
+
+def _length(one: Side) -> int:
+    return len(one.codes if one.codes is not None else one.points)  # type: ignore[arg-type]
+
+
+def _conclude_ross(
+    codes: IntArray, points: FloatArray, params: dict[str, Any], flags: list[str], common: Any
+) -> Estimate:
+    counts = np.bincount(codes)
+    if len(counts) > 0.5 * len(codes):
+        raise InputError(
+            f"`{KSG}` needs classes with neighbours; got {len(counts)} distinct symbols in "
+            f"{len(codes)} samples. Pass a continuous variable as floats, or use `mi.binning`."
+        )
+    rare = int(counts[counts <= params["k"]].sum())
+    flags = [*flags, f"rare_class={rare}"] if rare else flags
+    if (counts > 1).sum() == 1:
+        status = {"status": Status.DEGENERATE}
+        return conclude(0.0, flags=[*flags, "single_class"], **common | status)
+    local, ties, _ = ross_local(codes, points, params["k"], params["workers"])
+    return _conclude_local(local, ties, entropy_of_counts(counts[counts > 1]), flags, common)
+
+
+def _conclude_local(
+    local: FloatArray, ties: int, ceiling: float, flags: list[str], common: dict[str, Any]
+) -> Estimate:
+    stderr = float(local.std(ddof=1)) / math.sqrt(len(local))
+    return conclude(
+        float(local.mean()),
+        ceiling=ceiling,
+        floor=0.0,
+        slack=3 * stderr + 1e-9,
+        stderr=stderr,
+        flags=[*flags, f"ties={ties}", "jitter=1e-10"] if ties else flags,
+        info={"samples_used": len(local)},
+        **common,
+    )

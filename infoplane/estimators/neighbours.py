@@ -1,0 +1,195 @@
+"""Nearest neighbours in the maximum norm: distances to the k-th, counts within a radius, lists.
+
+A k-d tree answers in few dimensions, blocks of plain distances in many; both compute the
+largest |a_c − b_c| in float64, so which one answered cannot be told from the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from scipy.spatial import cKDTree
+from scipy.spatial.distance import cdist
+
+from infoplane.types import FloatArray, IntArray
+
+TREE_DIMS = 6  # up to here a tree is faster at any n; two more from LARGE points on
+LARGE = 8192
+BLOCK = 1 << 22  # bytes of one block of distances: it stays in the cache
+JITTER = 1e-10  # of a column's scale
+HEAVY = 1e4  # largest deviation over the quartile range from which quartiles set the scale
+
+
+def chebyshev(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Distances max_c |a_ic − b_jc|, (len(a), len(b))."""
+    return np.asarray(cdist(a, b, "chebyshev"))
+
+
+def use_tree(n: int, d: int) -> bool:
+    """Whether a tree beats blocks for n points in d dimensions."""
+    return d <= TREE_DIMS or (n >= LARGE and d <= TREE_DIMS + 2)
+
+
+def standardise(t: FloatArray) -> FloatArray:
+    """Centre each column and divide by its standard deviation, safe from overflow at 1e±300.
+
+    A column whose largest deviation is over 10⁴ times its quartile range is divided by that range
+    (over 1.349) instead, so that one wild row does not squeeze all the others together.
+    """
+    t = t / np.maximum(np.abs(t).max(axis=0), np.finfo(float).tiny)
+    t -= t.mean(axis=0)
+    low, middle, high = np.quantile(t, [0.25, 0.5, 0.75], axis=0)
+    wild = (high > low) & (np.abs(t - middle).max(axis=0) > HEAVY * (high - low))
+    t /= np.where(wild, (high - low) / 1.349, t.std(axis=0))
+    return t
+
+
+def jittered(points: FloatArray, *order: FloatArray | IntArray) -> FloatArray:
+    """Add seeded noise of 1e-10 of a column's scale, alike for the same rows in any order.
+
+    ``order`` holds what travels with the rows (the other variable); rows alike in all of it are
+    interchangeable.
+    """
+    keys = [column for item in order for column in np.atleast_2d(item.T)] + list(points.T)
+    rank = np.lexsort(keys)
+    result = points.copy()
+    result[rank] += JITTER * np.random.default_rng(0).standard_normal(points.shape)
+    return result
+
+
+def kth_distance(points: FloatArray, k: int, workers: int = 1) -> FloatArray:
+    """Distance of each row to its k-th nearest other row, (n,)."""
+    if use_tree(*points.shape):
+        return _tree_kth(points, k, workers)
+    return _block_kth(points, k, workers)
+
+
+def _tree_kth(points: FloatArray, k: int, workers: int) -> FloatArray:
+    return np.asarray(cKDTree(points).query(points, [k + 1], p=np.inf, workers=workers)[0][:, 0])
+
+
+def _block_kth(points: FloatArray, k: int, workers: int) -> FloatArray:
+    result = np.empty(len(points))
+
+    def work(rows: slice) -> None:  # the row itself is at distance 0: the (k+1)-th of all
+        distances = chebyshev(points[rows], points)
+        distances.partition(k, axis=1)
+        result[rows] = distances[:, k]
+
+    over_blocks(work, len(points), workers)
+    return result
+
+
+def closer(points: FloatArray, radius: FloatArray, workers: int = 1) -> IntArray:
+    """How many other rows are strictly closer to row i than ``radius[i]``, (n,)."""
+    if points.shape[1] == 1:
+        return _sorted_closer(points[:, 0], radius)
+    if use_tree(*points.shape):
+        return _tree_closer(points, radius, workers)
+    return _block_closer(points, radius, workers)
+
+
+def _sorted_closer(column: FloatArray, radius: FloatArray) -> IntArray:
+    """One dimension: the rows within the radius are a run of the sorted column.
+
+    |x_j − x_i| as rounded grows with x_j, so the run's ends are where it reaches the radius; the
+    search by x_i ± r may be off by a rounding, which the last comparisons set right.
+    """
+    values = np.sort(column)
+    n = len(values)
+    first = np.searchsorted(values, column - radius, side="right")
+    last = np.searchsorted(values, column + radius, side="left")
+    while (off := (first > 0) & (column - values[first - 1] < radius)).any():
+        first -= off
+    while (off := (first < n) & ~(column - values[np.minimum(first, n - 1)] < radius)).any():
+        first += off
+    while (off := (last < n) & (values[np.minimum(last, n - 1)] - column < radius)).any():
+        last += off
+    while (off := (last > 0) & ~(values[last - 1] - column < radius)).any():
+        last -= off
+    return np.asarray(np.maximum(last - first - 1, 0))
+
+
+def _tree_closer(points: FloatArray, radius: FloatArray, workers: int) -> IntArray:
+    inside = np.nextafter(radius, 0)  # the tree counts ≤, we count <
+    found = cKDTree(points).query_ball_point(
+        points, inside, p=np.inf, return_length=True, workers=workers
+    )
+    return np.asarray(np.where(radius > 0, found - 1, 0))
+
+
+def _block_closer(points: FloatArray, radius: FloatArray, workers: int) -> IntArray:
+    result = np.empty(len(points), dtype=np.int64)
+
+    def work(rows: slice) -> None:
+        distances = chebyshev(points[rows], points)
+        result[rows] = np.count_nonzero(distances < radius[rows, None], axis=1)
+
+    over_blocks(work, len(points), workers)
+    return np.maximum(result - 1, 0)
+
+
+def joint_counts(
+    x: FloatArray, t: FloatArray, k: int, workers: int = 1
+) -> tuple[FloatArray, IntArray, IntArray]:
+    """Distance to the k-th neighbour in the joint space, and how many are closer in x and in t.
+
+    Returns
+    -------
+    radius, n_x, n_t : ndarray, (n,)
+    """
+    if use_tree(len(x), x.shape[1] + t.shape[1]):
+        radius = _tree_kth(np.hstack([x, t]), k, workers)
+        return radius, closer(x, radius, workers), closer(t, radius, workers)
+    n = len(x)
+    radius, n_x, n_t = np.empty(n), np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
+
+    def work(rows: slice) -> None:  # one pass over the distances serves all three
+        in_x, in_t = chebyshev(x[rows], x), chebyshev(t[rows], t)
+        joint = np.maximum(in_x, in_t)
+        joint.partition(k, axis=1)
+        radius[rows] = joint[:, k]
+        n_x[rows] = np.count_nonzero(in_x < joint[:, k, None], axis=1)
+        n_t[rows] = np.count_nonzero(in_t < joint[:, k, None], axis=1)
+
+    over_blocks(work, n, workers)
+    return radius, np.maximum(n_x - 1, 0), np.maximum(n_t - 1, 0)
+
+
+def neighbour_lists(points: FloatArray, size: int, workers: int = 1) -> IntArray:
+    """Return the indices of the ``size`` nearest other rows, nearest first, (n, size)."""
+    n = len(points)
+    if use_tree(n, points.shape[1]) and size < n // 4:
+        near = cKDTree(points).query(points, size + 1, p=np.inf, workers=workers)[1]
+        itself = near == np.arange(n)[:, None]
+        itself[~itself.any(axis=1), -1] = True  # lost among exact copies: drop the farthest
+        return np.asarray(near[~itself].reshape(n, size))
+    result = np.empty((n, size), dtype=np.int64)
+
+    def work(rows: slice) -> None:
+        distances = chebyshev(points[rows], points)
+        distances[np.arange(len(distances)), np.arange(n)[rows]] = np.inf
+        near = np.argpartition(distances, size - 1, axis=1)[:, :size]
+        order = np.argsort(np.take_along_axis(distances, near, axis=1), axis=1, kind="stable")
+        result[rows] = np.take_along_axis(near, order, axis=1)
+
+    over_blocks(work, n, workers)
+    return result
+
+
+def blocks(n: int) -> Iterator[slice]:
+    """Cut n rows into runs whose distances to all n fill one block."""
+    step = max(1, BLOCK // (8 * n))
+    return (slice(start, min(start + step, n)) for start in range(0, n, step))
+
+
+def over_blocks(work: Callable[[slice], None], n: int, workers: int) -> None:
+    """Call ``work`` on each block of rows, on ``workers`` threads."""
+    if workers == 1:
+        for rows in blocks(n):
+            work(rows)
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(work, blocks(n)))
