@@ -1,1 +1,34 @@
-"""."""
+"""From snapshots to trajectories, and from trajectories to statements that survive a review.
+
+``evaluate`` measures, ``trajectories`` makes the Dataset, the others add what is needed to read it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+_PUBLIC = {
+    "Bound": "bound",
+    "EvaluationSummary": "evaluate",
+    "bound_of": "bound",
+    "evaluate": "evaluate",
+    "ib_bound": "bound",
+    "judge": "checks",
+    "trajectories": "trajectories",
+}
+
+__all__ = list(_PUBLIC)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_PUBLIC[name]}"), name)
+
+
+if TYPE_CHECKING:
+    from infoplane.analysis.bound import Bound, bound_of, ib_bound  # noqa: F401
+    from infoplane.analysis.checks import judge  # noqa: F401
+    from infoplane.analysis.evaluate import EvaluationSummary, evaluate  # noqa: F401
+    from infoplane.analysis.trajectories import trajectories  # noqa: F401

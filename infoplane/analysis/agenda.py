@@ -1,0 +1,189 @@
+"""The agenda of an evaluation: which job comes next, on a finished run and on one that grows."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING
+
+from infoplane.analysis.plan import Ask, Job, Refusal, Request, applies, asks_for, key_of, next_step
+from infoplane.estimators.registry import card
+from infoplane.types import Status
+
+if TYPE_CHECKING:
+    from infoplane.analysis.work import Settings
+    from infoplane.store import Run
+
+POLL = 0.2  # seconds between two looks at a growing run
+_GROWING = ("live",)  # a run that nobody writes any more gets no further snapshot
+
+
+class Agenda:
+    """Hands out jobs, one at a time, to any number of threads.
+
+    Jobs whose measurements are already in the run are left out, so an evaluation that was cut off
+    goes on where it stopped. Steps come newest first, then wherever the log-step axis has its
+    widest gap, so that the picture is whole early and only gets denser.
+
+    Parameters
+    ----------
+    run : Run
+        A read-only run of its own; nobody else may use it.
+    requests, targets, layers, steps, probes
+        What to measure; None for all layers, steps and probe sets.
+    settings : Settings
+        Seed and null: part of every key.
+    retry : bool
+        Whether failed measurements are tried again.
+    follow : bool
+        Whether to wait for more snapshots until the run has ended.
+    stop : callable, optional
+        Asked between jobs; true ends the agenda.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        requests: Sequence[Request],
+        *,
+        targets: Sequence[str],
+        settings: Settings,
+        layers: Collection[str] | None = None,
+        steps: Collection[int] | None = None,
+        probes: Sequence[str] | None = None,
+        retry: bool = False,
+        follow: bool = False,
+        stop: Callable[[], bool] | None = None,
+    ) -> None:
+        self._run = run
+        self._requests = requests
+        self._targets = targets
+        self._settings = settings
+        self._layers = layers
+        self._steps = None if steps is None else frozenset(steps)
+        self._probes = probes
+        self._follow = follow
+        self._asked_to_stop = stop
+        self._lock = threading.Lock()
+        self._queue: deque[Job] = deque()
+        self._asks: dict[str, list[Ask]] = {}
+        self._planned: dict[str, set[int]] = {}
+        self._polled = 0.0
+        self._over = False
+        self.refusals: list[Refusal] = []
+        self.present = 0
+        self._have = {
+            measurement.key
+            for measurement in run.measurements()
+            if not (retry and measurement.status is Status.FAILED)
+        }
+
+    def next(self) -> Job | None:
+        """Return the next job; None when there is nothing to do now (see :attr:`over`)."""
+        with self._lock:
+            while not self.over:
+                if self._queue:
+                    return self._queue.popleft()
+                ended = self._look()
+                if not self._plan_a_step():
+                    if not self._follow or ended:
+                        self._over = True
+                    return None
+            return None
+
+    @property
+    def over(self) -> bool:
+        """Whether no further job will come."""
+        return self._over or self.stop_asked
+
+    @property
+    def stop_asked(self) -> bool:
+        """Whether the caller wants no more."""
+        return self._asked_to_stop is not None and self._asked_to_stop()
+
+    def stop(self) -> None:
+        """End the agenda: jobs in hand are finished, no new one is given."""
+        self._over = True
+
+    def total(self) -> int:
+        """Measurements that the snapshots seen so far ask for, done ones included."""
+        with self._lock:
+            return sum(
+                len(self._wanted(probe)) * sum(len(asks) for _, asks in self._by_layer(probe))
+                for probe in self._probe_names()
+            )
+
+    def _look(self) -> bool:
+        """Read what is new in a growing run; return whether the run has ended."""
+        if not self._follow:
+            return True
+        pause = self._polled + POLL - time.monotonic()
+        if pause > 0:
+            return False
+        # The status is read first: whatever was written before the end is then seen by refresh.
+        ended = self._run.status().state not in _GROWING
+        self._run.refresh()
+        self._polled = time.monotonic()
+        return ended
+
+    def _probe_names(self) -> list[str]:
+        return [p for p in self._run.probes if self._probes is None or p in self._probes]
+
+    def _wanted(self, probe: str) -> list[int]:
+        steps = self._run.steps_of(probe)
+        return [step for step in steps if self._steps is None or step in self._steps]
+
+    def _plan_a_step(self) -> bool:
+        """Queue the jobs of one more step of some probe; return whether there was one."""
+        for probe in self._probe_names():
+            done = self._planned.setdefault(probe, set())
+            pending = [step for step in self._wanted(probe) if step not in done]
+            if pending:
+                step = next_step(pending, sorted(done))
+                done.add(step)
+                self._queue.extend(self._jobs(probe, step))
+                return True
+        return False
+
+    def _jobs(self, probe: str, step: int) -> list[Job]:
+        crc = self._run.snapshot_crc(step, probe)
+        jobs = []
+        for layer, asks in self._by_layer(probe):
+            missing = [(key, ask) for ask in asks if (key := self._key(ask, probe, layer, crc))]
+            self.present += len(asks) - len(missing)
+            if missing:
+                jobs.append(Job(step, layer, probe, tuple(missing)))
+        return jobs
+
+    def _key(self, ask: Ask, probe: str, layer: str, crc: object) -> str:
+        """Return the key of a measurement, empty when the run has it."""
+        key = key_of(
+            ask,
+            uuid=self._run.uuid,
+            crc=crc,
+            probe=probe,
+            layer=layer,
+            seed=self._settings.seed,
+            null=self._settings.null,
+        )
+        return "" if key in self._have else key
+
+    def _by_layer(self, probe: str) -> list[tuple[str, list[Ask]]]:
+        """Each layer with what is asked of it."""
+        if probe not in self._asks:
+            data = self._run.probe(probe)
+            asks, refusals = asks_for(self._requests, self._targets, data, self._run.layers)
+            self._asks[probe] = asks
+            self.refusals += [refusal for refusal in refusals if refusal not in self.refusals]
+        table = self._run.layer_table
+        last = next((layer.name for layer in reversed(table) if layer.what == "output"), "")
+        return [
+            (
+                layer.name,
+                [ask for ask in self._asks[probe] if applies(card(ask.estimator), layer, last)],
+            )
+            for layer in table
+            if self._layers is None or layer.name in self._layers
+        ]

@@ -1,0 +1,305 @@
+"""From snapshots to measurements: parallel, resumable, live.
+
+Each (layer, step) is one job; its estimators share distances and codes. Measurements are appended
+to the run as they come, keyed by their content, so that running twice computes nothing twice and an
+interrupted evaluation goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from infoplane.analysis.agenda import POLL, Agenda
+from infoplane.analysis.hands import Hand, OwnHand, ProcessHand, Tally
+from infoplane.analysis.plan import Refusal, Request, complete
+from infoplane.analysis.work import Settings
+from infoplane.errors import EvaluationError, InputError
+from infoplane.store import open_run
+
+if TYPE_CHECKING:
+    from infoplane.store import Run
+
+DEFAULT: tuple[str, ...] = ("mi.binning", "mi.adaptive", "mi.kde")
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationSummary:
+    """What an evaluation did.
+
+    Attributes
+    ----------
+    computed, failed, present : int
+        Measurements made now, those of them without a value, and those that were there already.
+    refused : tuple of Refusal
+        Estimators that cannot be asked about a target of this run, with the reason.
+    seconds : float
+        Wall-clock time.
+    stopped : bool
+        Whether it was asked to stop before everything was done.
+    """
+
+    computed: int
+    failed: int
+    present: int
+    refused: tuple[Refusal, ...]
+    seconds: float
+    stopped: bool = False
+
+    def __str__(self) -> str:
+        parts = [f"{self.computed} measurements in {self.seconds:.1f} s"]
+        parts += [f"{self.present} were there already"] if self.present else []
+        parts += [f"{self.failed} failed"] if self.failed else []
+        parts += [f"not asked: {r.estimator} about {r.target}: {r.why}" for r in self.refused]
+        return "; ".join(parts)
+
+
+@dataclass(slots=True)
+class _Count:
+    """Running totals, kept by several threads."""
+
+    made: int = 0
+    failed: int = 0
+    fault: BaseException | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(self, tally: Tally) -> None:
+        with self.lock:
+            self.made += tally.made
+            self.failed += tally.failed
+
+
+def evaluate(
+    run: Run | str | os.PathLike[str],
+    estimators: Sequence[Request] = DEFAULT,
+    *,
+    workers: int = 0,
+    targets: Sequence[str] = ("X", "Y"),
+    layers: Collection[str] | None = None,
+    steps: Collection[int] | None = None,
+    probes: Sequence[str] | None = None,
+    params: Mapping[str, Mapping[str, Any]] | None = None,
+    null: int = 20,
+    seed: int = 0,
+    follow: bool = False,
+    progress: bool | Progress | None = None,
+    backend: Literal["process", "thread"] = "process",
+    costly_null: bool = False,
+    retry: bool = False,
+    stop: Callable[[], bool] | None = None,
+) -> EvaluationSummary:
+    """Measure the layers of a run at every step and write the measurements into the run.
+
+    Parameters
+    ----------
+    run
+        A run or its path. A run that is being written may be evaluated from any process.
+    estimators
+        Ids, or (id, parameters). Quantities of a layer alone (rank, collapse …) are welcome too.
+    workers
+        0 or 1: in this process. More: that many worker processes (or threads).
+    targets
+        What the representation is compared with: "X", "Y", or the name of another layer.
+    layers, steps, probes
+        What to measure; None for everything.
+    params
+        Parameters by estimator id, for ids given without.
+    null
+        Draws of the shuffled pairing for each estimate where it has a meaning; 0 for none.
+    seed
+        Of every private random stream. Same seed, same numbers, in any number of workers.
+    follow
+        Keep measuring as snapshots arrive, until the run has ended or ``stop()`` is true.
+    progress
+        True: a bar with the time left; None: the same when the terminal shows it; a callable gets
+        (done, total).
+    backend
+        Worker processes, or threads where estimators spend their time in numpy.
+    costly_null
+        Draw the null also for thorough estimators without a fast one (one full call a draw).
+    retry
+        Try failed measurements again.
+    stop
+        Asked between jobs.
+
+    Returns
+    -------
+    EvaluationSummary
+
+    Raises
+    ------
+    UnknownEstimatorError, InputError
+        For an unknown estimator, a parameter outside its bounds, an unknown layer or target.
+    EvaluationError
+        When nothing that was asked for can be measured on this run, or results cannot be written.
+    """
+    start = time.perf_counter()
+    path = Path(getattr(run, "path", run))  # type: ignore[arg-type]
+    requests = [_with_params(request, params or {}) for request in estimators]
+    settings = Settings(seed=seed, null=null, costly_null=costly_null)
+    _check(requests, workers, null, seed, targets)
+    count = _Count()
+    with open_run(path) as reader:
+        _known_layers(reader, layers, follow)
+        agenda = Agenda(
+            reader,
+            requests,
+            targets=targets,
+            settings=settings,
+            layers=layers,
+            steps=steps,
+            probes=probes,
+            retry=retry,
+            follow=follow,
+            stop=stop,
+        )
+        with _Bar(progress, agenda, count) as bar:
+            _labour(agenda, _hands(path, settings, requests, workers, backend), count, bar)
+    if not count.made and not agenda.present and agenda.refusals:
+        reasons = "; ".join(f"{r.estimator} about {r.target}: {r.why}" for r in agenda.refusals)
+        raise EvaluationError(f"nothing that was asked for can be measured on this run: {reasons}")
+    _refresh(run)
+    return EvaluationSummary(
+        computed=count.made,
+        failed=count.failed,
+        present=agenda.present,
+        refused=tuple(agenda.refusals),
+        seconds=time.perf_counter() - start,
+        stopped=agenda.stop_asked,
+    )
+
+
+def _with_params(request: Request, params: Mapping[str, Mapping[str, Any]]) -> Request:
+    return (request, params[request]) if isinstance(request, str) and request in params else request
+
+
+def _check(
+    requests: Sequence[Request], workers: int, null: int, seed: int, targets: Sequence[str]
+) -> None:
+    if not requests:
+        raise InputError("`estimators` must name at least one estimator; got none.")
+    for name, number in (("workers", workers), ("null", null), ("seed", seed)):
+        if not isinstance(number, int) or isinstance(number, bool) or number < 0:
+            raise InputError(f"`{name}` must be an int ≥ 0; got {number!r}.")
+    if isinstance(targets, str) or not targets:
+        raise InputError(f"`targets` must be a sequence such as ('X', 'Y'); got {targets!r}.")
+    for request in requests:
+        complete(request)
+
+
+def _known_layers(run: Run, layers: Collection[str] | None, follow: bool) -> None:
+    unknown = sorted(set(layers or ()) - set(run.layers))
+    if unknown and not (follow and not run.layers):
+        raise InputError(
+            f"`layers` must be layers of the run ({', '.join(run.layers)}); got {unknown}."
+        )
+
+
+def _hands(
+    path: Path, settings: Settings, requests: Sequence[Request], workers: int, backend: str
+) -> list[Callable[[], Hand]]:
+    """Return makers of hands, one for each worker."""
+    modules = sorted({str(complete(request)[0].function.__module__) for request in requests})
+    # An estimator defined in the caller's script exists in no other process.
+    if workers <= 1 or backend == "thread" or "__main__" in modules or not sys.executable:
+        return [lambda: OwnHand(path, settings)] * max(1, workers)
+    return [lambda: ProcessHand(path, settings, modules)] * workers
+
+
+def _labour(agenda: Agenda, makers: Sequence[Callable[[], Hand]], count: _Count, bar: _Bar) -> None:
+    """Work through the agenda, in this thread when there is one hand."""
+    if len(makers) == 1:
+        _work(agenda, makers[0](), count, bar)
+        return
+    hands = [make() for make in makers]
+    finished = False
+    threads = [
+        threading.Thread(target=_guarded, args=(agenda, hand, count, bar), daemon=True)
+        for hand in hands
+    ]
+    try:
+        for thread in threads:
+            thread.start()
+        while any(thread.is_alive() for thread in threads):
+            for thread in threads:
+                thread.join(timeout=POLL / len(threads))
+            if agenda.stop_asked:
+                break
+        finished = not agenda.stop_asked
+    finally:
+        agenda.stop()
+        if not finished:
+            for hand in hands:
+                hand.abandon()  # a stop is prompt: jobs in hand are dropped and stay missing
+        for thread in threads:
+            thread.join()
+    if count.fault is not None:
+        raise count.fault
+
+
+def _guarded(agenda: Agenda, hand: Hand, count: _Count, bar: _Bar) -> None:
+    try:
+        _work(agenda, hand, count, bar)
+    except BaseException as fault:
+        count.fault = fault
+        agenda.stop()
+
+
+def _work(agenda: Agenda, hand: Hand, count: _Count, bar: _Bar) -> None:
+    try:
+        while not agenda.over:
+            job = agenda.next()
+            if job is None:
+                time.sleep(0 if agenda.over else POLL / 2)
+                continue
+            count.add(hand.do(job))
+            bar.show()
+    finally:
+        hand.close()
+
+
+class _Bar:
+    """The progress bar, or the caller's own."""
+
+    def __init__(self, progress: bool | Progress | None, agenda: Agenda, count: _Count) -> None:
+        self._agenda = agenda
+        self._count = count
+        self._call = progress if callable(progress) else None
+        self._bar: Any = None
+        shown = progress is True or (progress is None and sys.stderr.isatty())
+        if self._call is None and shown:
+            from tqdm import tqdm
+
+            self._bar = tqdm(total=0, unit="est", desc="estimating", leave=False)
+        self._lock = threading.Lock()
+
+    def show(self) -> None:
+        if self._call is None and self._bar is None:
+            return
+        done, total = self._count.made + self._agenda.present, self._agenda.total()
+        with self._lock:
+            if self._call is not None:
+                self._call(done, total)
+            else:
+                self._bar.total = total
+                self._bar.update(done - self._bar.n)
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+def _refresh(run: Any) -> None:
+    """Let the caller's own handle see the new measurements."""
+    if hasattr(run, "refresh"):
+        run.refresh()

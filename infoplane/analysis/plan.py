@@ -1,0 +1,191 @@
+"""What is to be measured: the asks of an evaluation, their keys, and the order in which steps come.
+
+An *ask* is one estimator with its parameters and the target it is asked about. A *job* is all asks
+of one layer at one step, done by one worker so that distances and codes are computed once. Both are
+plain data: they cross to worker processes as JSON.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from infoplane.errors import InputError
+from infoplane.estimators.registry import Card, card, check_params
+from infoplane.types import Kind, Layer, ProbeData, Quantity
+
+Request = str | tuple[str, Mapping[str, Any]]
+"""An estimator's id, or (id, parameters)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One estimator with complete parameters and the target it is asked about.
+
+    ``target`` is "X", "Y" or the name of a layer for mutual information, "" for a quantity of the
+    layer alone (with or without labels). ``label`` names it among several parameter settings.
+    """
+
+    estimator: str
+    version: int
+    params: Mapping[str, Any]
+    target: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """All asks of one layer at one step, each under its key."""
+
+    step: int
+    layer: str
+    probe: str
+    asks: tuple[tuple[str, Ask], ...]
+
+    def to_json(self) -> str:
+        """One line of JSON."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, line: str) -> Job:
+        """Read what :meth:`to_json` wrote."""
+        record = json.loads(line)
+        asks = tuple(
+            (key, Ask(**{**ask, "params": {k: _untangle(v) for k, v in ask["params"].items()}}))
+            for key, ask in record["asks"]
+        )
+        return cls(record["step"], record["layer"], record["probe"], asks)
+
+
+def _untangle(value: Any) -> Any:
+    """Turn JSON's lists back into the tuples that estimators take."""
+    return tuple(_untangle(item) for item in value) if isinstance(value, list) else value
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An estimator that cannot be asked about a target of this run, and why."""
+
+    estimator: str
+    target: str
+    why: str
+
+
+def positional(function: Any) -> list[str]:
+    """Return the data arguments of an estimator: ``["v", "t"]``, ``["t"]`` or ``["t", "y"]``."""
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return [p.name for p in inspect.signature(function).parameters.values() if p.kind in kinds]
+
+
+def pairs_target(entry: Card) -> bool:
+    """Whether an estimator relates T to a target (``f(v, t)``) rather than describing T alone."""
+    return entry.quantity is Quantity.MI and positional(entry.function)[:1] != ["t"]
+
+
+def takes(entry: Card, kind: Kind) -> bool:
+    """Whether an estimator of ``f(v, t)`` accepts a first variable of that kind."""
+    return any(first is kind for first, _ in entry.accepts)
+
+
+def complete(request: Request) -> tuple[Card, dict[str, Any], str]:
+    """Return the card, the parameters completed with defaults, and a label for the setting."""
+    name, given = (request, {}) if isinstance(request, str) else request
+    entry = card(name)
+    params = check_params(name, dict(given))
+    try:
+        json.dumps(params, allow_nan=False)
+    except (TypeError, ValueError):
+        raise InputError(
+            f"the parameters of `{name}` must be plain data (numbers, text, lists) so that the "
+            f"measurement can be named by its content; got {params!r}. Call the estimator itself "
+            "for anything else."
+        ) from None
+    changed = {
+        key: value
+        for key, value in params.items()
+        if json.dumps(value) != json.dumps(entry.params[key].default, default=repr)
+    }
+    inside = ", ".join(f"{key}={_short(value)}" for key, value in sorted(changed.items()))
+    return entry, params, f"{name}({inside})" if inside else name
+
+
+def _short(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def asks_for(
+    requests: Iterable[Request],
+    targets: Sequence[str],
+    probe: ProbeData,
+    layers: Sequence[str],
+) -> tuple[list[Ask], list[Refusal]]:
+    """List what can be asked on this probe set, and what cannot with the reason."""
+    asks: list[Ask] = []
+    refusals: list[Refusal] = []
+    for request in requests:
+        entry, params, label = complete(request)
+        wanted = targets if pairs_target(entry) else ("",)
+        for target in wanted:
+            why = refusal(entry, target, probe, layers)
+            if why:
+                refusals.append(Refusal(label, target, why))
+            else:
+                asks.append(Ask(entry.id, entry.version, params, target, label))
+    return asks, refusals
+
+
+def refusal(entry: Card, target: str, probe: ProbeData, layers: Sequence[str]) -> str:
+    """Say why an estimator cannot be asked about a target; empty when it can."""
+    if entry.needs == "layers":
+        return f"`{entry.id}` looks at several layers at once; call it on the arrays."
+    if target == "" and len(positional(entry.function)) > 1 and probe.y is None:
+        return f"`{entry.id}` needs labels and the probe set has none."
+    if target == "" or target in layers or (target == "X" and entry.accepts):
+        return ""
+    if target != "Y":
+        return f"the target must be 'X', 'Y' or a layer of the run; got {target!r}."
+    if probe.y is None:
+        return "the probe set has no Y."
+    kind = Kind.DISCRETE if probe.target == "class" else Kind.CONTINUOUS
+    if not takes(entry, kind):
+        return f"`{entry.id}` does not take a {kind.value} first variable, which Y is here."
+    return ""
+
+
+def applies(entry: Card, layer: Layer, last: str) -> bool:
+    """Whether an estimator has anything to say about a layer, from what its card needs.
+
+    Logits are those of the layers recorded as such, else of the last layer.
+    """
+    if entry.needs == "logits":
+        return layer.what == "logits" or (layer.what == "output" and layer.name == last)
+    if entry.needs == "attention":
+        return layer.what == "attention"
+    if entry.needs == "weights":
+        return layer.what == "weight"
+    return layer.what not in ("weight", "loss", "gradient")
+
+
+def key_of(ask: Ask, *, uuid: str, crc: Any, probe: str, layer: str, seed: int, null: int) -> str:
+    """Return the content key of a measurement: blake2b of all that decides its value."""
+    content = [uuid, crc, probe, layer, ask.target, ask.estimator, ask.version, ask.params]
+    text = json.dumps([*content, seed, null], sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def next_step(pending: Sequence[int], done: Sequence[int]) -> int:
+    """Pick the step to do next: the newest while it is undone, then wherever the log axis gapes.
+
+    When estimation falls behind training, the page so gets the latest point at once and an even
+    coverage of the log-step axis behind it, instead of a growing delay.
+    """
+    newest = max(pending)
+    if not done or newest > max(done):
+        return newest
+    at = [math.log1p(step) for step in done]
+    return max(pending, key=lambda step: min(abs(math.log1p(step) - other) for other in at))

@@ -1,0 +1,253 @@
+"""One job done: all asks of one layer at one step, from arrays to measurements."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infoplane.analysis.checks import findings, judge_failure, weigh
+from infoplane.analysis.null import has_null, is_cheap
+from infoplane.analysis.plan import Ask, Job, pairs_target, positional, takes
+from infoplane.analysis.portrait import Context, Portrait, Target, Variables
+from infoplane.estimators import Shared
+from infoplane.estimators.nulls import null_distribution, summarise
+from infoplane.estimators.registry import Card, card
+from infoplane.types import Estimate, Flags, Kind, Measurement, Null, ProbeData, Status, Verdict
+
+_LONGEST = 64  # entries of a list in `info` that are worth keeping beside a number
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an evaluation holds fixed: seed, null draws, and whether costly nulls are drawn."""
+
+    seed: int = 0
+    null: int = 20
+    costly_null: bool = False
+
+
+@dataclass(slots=True)
+class _Answer:
+    """An estimate on its way to becoming a measurement."""
+
+    key: str
+    ask: Ask
+    card: Card
+    target: Target
+    seconds: float = 0.0
+    estimate: Estimate | None = None
+    null: Null | None = None
+    error: Exception | None = None
+
+
+class Bench:
+    """Does jobs on one run: keeps the probes' variables between jobs.
+
+    Parameters
+    ----------
+    load
+        ``load(step, layer, probe)`` returns the representation (n, d).
+    probe
+        ``probe(name)`` returns the probe set.
+    settings
+        Seed and null.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[int, str, str], NDArray[Any]],
+        probe: Callable[[str], ProbeData],
+        settings: Settings,
+    ) -> None:
+        self._load = load
+        self._probe = probe
+        self._settings = settings
+        self._variables: dict[str, Variables] = {}
+
+    def variables(self, probe: str) -> Variables:
+        """Return the targets of a probe set, made once."""
+        if probe not in self._variables:
+            self._variables[probe] = Variables(self._probe(probe))
+        return self._variables[probe]
+
+    def do(self, job: Job) -> list[Measurement]:
+        """Measure everything a job asks; whatever fails becomes a row that says why."""
+        try:
+            variables = self.variables(job.probe)
+            t = self._load(job.step, job.layer, job.probe)
+        except Exception as error:
+            return [failure(job, key, ask, error) for key, ask in job.asks]
+        shared = Shared(t, variables.y_codes)
+        answers = [self._answer(key, ask, job, t, variables, shared) for key, ask in job.asks]
+        return _judged(job, answers, Portrait(t))
+
+    def _answer(
+        self, key: str, ask: Ask, job: Job, t: NDArray[Any], variables: Variables, shared: Shared
+    ) -> _Answer:
+        entry = card(ask.estimator)
+        target = variables.y if ask.target in ("Y", "") else Target(ask.target)
+        answer = _Answer(key, ask, entry, variables.x if ask.target == "X" else target)
+        start = time.perf_counter()
+        try:
+            first = self._arguments(entry, ask, job, t, variables)
+            answer.estimate = _call(entry, first, ask.params, self._rng(key, "value"), shared)
+            answer.seconds = time.perf_counter() - start
+            answer.null = self._null(entry, ask, key, first, answer.estimate.value, shared)
+        except Exception as error:
+            answer.seconds = time.perf_counter() - start
+            answer.error = error
+        return answer
+
+    def _arguments(
+        self, entry: Card, ask: Ask, job: Job, t: NDArray[Any], variables: Variables
+    ) -> tuple[NDArray[Any], ...]:
+        if pairs_target(entry):
+            load = lambda: self._load(job.step, ask.target, job.probe)  # noqa: E731
+            continuous = takes(entry, Kind.CONTINUOUS)
+            return variables.values(ask.target, continuous=continuous, layer=load), t
+        if len(positional(entry.function)) > 1:
+            return t, variables.values("Y", continuous=False)
+        return (t,)
+
+    def _null(
+        self,
+        entry: Card,
+        ask: Ask,
+        key: str,
+        arguments: tuple[NDArray[Any], ...],
+        value: float,
+        shared: Shared,
+    ) -> Null | None:
+        wanted = self._settings.null and (is_cheap(entry) or self._settings.costly_null)
+        if not wanted or not pairs_target(entry) or not has_null(entry, ask.target):
+            return None
+        values = null_distribution(
+            entry.id,
+            *arguments,
+            draws=self._settings.null,
+            rng=self._rng(key, "null"),
+            shared=shared,
+            **ask.params,
+        )
+        return summarise(values, value)
+
+    def _rng(self, key: str, purpose: str) -> np.random.Generator:
+        """Return a private stream decided by the key: the same in any worker, in any order."""
+        digest = hashlib.blake2b(f"{key}:{purpose}".encode(), digest_size=16).digest()
+        return np.random.default_rng([self._settings.seed, int.from_bytes(digest, "big")])
+
+
+def _call(
+    entry: Card,
+    arguments: tuple[NDArray[Any], ...],
+    params: Mapping[str, Any],
+    rng: np.random.Generator,
+    shared: Shared,
+) -> Estimate:
+    assert entry.function is not None
+    extras = {"rng": rng, "shared": shared}
+    known = inspect.signature(entry.function).parameters
+    given = {name: value for name, value in extras.items() if name in known}
+    return entry.function(*arguments, **params, **given)
+
+
+def _judged(job: Job, answers: list[_Answer], portrait: Portrait) -> list[Measurement]:
+    """Judge each answer on its own, then those about the same target against the sound ones."""
+    sound: dict[str, dict[str, float]] = {}
+    for answer in answers:
+        if answer.estimate is not None and pairs_target(answer.card):
+            context = Context(portrait, answer.target)
+            if not findings(answer.estimate, answer.card, answer.null, context):
+                sound.setdefault(answer.ask.target, {})[answer.ask.label] = answer.estimate.value
+    return [_measurement(job, answer, portrait, sound) for answer in answers]
+
+
+def _measurement(
+    job: Job, answer: _Answer, portrait: Portrait, sound: Mapping[str, Mapping[str, float]]
+) -> Measurement:
+    estimate = answer.estimate
+    if estimate is None or answer.error is not None:
+        return failure(job, answer.key, answer.ask, answer.error, seconds=answer.seconds)
+    peers = {k: v for k, v in sound.get(answer.ask.target, {}).items() if k != answer.ask.label}
+    held = findings(estimate, answer.card, answer.null, Context(portrait, answer.target, peers))
+    verdict, reason = weigh(held)
+    return Measurement(
+        key=answer.key,
+        step=job.step,
+        layer=job.layer,
+        quantity=answer.card.quantity.value,
+        target=answer.ask.target,
+        estimator=answer.ask.estimator,
+        version=answer.ask.version,
+        params=dict(answer.ask.params),
+        value=estimate.value,
+        stderr=estimate.stderr,
+        low=estimate.low,
+        high=estimate.high,
+        null=answer.null,
+        ceiling=estimate.ceiling,
+        verdict=verdict,
+        reason=reason,
+        flags=estimate.flags,
+        n=estimate.n or portrait.n,
+        d=estimate.d or portrait.d,
+        seconds=answer.seconds,
+        status=estimate.status,
+        unit=answer.card.unit,
+        info={**_plain(estimate.info), "checks": [finding.rule for finding in held]},
+        probe=job.probe,
+    )
+
+
+def failure(
+    job: Job, key: str, ask: Ask, error: Exception | None, *, seconds: float = 0.0
+) -> Measurement:
+    """Return the row of a measurement that has no value, with the reason in plain words."""
+    entry = card(ask.estimator)
+    rule, sentence = judge_failure(error)
+    return Measurement(
+        key=key,
+        step=job.step,
+        layer=job.layer,
+        quantity=entry.quantity.value,
+        target=ask.target,
+        estimator=ask.estimator,
+        version=ask.version,
+        params=dict(ask.params),
+        value=None,
+        verdict=Verdict.NOT_USABLE,
+        reason=sentence,
+        flags=Flags([rule]),
+        seconds=seconds,
+        status=Status.FAILED,
+        note=f"{type(error).__name__}: {error}",
+        unit=entry.unit,
+        info={"checks": [rule]},
+        probe=job.probe,
+    )
+
+
+def _plain(value: Any) -> Any:
+    """Keep of an estimator's ``info`` what fits on a journal line: numbers, text, short lists."""
+    if isinstance(value, Mapping):
+        kept = {str(key): _plain(item) for key, item in value.items()}
+        return {key: item for key, item in kept.items() if item is not None}
+    if isinstance(value, (bool, str)):
+        return value
+    if isinstance(value, (int, np.integer)):
+        return int(value)
+    if isinstance(value, (float, np.floating)):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, np.ndarray):
+        value = value.tolist() if value.size <= _LONGEST else None
+    if isinstance(value, (list, tuple)) and len(value) <= _LONGEST:
+        return [_plain(item) for item in value]
+    return None

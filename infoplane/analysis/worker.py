@@ -1,0 +1,49 @@
+"""A worker process of an evaluation: ``python -m infoplane.analysis.worker``, jobs on stdin.
+
+The first line says which run and settings; every further line is a job, answered by one line with
+the tally once its rows are on disk. It ends when stdin does, so it never outlives its parent.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TextIO
+
+from infoplane.analysis.hands import OwnHand
+from infoplane.analysis.plan import Job
+from infoplane.analysis.work import Settings
+from infoplane.errors import InfoplaneError
+
+
+def serve(lines: TextIO, answers: TextIO) -> None:
+    """Do jobs until the lines end."""
+    setup = json.loads(lines.readline())
+    for module in setup["modules"]:
+        importlib.import_module(module)  # where the caller's own estimators are registered
+    hand = OwnHand(Path(setup["path"]), Settings(**setup["settings"]))
+    for line in lines:
+        try:
+            tally = hand.do(Job.from_json(line))
+            answer: dict[str, int | str] = {"made": tally.made, "failed": tally.failed}
+        except (InfoplaneError, OSError) as error:
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+    hand.close()
+
+
+def main() -> None:
+    """Keep the answers' channel to ourselves: whatever a library prints goes to stderr."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    serve(sys.stdin, answers)
+
+
+if __name__ == "__main__":
+    main()
