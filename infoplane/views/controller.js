@@ -287,18 +287,19 @@ function draw_bounds() {
 }
 
 function draw_null() {
-  const path = {xs: [], ys: []}, end = {x: [], y: []}, area = {xs: [], ys: []}
+  const path = {xs: [], ys: []}, end = {x: [], y: []}, area = {xs: [], ys: []}, line = {xs: [], ys: []}
   if (!chosen.minus) layers().forEach((_, l) => {
     const list = points(l).slice(0, upto(points(l), now())).filter(p => finite(p.x) && finite(p.yn))
     if (!list.length) return
     if (chosen.layer === null || chosen.layer === l) {
       path.xs.push(list.map(p => p.x)); path.ys.push(list.map(p => p.yn))
       end.x.push(list.at(-1).x); end.y.push(list.at(-1).yn)
-      const top = list.map(p => finite(p.yq) ? p.yq : p.yn)
-      area.xs.push([...list.map(p => p.u), ...list.map(p => p.u).reverse()]); area.ys.push([...top, ...list.map(() => 0)])
+      const top = list.map(p => finite(p.yq) ? p.yq : p.yn), us = list.map(p => p.u)
+      line.xs.push(us); line.ys.push(top)
+      if (chosen.layer === l) { area.xs.push([...us, ...us.slice().reverse()]); area.ys.push([...top, ...top.map(() => 0)]) }
     }
   })
-  put("null", path); put("null_end", end); put("fitting_null", area); put("compression_null", {xs: [], ys: []})
+  put("null", path); put("null_end", end); put("fitting_null", area); put("fitting_null_line", line)
   const i = end.x.indexOf(Math.min(...end.x))
   put("null_text", i < 0 ? {x: [], y: [], text: []} : {x: [end.x[i]], y: [end.y[i]], text: ["null"]})
 }
@@ -318,10 +319,16 @@ function draw_iso() {
     lines.xs.push(joined.map(p => p.x)); lines.ys.push(joined.map(p => p.y))
     for (const p of joined) { dots.x.push(p.x); dots.y.push(p.y); dots.color.push(shade(p.u)) }
     const left = joined.reduce((a, b) => b.x < a.x ? b : a)
+    if (under_head(left)) continue
     words.x.push(left.x); words.y.push(left.y); words.text.push(first ? `${has_epochs() ? "epoch" : "step"} ${text}` : text)
     first = false
   }
   put("iso", lines); put("iso_dot", dots); put("iso_text", words)
+}
+
+function under_head(p) {
+  const plane = figures.plane, px = (plane.inner_width || 700) / (plane.x_range.end - plane.x_range.start), py = (plane.inner_height || 500) / (plane.y_range.end - plane.y_range.start)
+  return layers().some((_, l) => { const h = here(l); return h && Math.hypot((h.x - p.x) * px, (h.y - p.y) * py) < 24 })
 }
 
 function draw_heads() {  // markers keep clear of each other; a thin line leads to the true point
@@ -354,8 +361,9 @@ function draw_heads() {  // markers keep clear of each other; a thin line leads 
   put("lead", lead); put("ellipse", ellipse)
   put("head", {
     x: list.map(h => h.x / px), y: list.map(h => h.y / py), text: list.map(h => h.layer.label),
-    fill: list.map(h => h.p.v >= 2 ? t.surface : h.l === chosen.layer ? t.accent : t.head), line: list.map(h => h.p.v >= 2 ? t.ink : h.p.v === 1 ? t.surface : t.head),
-    dash: list.map(h => h.p.v >= 1 ? [3, 2] : []), ink: list.map(h => h.p.v >= 2 ? t.ink : t["head-ink"]),
+    fill: list.map(h => h.p.v >= 1 ? t.surface : h.l === chosen.layer ? t.accent : t.head),
+    line: list.map(h => h.l === chosen.layer ? t.accent : h.p.v >= 2 ? t.muted : t.head),
+    dash: list.map(h => h.p.v >= 2 ? [3, 3] : []), ink: list.map(h => h.p.v >= 2 ? t.muted : h.p.v === 1 ? t.ink : t["head-ink"]),
   })
   chosen.targets = list.map(h => ({l: h.l, x: h.x / px, y: h.y / py}))
 }
@@ -377,6 +385,22 @@ function draw_hits() {
 }
 const reason = p => [...new Set([p.xr, p.yr])].map(i => i >= 0 ? texts.data.text[i] : null).filter(Boolean).join(" · ")
 
+function spread(ends, gap, low, high) {  // labels at least a gap apart, each as near its curve as can be
+  ends.sort((a, b) => a.y - b.y)
+  const groups = []  // neighbours that touch move as one, around the mean of where they want to be
+  for (const end of ends) {
+    groups.push({ends: [end], want: end.y, n: 1})
+    for (;;) {
+      const b = groups.at(-1), a = groups.at(-2)
+      const bottom = g => Math.max(low, Math.min(high - (g.n - 1) * gap, g.want / g.n - (g.n - 1) * gap / 2))
+      b.at = bottom(b)
+      if (!a || a.at + a.n * gap <= b.at + 1e-9) break
+      groups.pop()
+      Object.assign(a, {ends: [...a.ends, ...b.ends], want: a.want + b.want, n: a.n + b.n})
+    }
+  }
+  for (const g of groups) g.ends.forEach((end, i) => { end.y = g.at + i * gap })
+}
 function draw_curves(name, x, low, high) {
   const ghost = trails(name, p => [p.u, p[x]]), band = {xs: [], ys: [], color: []}, dots = {x: [], y: []}, ends = []
   layers().forEach((layer, l) => {
@@ -390,11 +414,7 @@ function draw_curves(name, x, low, high) {
     if (past.length) { dots.x.push(past.at(-1).u); dots.y.push(past.at(-1)[x]); ends.push({text: layer.label, x: past.at(-1).u, y: past.at(-1)[x]}) }
   })
   const plot = figures[name], gap = 13 * (plot.y_range.end - plot.y_range.start) / (plot.inner_height || 140)
-  ends.sort((a, b) => b.y - a.y)
-  const top = plot.y_range.end - gap / 2
-  ends.forEach((end, i) => { end.y = Math.min(end.y, i ? ends[i - 1].y - gap : top) })
-  const under = plot.y_range.start + gap / 2 - (ends.at(-1)?.y ?? Infinity)
-  if (under > 0) for (let i = ends.length - 1, least = plot.y_range.start + gap / 2; i >= 0; i--, least += gap) ends[i].y = Math.max(ends[i].y, least)
+  spread(ends, gap, plot.y_range.start + gap / 2, plot.y_range.end - gap / 2)
   put(`${name}_ghost`, ghost); put(`${name}_band`, band); put(`${name}_dot`, dots)
   put(`${name}_text`, {x: ends.map(e => e.x), y: ends.map(e => e.y), text: ends.map(e => e.text)})
 }
@@ -409,22 +429,24 @@ function draw_peaks() {
   put("peak", out)
 }
 
+const SIGNS = [[[], "━"], [[8, 2], "━ ━"], [[4, 3], "╌"], [[1, 3], "┈"]]
 const SHARE = /acc|top|auc|f1|precision|recall/i
 function draw_scalars() {
   const names = (meta().scalars ?? []).filter(n => n !== "epoch"), right = names.filter(n => SHARE.test(n)).slice(0, 2), left = names.filter(n => !SHARE.test(n)).slice(0, 2)
   const said = []
   for (const [side, list] of [["left", left], ["right", right]]) {
-    const past = {xs: [], ys: []}, ghost = {xs: [], ys: []}, words = {x: [], y: [], text: []}
+    const past = {xs: [], ys: [], dash: []}, ghost = {xs: [], ys: [], dash: []}
     let low = Infinity, high = -Infinity
-    for (const name of list) {
+    for (const [rank, name] of list.entries()) {
+      const [dash, sign] = SIGNS[side === "left" ? rank : rank + 2]
       const curve = scalar_curve(name), n = curve.filter(r => r[S.step] <= now()).length
       curve.forEach(r => { low = Math.min(low, r[S.value]); high = Math.max(high, r[S.value]) })
-      past.xs.push(curve.slice(0, n).map(r => time(r[S.step]))); past.ys.push(curve.slice(0, n).map(r => r[S.value]))
-      if (n < curve.length) { ghost.xs.push(curve.slice(Math.max(0, n - 1)).map(r => time(r[S.step]))); ghost.ys.push(curve.slice(Math.max(0, n - 1)).map(r => r[S.value])) }
+      past.xs.push(curve.slice(0, n).map(r => time(r[S.step]))); past.ys.push(curve.slice(0, n).map(r => r[S.value])); past.dash.push(dash)
+      if (n < curve.length) { ghost.xs.push(curve.slice(Math.max(0, n - 1)).map(r => time(r[S.step]))); ghost.ys.push(curve.slice(Math.max(0, n - 1)).map(r => r[S.value])); ghost.dash.push(dash) }
       const r = curve[n - 1]
-      if (r) said.push(`${side === "left" ? "—" : "- -"} ${name} ${number(r[S.value], 3)}`)
+      if (r) said.push(`${sign} ${name} ${number(r[S.value], 3)}`)
     }
-    put(`scalar_${side}`, past); put(`scalar_${side}_ghost`, ghost); put(`scalar_${side}_text`, words)
+    put(`scalar_${side}`, past); put(`scalar_${side}_ghost`, ghost)
     if (finite(low)) {
       const range = side === "left" ? figures.scalars.y_range : models.right_range
       const start = side === "left" ? Math.min(0, low) : Math.max(0, Math.min(low, 0.5)), end = side === "left" ? high : Math.max(high, 1)
@@ -440,9 +462,9 @@ function draw_titles() {
   const say = (model, text) => set(model, {text})
   set(figures.plane.below[0], {axis_label: `${e.x_title}${less} ${unit}  → remembers input`})
   set(figures.plane.left[0], {axis_label: `${e.y_title}${less} ${unit}  → predicts label`})
-  say(models.plane_subtitle, "one path per layer · colour = time · dashed = same moment · thin = caution, dotted = not usable · ◇ = null")
+  say(models.plane_subtitle, "dashed = same moment · ring and thin line = caution · dotted = not usable · ◇ = null, labels shuffled")
   say(models.compression_subtitle, `${e.x_title}${less} ${unit} · ▼ largest so far${bands("xl")}`)
-  say(models.fitting_subtitle, `${e.y_title}${less} ${unit}${chosen.minus ? "" : " · grey = null, 95 % below"}${bands("yl")}`)
+  say(models.fitting_subtitle, `${e.y_title}${less} ${unit}${chosen.minus ? "" : " · dots = null, 95 % of draws lie below"}${bands("yl")}`)
 }
 function bands(low) {
   const kinds = new Set()
@@ -450,6 +472,13 @@ function bands(low) {
   return kinds.has(2) ? " · band = range of pooled steps" : kinds.has(1) ? " · band = 95 % interval" : ""
 }
 
+function draw_density() {  // as many value ticks as there is room for
+  for (const [name, room] of [["compression", 26], ["fitting", 24], ["scalars", 26]]) {
+    const n = Math.max(2, Math.floor((figures[name].inner_height || 100) / room))
+    for (const axis of [...figures[name].left, ...figures[name].right]) if (axis.ticker) set(axis.ticker, {desired_num_ticks: n})
+    set(figures[name].center.find(g => g.dimension === 1).ticker ?? figures[name].left[0].ticker, {desired_num_ticks: n})
+  }
+}
 function draw_cursor() {
   const at = Math.min(horizon(), time(Math.min(now(), Math.max(last_step(), 0))))
   for (const name of ["compression", "fitting", "scalars", "strip"]) set(models[`${name}_cursor`], {location: at})
@@ -651,14 +680,14 @@ function apply_theme() {
   const line = (name, color) => m[name].setv({line_color: {value: color}})
   for (const name of ["bounds", "compression_bound", "fitting_bound"]) line(name, t.faint)
   for (const name of ["ghost", "compression_ghost", "fitting_ghost", "scalar_left_ghost", "scalar_right_ghost"]) line(name, t.ghost)
-  line("null", t.null); line("iso", t.faint); line("scalar_left", t.ink); line("scalar_right", t.muted); line("lead", t.ink)
+  line("null", t.null); line("fitting_null_line", t.null); line("iso", t.faint); line("scalar_left", t.ink); line("scalar_right", t.muted); line("lead", t.ink)
   m.null_end.setv({line_color: {value: t.null}, fill_color: {value: t.surface}})
-  m.fitting_null.setv({fill_color: {value: t.null}}); m.compression_null.setv({fill_color: {value: t.null}})
+  m.fitting_null.setv({fill_color: {value: t.null}})
   m.iso_dot.setv({line_color: {value: t.surface}}); m.halo.setv({fill_color: {value: t.surface}})
   for (const name of ["compression_dot", "fitting_dot"]) m[name].setv({fill_color: {value: t.ink}, line_color: {value: t.surface}})
   m.peak.setv({fill_color: {value: t.accent}})
   for (const name of ["bounds_text", "iso_text", "null_text"]) m[name].setv({text_color: {value: t.muted}})
-  for (const name of ["compression_text", "fitting_text", "scalar_left_text", "scalar_right_text"]) m[name].setv({text_color: {value: t.ink}})
+  for (const name of ["compression_text", "fitting_text"]) m[name].setv({text_color: {value: t.ink}})
   for (const name of ["compression", "fitting", "scalars", "strip"]) m[`${name}_cursor`].setv({line_color: t.accent})
 }
 
@@ -690,7 +719,15 @@ const actions = {
   probe: value => { chosen.probe = +value; tell(); refresh() },
   unit: value => { chosen.unit = value; tell(); refresh() },
   minus: () => { chosen.minus = !chosen.minus; tell(); refresh() },
-  theme: () => { nodes.root.setAttribute("data-theme", chosen.mode === "dark" ? "light" : "dark"); apply_theme(); refresh() },
+  theme: () => {
+    const mode = chosen.mode === "dark" ? "light" : "dark"
+    if (options.keys === "page") {  // the view is the page: the rest of it follows, and the choice is kept
+      document.documentElement.setAttribute("data-theme", mode)
+      try { localStorage.setItem("infoplane-theme", mode) } catch { /* not allowed in this document */ }
+    }
+    nodes.root.setAttribute("data-theme", mode)
+    refresh()
+  },
   guide: () => { guide_open = !guide_open; refresh() },
   play, now: () => { stop(); go(null) },
 }
@@ -740,7 +777,7 @@ function draw() {
   settle_wanted()
   if (chosen.estimator >= measured().length) chosen.estimator = 0
   apply_theme()
-  draw_ranges(); draw_time(); draw_titles(); draw_bounds(); draw_null(); draw_iso()
+  draw_ranges(); draw_density(); draw_time(); draw_titles(); draw_bounds(); draw_null(); draw_iso()
   put("ghost", trails("trail", p => [p.x, p.y]))
   draw_curves("compression", "x", "xl", "xh"); draw_curves("fitting", "y", "yl", "yh")
   draw_peaks(); draw_scalars(); draw_heads(); draw_cursor()

@@ -157,7 +157,11 @@ def _plane(sources: dict[str, ColumnDataSource], models: dict[str, Any]) -> figu
     null_end = Scatter(x="x", y="y", marker="diamond", size=9, line_width=1.4)
     plot.add_glyph(_source(sources, "null_end", "x", "y"), null_end)
     models["null_text"] = _text(
-        plot, _source(sources, "null_text", "x", "y", "text"), "11.5px", x_offset=8, y_offset=4
+        plot,
+        _source(sources, "null_text", "x", "y", "text"),
+        "11.5px",
+        text_align="center",
+        y_offset=-7,
     )
     ghost = MultiLine(xs="xs", ys="ys", line_width=1.6, line_join="round")
     plot.add_glyph(_source(sources, "ghost", *_LINES), ghost)
@@ -243,8 +247,12 @@ def _curves(plot: figure, sources: dict[str, ColumnDataSource], models: dict[str
     name = plot.name
     ceiling = MultiLine(xs="xs", ys="ys", line_dash=[6, 4], line_width=1)
     plot.add_glyph(_source(sources, f"{name}_bound", *_LINES), ceiling)
-    null = Patches(xs="xs", ys="ys", fill_alpha=0.16, line_color=None)
-    plot.add_glyph(_source(sources, f"{name}_null", *_LINES), null)
+    if name == "fitting":
+        area = Patches(xs="xs", ys="ys", fill_alpha=0.16, line_color=None)
+        plot.add_glyph(_source(sources, "fitting_null", *_LINES), area)
+        null = MultiLine(xs="xs", ys="ys", line_dash=[1, 4], line_width=1.4, line_cap="round")
+        plot.add_glyph(_source(sources, "fitting_null_line", *_LINES), null)
+        models |= {"fitting_null": area, "fitting_null_line": null}
     ghost = MultiLine(xs="xs", ys="ys", line_width=1.3)
     plot.add_glyph(_source(sources, f"{name}_ghost", *_LINES), ghost)
     band = Patches(xs="xs", ys="ys", fill_color="color", fill_alpha=0.2, line_color=None)
@@ -265,7 +273,6 @@ def _curves(plot: figure, sources: dict[str, ColumnDataSource], models: dict[str
     )
     models |= {
         f"{name}_bound": ceiling,
-        f"{name}_null": null,
         f"{name}_ghost": ghost,
         f"{name}_dot": dot,
     }
@@ -280,29 +287,14 @@ def _scalars(plot: figure, sources: dict[str, ColumnDataSource], models: dict[st
     axis.major_label_text_font_size = "12px"
     plot.add_layout(axis, "right")
     plot.yaxis[0].ticker.desired_num_ticks = 3
-    for side, dash in (("left", "solid"), ("right", [5, 3])):
+    for side in ("left", "right"):
         options = {"y_range_name": "right"} if side == "right" else {}
-        ghost = MultiLine(xs="xs", ys="ys", line_width=1.3, line_dash=dash)
-        plot.add_glyph(_source(sources, f"scalar_{side}_ghost", *_LINES), ghost, **options)
-        line = MultiLine(xs="xs", ys="ys", line_width=1.8, line_dash=dash, line_join="round")
-        plot.add_glyph(_source(sources, f"scalar_{side}", *_LINES), line, **options)
-        text = Text(
-            x="x",
-            y="y",
-            text="text",
-            text_font=value(FONT),
-            text_font_size=value("11.5px"),
-            text_align="right",
-            text_baseline="bottom",
-            x_offset=-4,
-            y_offset=-3,
-        )
-        plot.add_glyph(_source(sources, f"scalar_{side}_text", "x", "y", "text"), text, **options)
-        models |= {
-            f"scalar_{side}": line,
-            f"scalar_{side}_ghost": ghost,
-            f"scalar_{side}_text": text,
-        }
+        for name, width in ((f"scalar_{side}_ghost", 1.3), (f"scalar_{side}", 1.8)):
+            line = MultiLine(
+                xs="xs", ys="ys", line_width=width, line_dash="dash", line_join="round"
+            )
+            plot.add_glyph(_source(sources, name, *_LINES, "dash"), line, **options)
+            models[name] = line
     models["right_axis"], models["right_range"] = axis, right
 
 
@@ -312,7 +304,7 @@ def _strip(
     plot = _figure(
         x_range=x_range,
         y_range=Range1d(0, 1),
-        x_axis_label="step (log scale) · the strip is the colour legend · click or drag to go there",
+        x_axis_label="step, log scale · the strip is the colour legend",
         name="strip",
     )
     plot.xgrid.visible = plot.ygrid.visible = False
@@ -328,7 +320,7 @@ def _strip(
 
 
 def build(boot: Mapping[str, Any]) -> Figures:
-    """Build all figures. ``boot`` holds the arguments of the tick formatter that wakes the controller."""
+    """Build all figures; ``boot`` holds the arguments of the formatter that wakes the controller."""
     sources: dict[str, ColumnDataSource] = {}
     models: dict[str, Any] = {}
     time, ticker = Range1d(0, 4), FixedTicker(ticks=[0])
@@ -357,6 +349,6 @@ def build(boot: Mapping[str, Any]) -> Figures:
 _TICKS = """
 if (!start.__awake) { start.__awake = true; setTimeout(() => start.execute(start), 0) }
 const at = ticks_source.data.at
-for (let i = 0; i < at.length; i++) if (Math.abs(at[i] - tick) < 1e-6) return ticks_source.data.text[i]
-return ""
+const i = at.findIndex((place) => Math.abs(place - tick) < 1e-6)
+return i < 0 ? "" : ticks_source.data.text[i]
 """

@@ -533,7 +533,7 @@ def axis_titles(measures: str) -> tuple[str, str]:
     ``"I(X; bin(T)), fixed bins"`` gives ``("I(X; bin(T))", "I(bin(T); Y)")``. A card whose sentence
     does not start with an information of X and T gives the plain names.
     """
-    match = re.match(r"\s*I\(\s*X\s*;\s*((?:[^()]|\([^()]*\))+)\)", measures)
+    match = re.match(r"\s*I\(\s*[XV]\s*;\s*((?:[^()]|\([^()]*\))+)\)", measures)
     if match is None:
         return "I(X;T)", "I(T;Y)"
     inner = match.group(1).strip()

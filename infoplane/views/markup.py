@@ -11,7 +11,7 @@ from infoplane.views.text import label
 
 LEAD = (
     "Each path is one layer of the network while it trains. <b>Right</b>: it remembers more of the "
-    "input. <b>Up</b>: it says more about the label. <b>Colour</b>: training time."
+    "input. <b>Up</b>: it predicts the label better. <b>Colour</b>: training time."
 )
 
 GUIDE = """

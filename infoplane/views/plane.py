@@ -69,7 +69,7 @@ class PlaneKit:
     mode : str
         "auto" (the system's choice), "light" or "dark".
     keys : str
-        "page" listens for keys everywhere in the document, "focus" only inside the view (notebooks).
+        "page" listens for keys in the whole document, "focus" only inside the view (notebooks).
     height : str
         CSS height of the view.
 

@@ -1,0 +1,185 @@
+"""The report: a run as one offline HTML file that can be mailed to a colleague.
+
+It holds the interactive Explore view, what was found in plain words, the methods paragraph, the
+verdict on every estimate at the last step, and what the layers are. Everything below the view is
+plain HTML, complete without a script and when printed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from importlib.resources import files
+from pathlib import Path
+
+from infoplane import __version__, analysis
+from infoplane.store import Run, open_run
+from infoplane.types import NATS_TO_BITS, Measurement, Quantity, Verdict
+from infoplane.views import offline
+from infoplane.views.frame import Live
+from infoplane.views.plane import PlaneKit, ViewState
+from infoplane.views.tail import RunTail
+from infoplane.views.text import label
+from infoplane.views.theme import FONT, TOKENS, variables
+
+_WORDS = {Verdict.OK: "ok", Verdict.CAUTION: "caution", Verdict.NOT_USABLE: "not usable"}
+
+
+def report(
+    run: Run | str | os.PathLike[str],
+    path: str | os.PathLike[str] = "report.html",
+    *,
+    mode: str = "auto",
+) -> Path:
+    """Write a run's report and return its path.
+
+    Parameters
+    ----------
+    run : Run or path
+        The run; it may still be growing, the report then shows what is there now.
+    path : path
+        Where to write; an existing file is replaced only by a complete new one.
+    mode : str
+        "auto" (as the reader's system is set), "light" or "dark".
+
+    Raises
+    ------
+    NotARunError, CorruptRunError, StoreError
+    """
+    if isinstance(run, Run):
+        return offline.write(html(run, mode=mode), path)
+    with open_run(run) as opened:
+        return offline.write(html(opened, mode=mode), path)
+
+
+def html(run: Run, *, mode: str = "auto", view: ViewState | None = None) -> str:
+    """Return the text of a run's report."""
+    delta, live, _ = RunTail(run).now()
+    kit = PlaneKit(delta, Live(live.state, live.reason, None, live.step), mode=mode, view=view)
+    return offline.page(
+        kit.layout(),
+        title=f"{run.name} · infoplane",
+        style=_style(mode),
+        after=_words(run),
+        mode=mode,
+    )
+
+
+def _style(mode: str) -> str:
+    tokens = f":root{{{variables('dark' if mode == 'dark' else 'light')}--ip-font:{FONT}}}"
+    if mode == "auto":
+        tokens += f"@media(prefers-color-scheme:dark){{:root{{{variables('dark')}}}}}"
+    for name in TOKENS:
+        tokens += f":root[data-theme={name}]{{{variables(name)}}}"
+    return tokens + files("infoplane.views").joinpath("report.css").read_text(encoding="utf-8")
+
+
+def _words(run: Run) -> str:
+    measurements = [m for m in run.measurements() if m.quantity == Quantity.MI]
+    names = {layer.name: f"T{i + 1}" for i, layer in enumerate(run.layer_table)}
+    parts = [
+        _section("What this run shows", _paragraphs(analysis.findings(run))),
+        _section("Methods", _paragraphs(analysis.methods(run))),
+        _section(
+            "Every estimate at the last step, and what it is good for",
+            _verdicts(measurements, names),
+        ),
+        _section("The layers", _layers(run)),
+        f"<footer>Run {label(run.name)} · {label(run.uuid)} · made {label(run.created)} · "
+        f"written by infoplane {label(__version__)}. This file asks nothing of any network.</footer>",
+    ]
+    return f'<main class="words">{"".join(parts)}</main>'
+
+
+def _section(title: str, body: str) -> str:
+    return f"<section><h2>{label(title)}</h2>{body}</section>"
+
+
+def _paragraphs(text: str) -> str:
+    lines = [line for line in str(text).splitlines() if line.strip()]
+    return "".join(f"<p>{label(line, 4000)}</p>" for line in lines)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]], numeric: frozenset[int]) -> str:
+    """Return a table; the cells must be escaped already."""
+
+    def cells(row: Sequence[str], tag: str) -> str:
+        return "".join(
+            f"<{tag}{' class=n' if i in numeric else ''}>{cell}</{tag}>"
+            for i, cell in enumerate(row)
+        )
+
+    body = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in rows)
+    return f"<div class=scroll><table><thead><tr>{cells(head, 'th')}</tr></thead><tbody>{body}</tbody></table></div>"
+
+
+def _verdicts(measurements: list[Measurement], names: dict[str, str]) -> str:
+    if not measurements:
+        return "<p>Nothing has been estimated yet.</p>"
+    last: dict[tuple[str, str, str, str], Measurement] = {}
+    counts: dict[tuple[str, str, str, str], Counter[Verdict]] = {}
+    for m in measurements:
+        key = (m.estimator, m.probe, m.layer, m.target)
+        counts.setdefault(key, Counter())[m.verdict] += 1
+        if key not in last or m.step >= last[key].step:
+            last[key] = m
+    head = [
+        "estimator",
+        "quantity",
+        "layer",
+        "step",
+        "bits",
+        "null, 95 %",
+        "ceiling",
+        "verdict",
+        "why",
+        "over all steps",
+    ]
+    order = {name: i for i, name in enumerate(names)}
+    rows = sorted(
+        last.values(), key=lambda m: (m.estimator, m.probe, m.target, order.get(m.layer, 0))
+    )
+    return _table(
+        head,
+        (_verdict(m, names, counts[m.estimator, m.probe, m.layer, m.target]) for m in rows),
+        frozenset({3, 4, 5, 6}),
+    )
+
+
+def _verdict(m: Measurement, names: dict[str, str], counts: Counter[Verdict]) -> list[str]:
+    quantity = "I(X;T)" if m.target == "X" else "I(T;Y)" if m.target == "Y" else f"I({m.target};T)"
+    shares = ", ".join(f"{counts[v]} {_WORDS[v]}" for v in Verdict if counts[v])
+    return [
+        label(m.estimator),
+        label(quantity if m.probe == "probe" else f"{quantity} on {m.probe}"),
+        f"<b>{label(names.get(m.layer, ''))}</b> {label(m.layer)}",
+        f"{m.step:,}",
+        _bits(m.value),
+        _bits(m.null.q95 if m.null else None),
+        _bits(m.ceiling),
+        f'<span class="chip" data-v="{int(m.verdict)}">{_WORDS[m.verdict]}</span>',
+        label(m.reason or m.note, 400),
+        label(shares),
+    ]
+
+
+def _bits(nats: float | None) -> str:
+    return "–" if nats is None else f"{nats * NATS_TO_BITS:.3f}".replace("-", "−")
+
+
+def _layers(run: Run) -> str:
+    rows = (
+        [
+            f"<b>T{i + 1}</b>",
+            label(layer.name),
+            label(layer.kind),
+            label(" × ".join(map(str, layer.shape)) or "1"),
+            f"{layer.width:,}",
+            label(layer.reduce),
+            label(layer.dtype),
+        ]
+        for i, layer in enumerate(run.layer_table)
+    )
+    head = ["", "name", "module", "shape of one sample", "d", "reduced by", "stored as"]
+    return _table(head, rows, frozenset({4}))

@@ -1,0 +1,168 @@
+"""One HTML file that holds a whole view: libraries and data packed inside, nothing fetched, ever.
+
+The file unpacks itself with the browser's own ``DecompressionStream``. A content security policy
+forbids every connection and every script but ours, which carry a nonce made from the content.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import json
+import os
+import tempfile
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+from bokeh.document import Document
+from bokeh.embed.util import standalone_docs_json_and_render_items
+from bokeh.models import LayoutDOM
+
+from infoplane.errors import StoreError
+from infoplane.views.text import label
+
+_LIBRARIES = ("bokeh.min.js", "bokeh-widgets.min.js")
+
+_PAGE = """<!doctype html>
+<html lang="en"{theme}>
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; base-uri 'none'; form-action 'none'; script-src 'nonce-{nonce}' 'unsafe-eval'; style-src 'unsafe-inline'; img-src data:">
+<meta name="referrer" content="no-referrer">
+<title>{title}</title>
+<style>{style}</style>
+</head>
+<body>
+{before}<div id="{target}" class="view"></div>
+{after}<script type="text/plain" id="ip-libraries">{libraries}</script>
+<script type="text/plain" id="ip-document">{document}</script>
+<script nonce="{nonce}">{start}</script>
+</body>
+</html>
+"""
+
+# Unpack, run the libraries, hand over the document. The nonce is read where the browser keeps it.
+_START = """
+(async () => {
+  const nonce = document.currentScript.nonce
+  const unpack = async id => {
+    const node = document.getElementById(id)
+    const bytes = Uint8Array.from(atob(node.textContent), c => c.charCodeAt(0))
+    node.remove()
+    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text()
+  }
+  try {
+    const script = document.createElement("script")
+    script.nonce = nonce
+    script.textContent = await unpack("ip-libraries")
+    document.head.append(script)
+    const {docs, items} = JSON.parse(await unpack("ip-document"))
+    await Bokeh.embed.embed_items(docs, items)
+  } catch (error) {
+    const note = document.createElement("p")
+    note.className = "failed"
+    note.textContent = "The interactive view could not start in this browser (" + error +
+      "). Chrome 80, Firefox 113, Safari 16.4 or newer are needed. The words and tables below are complete without it."
+    document.querySelector(".view").replaceChildren(note)
+    throw error
+  }
+})()
+"""
+
+
+@cache
+def _libraries() -> str:
+    """Bokeh's own scripts, packed once a process."""
+    folder = files("bokeh").joinpath("server/static/js")
+    scripts = (folder.joinpath(name).read_text(encoding="utf-8") for name in _LIBRARIES)
+    return _packed("\n;\n".join(scripts))
+
+
+def _packed(text: str) -> str:
+    # mtime 0: the same content gives the same file
+    return base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode("ascii")
+
+
+def page(
+    view: LayoutDOM,
+    *,
+    title: str,
+    style: str = "",
+    before: str = "",
+    after: str = "",
+    mode: str = "auto",
+) -> str:
+    """Return the text of a self-extracting HTML page that shows a Bokeh view.
+
+    Parameters
+    ----------
+    view : LayoutDOM
+        What to show; it is not part of another document afterwards.
+    title : str
+        Title of the browser's tab; escaped here.
+    style : str
+        CSS of the page around the view.
+    before, after : str
+        HTML around the view. It must be ours or have passed :func:`~infoplane.views.text.label`.
+    mode : str
+        "auto", "light" or "dark".
+    """
+    document = Document(title="")
+    document.add_root(view)
+    docs, items = standalone_docs_json_and_render_items([document], suppress_callback_warning=True)
+    document.clear()
+    # fixed names, so that the same run gives the same file
+    target = "ip-view"
+    renders = [
+        {"docid": item.docid, "roots": {view.id: target}, "root_ids": [view.id]} for item in items
+    ]
+    packed = _packed(json.dumps({"docs": docs, "items": renders}, separators=(",", ":")))
+    nonce = hashlib.sha256((packed + before + after).encode()).hexdigest()[:32]
+    return _PAGE.format(
+        theme="" if mode == "auto" else f' data-theme="{mode}"',
+        nonce=nonce,
+        title=label(title),
+        style=style,
+        before=before,
+        after=after,
+        target=target,
+        libraries=_libraries(),
+        document=packed,
+        start=_START,
+    )
+
+
+def write(text: str, path: str | os.PathLike[str]) -> Path:
+    """Write a file as a whole or not at all: temporary file beside it, fsync, rename.
+
+    Raises
+    ------
+    StoreError
+        When it cannot be written there.
+    """
+    goal = Path(path)
+    try:
+        goal.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=goal.parent)
+        temporary = Path(name)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as stream:
+                stream.write(text)
+                stream.flush()
+                os.fsync(stream.fileno())
+            umask = os.umask(0)
+            os.umask(umask)
+            temporary.chmod(0o666 & ~umask)  # mkstemp gives 0600, which colleagues could not read
+            temporary.replace(goal)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"the report must be written to {os.fspath(goal)!r}; that failed: {error.strerror or error}. "
+            "Choose another path, or make room."
+        ) from error
+    return goal
