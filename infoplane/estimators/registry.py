@@ -37,6 +37,8 @@ FAMILIES: tuple[str, ...] = (
     "diffusion",
     "knn",
     "kl",
+    "gaussian",
+    "softmax",
 )
 
 
