@@ -28,8 +28,6 @@ from infoplane.types import Cost, Estimate, FloatArray, IntArray, Kind, Quantity
 GAUSSIAN = "mi.gaussian"
 LARGEST = 1 - 1e-12  # canonical correlation from which T is a linear function of V
 RIDGE = 1e-9  # of the mean variance: what keeps a collapsed class from log 0
-    1 - 1e-12
-)  # canonical correlation from which one variable is a linear function of the other
 
 Shrinkage = Annotated[float, Bounds(0, 1)] | Literal["auto"]
 
@@ -127,8 +125,8 @@ def gaussian(
     Returns
     -------
     Estimate
-        ``info["shrinkage"]``, and ``info["correlations"]`` for a continuous V. ``stderr`` is
-        √(Σ r_i² / n), the delta method, for a continuous V.
+        For a continuous V ``info["shrinkage"]``, ``info["correlations"]`` and, by the delta method,
+        ``stderr`` = √(Σ r_i² / n).
 
     References
     ----------
@@ -176,7 +174,7 @@ def gaussian(
 
 
 def _of_labels(
-    codes: IntArray, t: FloatArray, shrinkage: Any, flags: list[str], common: dict[str, Any]
+    codes: IntArray, t: FloatArray, shrinkage: float | str, flags: list[str], common: dict[str, Any]
 ) -> Estimate:
     counts = np.bincount(codes)
     if len(counts) == 1:
@@ -189,13 +187,14 @@ def _of_labels(
     codes, t = codes[rows], t[rows] - t[rows].mean(axis=0)
     groups = [t[codes == label] for label in np.flatnonzero(kept)]
     groups = [group - group.mean(axis=0) for group in groups]
-    shares = [len(group) / len(t) for group in groups]
-    asked = [ledoit_wolf(t), sum(s * ledoit_wolf(g) for s, g in zip(shares, groups, strict=True))]
-    delta = max(asked) if shrinkage == "auto" else float(shrinkage)  # one intensity for all
-    ridge = (delta + RIDGE) * float((t**2).mean())
-    inside = sum(s * log_det(g, 1 - delta, ridge) for s, g in zip(shares, groups, strict=True))
-    value = log_det(t, 1 - delta, ridge) - inside
+    least = RIDGE * float((t**2).mean())
+    inside = sum(len(group) / len(t) * _shrunk_log_det(group, shrinkage, least) for group in groups)
+    value = _shrunk_log_det(t, shrinkage, least) - inside
     ceiling = entropy_of_counts(counts[kept])
-    return conclude(
-        0.5 * value, ceiling=ceiling, flags=flags, slack=0.02, info={"shrinkage": delta}, **common
-    )
+    return conclude(0.5 * value, ceiling=ceiling, flags=flags, slack=0.02, **common)
+
+
+def _shrunk_log_det(centred: FloatArray, shrinkage: float | str, least: float) -> float:
+    """Return log det of a covariance shrunk to the identity of its own mean variance."""
+    delta = ledoit_wolf(centred) if isinstance(shrinkage, str) else float(shrinkage)
+    return log_det(centred, 1 - delta, delta * float((centred**2).mean()) + least)

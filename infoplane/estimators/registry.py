@@ -35,6 +35,7 @@ FAMILIES: tuple[str, ...] = (
     "binning",
     "kde",
     "diffusion",
+    "renyi",
     "knn",
     "kl",
     "gaussian",
