@@ -6,9 +6,11 @@ from infoplane.store.run import Run, open_run
 from infoplane.store.snapshots import read_file
 from infoplane.store.status import RunStatus
 from infoplane.store.tail import Tail, decode_measurements
+from infoplane.store.verify import Inspection, verify
 
 __all__ = [
     "Annotator",
+    "Inspection",
     "Run",
     "RunStatus",
     "RunSummary",
@@ -18,4 +20,5 @@ __all__ = [
     "list_runs",
     "open_run",
     "read_file",
+    "verify",
 ]

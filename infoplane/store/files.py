@@ -117,6 +117,11 @@ def read_all(path: Path, cap: int) -> bytes:
         return read_at(fd, 0, size)
 
 
+def write_once(fd: int, data: bytes) -> bool:
+    """Write in a single call; False when the system took only a part (a full disk does)."""
+    return os.write(fd, data) == len(data)
+
+
 def write_all(fd: int, data: bytes) -> None:
     """Write everything, in as many calls as the system wants."""
     view = memoryview(data)
@@ -188,5 +193,6 @@ def make_folder(path: Path) -> None:
     """Make a folder with its parents and force their entries to the disk."""
     if not path.is_dir():
         make_folder(path.parent)
-        path.mkdir(exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(path)
         sync_folder(path.parent)

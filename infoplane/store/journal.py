@@ -9,6 +9,7 @@ had happened.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import time
@@ -105,6 +106,8 @@ class JournalWriter:
 
     def _write(self, kind: str, body: Mapping[str, Any]) -> None:
         record = {"seq": self.reserve(), "kind": kind, "time": round(time.time(), 3), **body}
+        if self._torn:
+            record["torn"] = True  # the line before was never acknowledged: no damage
         line = frame(codec.dumps(record))
         if len(line) > LINE_CAP:
             raise StoreError(
@@ -113,9 +116,9 @@ class JournalWriter:
             )
         line = b"\n" + line if self._torn else line
         self._torn = True
-        self._torn = os.write(self._fd, line) != len(line)  # one call, so lines never interleave
+        self._torn = not files.write_once(self._fd, line)
         if self._torn:
-            raise OSError(28, "the disk took only a part of the line; it is full")
+            raise OSError(errno.ENOSPC, "the disk is full, it took only a part of the line")
 
     def close(self) -> None:
         """Close the file; harmless when it is closed."""
@@ -147,9 +150,9 @@ class JournalReader:
         return self._damaged + self._held
 
     @property
-    def empty(self) -> bool:
-        """Whether nothing at all has been read or seen."""
-        return self.seq < 0 and not self.damaged
+    def pending(self) -> int:
+        """Bytes after the last line that was read: an unfinished line, or damage at the end."""
+        return max(0, files.size_of(self.path) - self._offset)
 
     def poll(self) -> list[dict[str, Any]]:
         """Read the records that were completed since the last poll, in order."""
@@ -210,7 +213,8 @@ class JournalReader:
                 continue
             records.append(record)
             self.seq = record["seq"]
-            self._damaged, self._held = self._damaged + self._held, 0
+            unfinished = record.pop("torn", None) is True and self._held > 0
+            self._damaged, self._held = self._damaged + self._held - unfinished, 0
             self._offset = position
         if not self._held or not hold:
             self._damaged, self._held = self._damaged + self._held, 0
@@ -243,6 +247,10 @@ class Follower:
     def main(self) -> JournalReader:
         """Reader of the locked writer's journal."""
         return self._reader(MAIN)
+
+    def readers(self) -> list[tuple[str, JournalReader]]:
+        """List the journals followed so far as (writer id, reader)."""
+        return sorted(self._readers.items())
 
     def poll(self) -> list[tuple[str, dict[str, Any]]]:
         """Read new records as (writer id, record): the main journal's first, each one's in order.

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
+from safetensors import SafetensorError, deserialize
 from safetensors import numpy as safetensors
 
 from infoplane.errors import CorruptRunError, CorruptSnapshotError, InputError, StoreError
@@ -73,8 +73,8 @@ class Stored(NamedTuple):
 def storable(array: NDArray[Any], dtype: str | None = None) -> NDArray[Any]:
     """Bring an array into the form that is stored: contiguous, little-endian, floats in `dtype`.
 
-    bfloat16 is widened to float32. A float16 that would overflow is stored as float32: a number
-    that was finite stays finite.
+    A float16 that would overflow is stored as float32, a float32 as float64: a number that was
+    finite stays finite.
 
     Raises
     ------
@@ -82,8 +82,6 @@ def storable(array: NDArray[Any], dtype: str | None = None) -> NDArray[Any]:
         If the array is neither numbers nor booleans.
     """
     array = np.asarray(array)
-    if array.dtype.name == "bfloat16":
-        array = array.astype(np.float32)
     if array.dtype.kind == "f" and dtype is not None:
         array = _narrowed(array, np.dtype(dtype))
     array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
@@ -233,7 +231,8 @@ def read_file(path: Path) -> dict[str, NDArray[Any]]:
     try:
         data = files.read_all(path, FILE_CAP)
         _check_header(data)
-        return safetensors.load(data)
+        entries = deserialize(data)  # type: ignore[no-untyped-call]
+        return {name: _foreign(entry) for name, entry in entries}
     except FileNotFoundError as error:
         raise StoreError(f"There is no file {str(path)!r}.") from error
     except OSError as error:
@@ -242,6 +241,17 @@ def read_file(path: Path) -> dict[str, NDArray[Any]]:
         raise CorruptSnapshotError(
             f"{str(path)!r} is no safetensors file that can be read: {str(error)[:200]}"
         ) from error
+
+
+def _foreign(entry: Mapping[str, Any]) -> NDArray[Any]:
+    """Make an array of what the reference reader gives; half precisions become float32."""
+    if entry["dtype"] == "BF16":
+        wide = np.frombuffer(entry["data"], "<u2").astype("<u4") << 16
+        return wide.view("<f4").reshape(entry["shape"])
+    if entry["dtype"] not in DTYPES:
+        raise CorruptRunError(f"its dtype {entry['dtype']} cannot be read; convert it to float32.")
+    array = np.frombuffer(entry["data"], DTYPES[entry["dtype"]]).reshape(entry["shape"])
+    return array.astype(np.float32) if entry["dtype"] == "F16" else array
 
 
 def _check_header(data: bytes) -> None:
