@@ -1,6 +1,7 @@
 """Capture: snapshots of every layer while a network trains, without changing the training."""
 
 from infoplane.capture.faults import CaptureWarning
+from infoplane.capture.neutrality import Neutrality, verify_neutrality
 from infoplane.capture.probe import Probe
 from infoplane.capture.recorder import Watcher, watch
 from infoplane.capture.schedule import Schedule, at, every, log_spaced
@@ -10,11 +11,13 @@ __all__ = [
     "CallableSink",
     "CaptureWarning",
     "MemorySink",
+    "Neutrality",
     "Probe",
     "Schedule",
     "Watcher",
     "at",
     "every",
     "log_spaced",
+    "verify_neutrality",
     "watch",
 ]

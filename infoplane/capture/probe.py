@@ -15,6 +15,7 @@ from infoplane.types import ProbeData
 
 Inputs = Tensor | tuple[Tensor, ...] | dict[str, Tensor]
 Forward = Callable[[nn.Module, Any], Any]
+Loss = Callable[[Tensor, Tensor], Tensor]
 
 TARGETS = ("class", "regression")
 
@@ -37,6 +38,9 @@ class Probe:
         Rows of one forward pass; the probe set may be larger than the device's memory.
     forward : callable, optional
         ``forward(model, inputs)`` runs the model where calling it is not enough.
+    loss : callable, optional
+        ``loss(output, y) -> (n,)`` for ``capture="loss"``; cross-entropy or squared error if not
+        given.
 
     Raises
     ------
@@ -53,6 +57,7 @@ class Probe:
         name: str = "probe",
         batch_size: int = 1024,
         forward: Forward | None = None,
+        loss: Loss | None = None,
     ) -> None:
         if target not in TARGETS:
             raise InputError(f"`target` of a Probe must be one of {TARGETS}; got {target!r}.")
@@ -62,7 +67,7 @@ class Probe:
         self.n = _length(self.x)
         self.y = None if y is None else _labels(y, target, self.n)
         self.target, self.name, self.batch_size = target, str(name), int(batch_size)
-        self.forward = forward
+        self.forward, self.loss = forward, loss
 
     def __len__(self) -> int:
         return self.n

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from contextvars import ContextVar
 from functools import partial
 from time import perf_counter
@@ -16,20 +17,26 @@ from torch import Tensor, nn
 
 from infoplane.capture.clock import Clock, Fingerprint
 from infoplane.capture.faults import Faults, tell
+from infoplane.capture.gradients import GradientStatistics
 from infoplane.capture.models import unwrap
 from infoplane.capture.probe import Probe, as_probes, home
+from infoplane.capture.reader import OUT_OF_MEMORY, Reader
 from infoplane.capture.reduce import ReduceLike
-from infoplane.capture.scalars import Row, Scalars, settle
+from infoplane.capture.scalars import Row, Scalars, held, settle
 from infoplane.capture.schedule import ScheduleLike, as_schedule
 from infoplane.capture.select import LayersLike
 from infoplane.capture.sinks import as_sink
-from infoplane.capture.taps import OUT_OF_MEMORY, Reader, find_taps
+from infoplane.capture.taps import KINDS, Plan, find_taps
+from infoplane.capture.weights import weight_statistics
 from infoplane.capture.writer import Job, Writer
 from infoplane.errors import InputError
 from infoplane.types import Sink, Snapshot
 
 BARE: ContextVar[bool] = ContextVar("infoplane_bare", default=False)
 """True while `verify_neutrality` trains without capture."""
+
+WITNESSES: ContextVar[list[Watcher] | None] = ContextVar("infoplane_witnesses", default=None)
+"""While `verify_neutrality` trains: the watchers made, which then keep all scalars."""
 
 LONGEST_GAP = 10_000  # scheduled steps looked for between two calls of step()
 FLUSH_ROWS, FLUSH_SECONDS, COST_SECONDS = 256, 0.5, 5.0
@@ -69,7 +76,7 @@ def watch(
         From an activation (n, …) to (n, d); None chooses by the kind of layer.
     **options
         See `Watcher`: ``units``, ``memory``, ``queue``, ``on_backpressure``, ``budget``, ``start``,
-        ``seed``.
+        ``seed``, ``capture``.
 
     Returns
     -------
@@ -101,6 +108,9 @@ class Watcher:
         Optimiser updates done already: 0, or unknown for a run that holds steps (a resumed one).
     seed : int
         Seed of the private generator that draws rows and units.
+    capture : str or iterable of str
+        What is kept: "output", and opt-in "input", "pre_activation", "attention", "logits",
+        "loss", "gradients" (of the mini-batches between two snapshots) and "weights".
     """
 
     def __init__(
@@ -119,6 +129,7 @@ class Watcher:
         budget: float | str | None = None,
         start: int | None = None,
         seed: int = 0,
+        capture: str | Iterable[str] = ("output",),
     ) -> None:
         if on_backpressure not in ("drop", "block"):
             raise InputError(
@@ -128,7 +139,7 @@ class Watcher:
         self.probes = as_probes(probe)
         self.sink = None if run is None else as_sink(run)
         self.schedule = as_schedule(every)
-        self._select = (layers, reduce, int(units), int(seed))
+        self.plan = Plan(layers, reduce, int(units), int(seed), kinds_of(capture))
         self.memory, self.queue, self.block = bytes_of(memory), queue, on_backpressure == "block"
         self.budget = None if budget is None else share_of(budget)
         if start is None and not _holds_steps(run):
@@ -141,6 +152,10 @@ class Watcher:
         self._taken: int | None = None
         self._late = False
         self.faults = Faults(partial(self._report, "fault"))
+        self.witnessed: list[Mapping[str, float]] | None = None
+        if (watchers := WITNESSES.get()) is not None:
+            watchers.append(self)
+            self.witnessed = []
 
     def __enter__(self) -> Self:
         self.start()
@@ -175,7 +190,7 @@ class Watcher:
             return self
         begun = perf_counter()
         self._process, self._begun = os.getpid(), begun
-        taps, selection = find_taps(self.model, self.probes[0], *self._select)
+        taps, selection = find_taps(self.model, self.probes[0], self.plan)
         self.layers = tuple(tap.layer for tap in taps)
         self._reader = Reader(taps, self._layer_fault)
         self.probes = tuple(self._capped(probe) for probe in self.probes)
@@ -183,6 +198,9 @@ class Watcher:
         self.info = self._info(selection.left_out)
         self.sink.begin(tuple(probe.data() for probe in self.probes), self.layers, self.info)
         self._writer = Writer(self._job_fault, depth=self.queue)
+        self._gradients: GradientStatistics | None = None
+        if "gradients" in self.plan.capture:
+            self._gradients = GradientStatistics(self.model, self.faults.add, self._here)
         self._active = True
         self._flushed = self._told = begun
         if self.clock.start is not None and self.schedule(self.clock.start):
@@ -200,6 +218,9 @@ class Watcher:
         **scalars
             Numbers or one-element tensors to keep with the step (``loss``, ``epoch`` …).
         """
+        if self.witnessed is not None:
+            with suppress(InputError):
+                self.witnessed.append(settle({key: held(key, scalars[key]) for key in scalars}))
         if not self._here():
             return
         begun = perf_counter()
@@ -217,6 +238,8 @@ class Watcher:
         if status == "finished" and self._taken != self.clock.last and self.clock.last >= 0:
             self._take(self.clock.last, wait=True)
         self._active = False
+        if self._gradients is not None:
+            self._gradients.remove()
         self._flush()
         self.seconds += perf_counter() - begun
         self._report("cost", self.cost())
@@ -225,17 +248,21 @@ class Watcher:
 
     def cost(self) -> dict[str, float]:
         """Return what capture took so far: seconds, share of the training time, what was lost."""
-        whole = perf_counter() - self._begun
+        spent = self._spent()
+        training = perf_counter() - self._begun - spent
         return {
             "step": self.clock.last,
-            "seconds": self.seconds,
-            "training_seconds": whole - self.seconds,
-            "share": self.seconds / max(whole - self.seconds, 1e-9),
+            "seconds": spent,
+            "training_seconds": training,
+            "share": spent / max(training, 1e-9),
             "snapshots": self.snapshots,
             "dropped": self.dropped,
             "postponed": self.postponed,
             "faults": self.faults.counts.total(),
         }
+
+    def _spent(self) -> float:
+        return self.seconds + (0.0 if self._gradients is None else self._gradients.seconds)
 
     # -- one step ------------------------------------------------------------------------------
 
@@ -263,8 +290,9 @@ class Watcher:
     def _too_dear(self, now: float) -> bool:
         if self.budget is None:
             return False
-        spent = self.seconds + self.seconds / max(self.snapshots, 1)
-        dear = spent > self.budget * (now - self._begun - self.seconds)
+        spent = self._spent()
+        with_this = spent + self.seconds / max(self.snapshots, 1)
+        dear = with_this > self.budget * (now - self._begun - spent)
         self.postponed += dear and not self._late
         self._late = dear
         return dear
@@ -283,7 +311,7 @@ class Watcher:
             self.faults.add("probe pass", error)
             return
         self._taken = step
-        notes = {"seconds": perf_counter() - begun}
+        notes = {"seconds": perf_counter() - begun, **self._statistics(step)}
         row = dict(self._scalars.rows.get(step, {}))
         work = partial(self._write, step, read, row, notes, self._arrival())
         size = sum(t.numel() * t.element_size() for _, ts in read for t in ts.values())
@@ -296,6 +324,22 @@ class Watcher:
         if begun - self._told > COST_SECONDS:
             self._told = begun
             self._report("cost", self.cost())
+
+    def _statistics(self, step: int) -> dict[str, Any]:
+        """Add the scalars of gradients and weights, where asked; return notes with their cost."""
+        begun = perf_counter()
+        notes: dict[str, Any] = {}
+        if self._gradients is not None:
+            for name, value in self._gradients.take().items():
+                self._scalars.add(step, name, value)
+            notes["gradients_seconds"] = perf_counter() - begun
+        if "weights" in self.plan.capture:
+            begun = perf_counter()
+            scalars, notes["weights"] = weight_statistics(self.model)
+            for name, value in scalars.items():
+                self._scalars.add(step, name, value)
+            notes["weights_seconds"] = perf_counter() - begun
+        return notes
 
     def _arrival(self) -> Callable[[], None]:
         """Return a wait for the copies that are under way from the accelerator."""
@@ -355,7 +399,7 @@ class Watcher:
             f"infoplane: {rows} of the {probe.n} rows of probe {probe.name!r} are captured, so "
             f"that a snapshot stays within {self.memory:,} bytes; raise memory= for more."
         )
-        generator = np.random.default_rng(self._select[-1])
+        generator = np.random.default_rng(self.plan.seed)
         return probe.take(np.sort(generator.choice(probe.n, rows, replace=False)))
 
     def _info(self, left_out: Mapping[str, str]) -> dict[str, Any]:
@@ -369,7 +413,7 @@ class Watcher:
             "schedule": self.schedule.text,
             "budget": self.budget,
             "start": self.clock.start,
-            "seed": self._select[-1],
+            "seed": self.plan.seed,
             "rows": {probe.name: probe.n for probe in self.probes},
             "left_out": dict(left_out),
             "torch": torch.__version__,
@@ -382,6 +426,15 @@ class Watcher:
 def _inert() -> Watcher:
     """Return a watcher that does nothing: what a copy or another process gets."""
     return Watcher(nn.Identity(), Probe([0.0]), None)
+
+
+def kinds_of(capture: str | Iterable[str]) -> tuple[str, ...]:
+    """Read a ``capture=`` argument."""
+    asked = (capture,) if isinstance(capture, str) else tuple(capture)
+    for kind in asked:
+        if kind not in KINDS:
+            raise InputError(f"`capture` must name some of {', '.join(KINDS)}; got {kind!r}.")
+    return asked
 
 
 def bytes_of(size: int | str) -> int:

@@ -20,7 +20,7 @@ class Scalars:
 
     def add(self, step: int, name: str, value: Any) -> None:
         """Keep one value; tensors on an accelerator are copied there and read later."""
-        self.rows.setdefault(step, {})[name] = _held(name, value)
+        self.rows.setdefault(step, {})[name] = held(name, value)
 
     def drain(self) -> dict[int, Row]:
         """Hand over what was collected."""
@@ -33,7 +33,8 @@ def settle(row: Mapping[str, float | Tensor]) -> dict[str, float]:
     return {name: float(value) for name, value in row.items()}
 
 
-def _held(name: str, value: Any) -> float | Tensor:
+def held(name: str, value: Any) -> float | Tensor:
+    """Detach a value from the training: a float, or a copy on its accelerator."""
     if isinstance(value, Tensor) and value.device.type != "cpu":
         if value.numel() != 1:
             raise InputError(_message(name, f"a tensor of shape {tuple(value.shape)}"))

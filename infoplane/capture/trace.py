@@ -13,6 +13,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from infoplane.capture.attention import ATTENTION, attention_of
+
 FUNCTIONS = frozenset({
     "relu", "relu_", "relu6", "tanh", "tanh_", "sigmoid", "sigmoid_", "gelu", "silu", "elu",
     "elu_", "selu", "selu_", "celu", "celu_", "mish", "leaky_relu", "leaky_relu_", "softplus",
@@ -47,6 +49,8 @@ class Call:
         The leaf whose output it was given directly and unchanged.
     idle : bool
         It returned its very input, as Dropout and Identity do in eval mode.
+    given : Tensor or None
+        The first tensor it was given.
     name : str
         Key of the layer: the path, ``:function`` for a functional activation, ``#k`` for the k-th
         repeated call (k ≥ 1).
@@ -60,6 +64,7 @@ class Call:
     leaf: bool
     source: Call | None
     idle: bool = False
+    given: Tensor | None = None
     name: str = ""
 
 
@@ -80,11 +85,13 @@ class Trace(TorchFunctionMode):
     which they ended, named.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, attention: bool = False) -> None:
         super().__init__()
+        self.look_inside = attention
         self.calls: list[Call] = []
         self._calls_of: Counter[str] = Counter()
         self._functions = 0
+        self.attention: list[Call] = []
         self._running: list[_Frame] = []
         self._made: dict[int, tuple[Call, int, Tensor]] = {}
 
@@ -104,6 +111,7 @@ class Trace(TorchFunctionMode):
                 handle.remove()
             self._made.clear()
         _name(self.calls)
+        _name(self.attention, "attention")
 
     def _enter(self, path: str, module: nn.Module, args: Any, kwargs: Any) -> None:
         given = first_tensor((args, kwargs))
@@ -122,13 +130,16 @@ class Trace(TorchFunctionMode):
         self._calls_of[path] += 1
         call.idle = frame.given is not None and (result is frame.given[0]
                                                  and result._version == frame.given[1])  # fmt: skip
+        call.given = None if frame.given is None else frame.given[0]
         self._add(call)
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        """Note the functional activations; every call goes through unchanged."""
+        """Note functional activations and attention; every call goes through unchanged."""
         name = getattr(func, "__name__", "")
+        if self.look_inside and name in ATTENTION:
+            self._attend(func, args, kwargs or {})
         if name not in FUNCTIONS:
             return func(*args, **(kwargs or {}))
         source = self._origin(first_tensor((args, kwargs)))
@@ -138,6 +149,13 @@ class Trace(TorchFunctionMode):
             path = self._running[-1].path if self._running else ""
             self._add(Call(path, None, index, name.rstrip("_"), result, True, source))
         return result
+
+    def _attend(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        weights = attention_of(func, args, kwargs)
+        if weights is not None:
+            path = self._running[-1].path if self._running else ""
+            kind = func.__name__
+            self.attention.append(Call(path, None, len(self.attention), kind, weights, True, None))
 
     def _origin(self, given: Tensor | None) -> Call | None:
         call, version, tensor = self._made.get(id(given), (None, 0, None))
@@ -150,9 +168,14 @@ class Trace(TorchFunctionMode):
 
 
 def first_tensor(value: Any) -> Tensor | None:
-    """Return the first floating tensor in a tensor, tuple, mapping or dataclass, depth first."""
+    """Return the first floating tensor in a tensor, tuple, mapping or dataclass, depth first.
+
+    Of a mapping that has ``"logits"`` (the outputs of transformers models), those.
+    """
     if isinstance(value, Tensor):
         return value if value.is_floating_point() or value.is_complex() else None
+    if isinstance(value, Mapping) and isinstance(value.get("logits"), Tensor):
+        return first_tensor(value["logits"])
     for part in _members(value):
         if (found := first_tensor(part)) is not None:
             return found
@@ -169,13 +192,13 @@ def _members(value: Any) -> Iterable[Any]:
     return ()
 
 
-def _name(calls: list[Call]) -> None:
+def _name(calls: list[Call], ending: str = "") -> None:
     seen: Counter[str] = Counter()
     for call in calls:
         base = plain(call.path)
         if call.module is None:
             base = call.source.name if call.source else base
-            base = f"{base}:{call.kind}" if base else call.kind
+            base = f"{base}:{ending or call.kind}".lstrip(":")
         base = base or "model"
         call.name = f"{base}#{seen[base]}" if seen[base] else base
         seen[base] += 1

@@ -1,0 +1,115 @@
+"""The probe set: what is accepted, copied, normalised and refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from infoplane.capture import Probe
+from infoplane.capture.probe import as_probes
+from infoplane.errors import InputError
+
+
+def test_it_keeps_a_copy():
+    x = np.zeros((3, 2))
+    tensor = torch.zeros(3, 2)
+    a, b = Probe(x), Probe(tensor)
+    x += 1
+    tensor += 1
+    assert a.data().x.sum() == 0
+    assert b.data().x.sum() == 0
+
+
+@pytest.mark.parametrize(
+    ("y", "expected"),
+    [
+        ([2, 0, 1], [2, 0, 1]),
+        (torch.tensor([2, 0, 1]), [2, 0, 1]),
+        (np.array([[2.0], [0.0], [1.0]]), [2, 0, 1]),
+        (["b", "a", "c"], [1, 0, 2]),
+        ([[0, 0, 1], [1, 0, 0], [0, 1, 0]], [2, 0, 1]),
+        ([True, False, True], [1, 0, 1]),
+        ([[1, 2], [3, 4], [5, 6]], [[1, 2], [3, 4], [5, 6]]),
+    ],
+)
+def test_class_labels_become_whole_numbers(y, expected):
+    labels = Probe(np.zeros((3, 2)), y).data().y
+    assert labels.dtype == np.int64
+    np.testing.assert_array_equal(labels, expected)
+
+
+def test_regression_targets_stay_real():
+    probe = Probe(np.zeros((2, 1)), [0.5, 1.5], target="regression")
+    np.testing.assert_array_equal(probe.data().y, [0.5, 1.5])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        ((np.zeros((3, 2)), [0.5, 1, 2]), {}, "whole numbers, text or one-hot"),
+        ((np.zeros((3, 2)), [0.0, np.nan, 2]), {}, "whole numbers, text or one-hot"),
+        ((np.zeros((3, 2)), [0, 1]), {}, "must have 3 rows"),
+        ((np.full((3, 2), np.nan),), {}, "must be finite"),
+        ((np.array([["a"]]),), {}, "must hold real numbers"),
+        ((np.float64(3),), {}, "samples on axis 0"),
+        (((np.zeros((3, 1)), np.zeros((2, 1))),), {}, "lengths \\[2, 3\\]"),
+        ((np.zeros((0, 1)),), {}, "at least one"),
+        ((np.zeros((3, 2)),), {"target": "clas"}, "must be one of"),
+        ((np.zeros((3, 2)),), {"batch_size": 0}, "at least 1"),
+        ((np.zeros((2, 1)), [np.inf, 0]), {"target": "regression"}, "finite real numbers"),
+    ],
+)
+def test_what_does_not_fit_is_refused(arguments, options, message):
+    with pytest.raises(InputError, match=message):
+        Probe(*arguments, **options)
+
+
+def test_inputs_are_moved_to_the_models_precision():
+    model = nn.Linear(2, 1).double()
+    assert Probe(np.ones((3, 2), dtype=np.float32)).run(model, 0, 2).dtype == torch.float64
+    assert Probe(np.ones((3, 2))).run(model.bfloat16(), 0, 3).shape == (3, 1)
+
+
+def test_several_inputs_are_passed_as_the_model_takes_them():
+    class Two(nn.Module):
+        def forward(self, a, b, scale=1):
+            return (a + b) * scale
+
+    a, b = np.ones((4, 2)), np.full((4, 2), 2.0)
+    assert Probe((a, b)).run(Two(), 0, 4).sum() == 24
+    both = Probe({"a": a, "b": b})
+    assert both.run(Two(), 1, 3).sum() == 12
+    assert both.data().x.shape == (4, 4)
+    custom = Probe(a, forward=lambda model, x: model(x, x, scale=3))
+    assert custom.run(Two(), 0, 4).sum() == 48
+
+
+def test_drawing_from_a_dataset_is_private_and_repeatable():
+    class Data(torch.utils.data.Dataset):
+        def __len__(self):
+            return 50
+
+        def __getitem__(self, row):
+            return torch.full((3,), float(row)), row % 5
+
+    before = torch.get_rng_state(), np.random.get_state()[1].tobytes()  # noqa: NPY002
+    a, b = Probe.from_dataset(Data(), 10), Probe.from_dataset(Data(), 10)
+    assert torch.equal(a.x, b.x)
+    assert len(set(a.x[:, 0].tolist())) == 10
+    np.testing.assert_array_equal(a.y, a.x[:, 0].numpy().astype(int) % 5)
+    assert torch.equal(before[0], torch.get_rng_state())
+    assert before[1] == np.random.get_state()[1].tobytes()  # noqa: NPY002
+    assert len(Probe.from_dataset(Data(), 500)) == 50
+
+
+def test_several_probes_need_different_names():
+    a, b = Probe(np.zeros((2, 1))), Probe(np.ones((2, 1)))
+    assert [probe.name for probe in as_probes({"train": a, "test": b})] == ["train", "test"]
+    assert a.name == "probe"
+    with pytest.raises(InputError, match="different names"):
+        as_probes([a, b])
+    with pytest.raises(InputError, match="must be a Probe"):
+        as_probes([np.zeros((2, 1))])
+    assert "n=2" in repr(a)
