@@ -123,17 +123,7 @@ def _prepare(
     pairs = pairwise(x, shared, np.float64 if double else np.float32)
     sigma = pairs.width(params["sigma"], random)
     diffusion = _Diffusion(pairs, sigma, params["t"], params["alpha"], params["method"])
-    return diffusion, _at_an_end(pairs, sigma)
-
-
-def _at_an_end(pairs: Distances, sigma: float) -> Flags:
-    """Flag a width under which every row is alone, or under which all rows are one."""
-    some = np.arange(0, pairs.n, max(1, pairs.n // 256))
-    kernel = pairs.gaussian(sigma, some)
-    typical = (kernel.sum() - len(some)) / max(1, len(some) * (len(some) - 1))
-    if typical * pairs.n < 0.01:
-        return Flags(["sigma_low"])
-    return Flags(["sigma_high"] if typical > 0.99 else [])
+    return diffusion, pairs.at_an_end(sigma)
 
 
 @estimator(

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from infoplane.estimators.shared import Shared, recall
-from infoplane.types import FloatArray, IntArray
+from infoplane.types import Flags, FloatArray, IntArray
 
 HELD = 1 << 27  # bytes up to which the (n, n) matrix of squared distances is kept
 BLOCK = 1 << 24  # bytes of one block of rows
@@ -146,13 +146,31 @@ class Distances:
         return float(np.sqrt(np.median(pairs))) * self.scale
 
     def width(self, sigma: float | str, rng: np.random.Generator) -> float:
-        """Return a kernel width: the number given, or what a rule says for these rows.
+        """Return a kernel width in the layer's unit: the number given, or what a rule says.
 
-        Rules are ``"median"`` (the median distance) and ``"sqrt_d"`` (√d).
+        ``"median"`` is the median distance, ``"sqrt_d"`` is √d, and ``"scott"`` is
+        √(total variance) · n^{−1/(4+d)} with d the columns that vary: √d n^{−1/(4+d)} for
+        standardised columns, without changing any distance.
         """
         if sigma == "median":
             return self.median(rng) or 1.0
-        return math.sqrt(self.d) if sigma == "sqrt_d" else float(sigma)
+        if sigma == "sqrt_d":
+            return math.sqrt(self.d)
+        if sigma == "scott":
+            alive = int((np.ptp(self.points, axis=0) > 0).sum())
+            spread = self.scale * math.sqrt(float(self.norms.mean()))
+            return spread * self.n ** (-1.0 / (4 + alive)) or 1.0
+        return float(sigma)
+
+    def at_an_end(self, sigma: float) -> Flags:
+        """Flag a width under which every row is alone, or under which all rows are one."""
+        some = np.arange(0, self.n, max(1, self.n // 256))
+        kernel = self.gaussian(sigma, some)
+        others = max(1, len(some) * (len(some) - 1))
+        typical = (float(kernel.sum()) - len(some)) / others
+        if typical * self.n < 0.01:
+            return Flags(["sigma_low"])
+        return Flags(["sigma_high"] if typical > 0.99 else [])
 
     def _product(self, rows: slice | IntArray, columns: slice | IntArray) -> NDArray[Any]:
         here, there = self.points[rows], self.points[columns]
