@@ -36,6 +36,7 @@ FAMILIES: tuple[str, ...] = (
     "kde",
     "diffusion",
     "renyi",
+    "diversity",
     "knn",
     "kl",
     "gaussian",

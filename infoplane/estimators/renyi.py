@@ -157,6 +157,34 @@ def _continuous(
     return _Gaussian(pairs, pairs.width(sigma, rng), shared)
 
 
+def gaussian_entropy(
+    name: str,
+    x: FloatArray,
+    alpha: float,
+    sigma: float | str,
+    rng: Rng,
+    shared: Shared | None,
+) -> tuple[float, float | None, float, Flags]:
+    """Return S_α of the Gaussian Gram matrix of X, its standard error, the width and its flags.
+
+    Raises
+    ------
+    RefusedError
+        Above 11,000 samples, or for α = ∞ where the eigenvalues are not computed.
+    """
+    _refuse_too_many(name, len(x))
+    if math.isinf(alpha) and len(x) > EXACT:
+        raise RefusedError(
+            f"`{name}` of order 'inf' needs all eigenvalues and takes at most {EXACT:,} samples; "
+            f"got {len(x):,}. Use order 2, or fewer samples."
+        )
+    random = generator(rng)
+    variable = _continuous(x, sigma, random, shared)
+    value, variance = variable.marginal(alpha, random)
+    stderr = math.sqrt(variance) if variance else None
+    return value, stderr, variable.sigma, variable.pairs.at_an_end(variable.sigma)
+
+
 def _read(
     name: str,
     v: Any,
