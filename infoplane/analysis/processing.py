@@ -2,8 +2,8 @@
 
 For a chain X → T₁ → T₂ → … the true informations fall along the layers: I(X;T₁) ≥ I(X;T₂) ≥ … and
 I(T₁;Y) ≥ I(T₂;Y) ≥ …. Estimates need not obey it: bins and noise are put on every layer anew, in
-its own units. A violation is a fact about the estimator (or about a skip connection), never about the
-network; it says how far the layers can be compared with each other.
+its own units. A violation is a fact about the estimator (or about a skip connection), never about
+the network; it says how far the layers can be compared with each other.
 """
 
 from __future__ import annotations

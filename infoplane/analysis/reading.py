@@ -15,7 +15,7 @@ import xarray as xr
 
 from infoplane.analysis.agreement import agreement
 from infoplane.analysis.agreement import reading as read_agreement
-from infoplane.analysis.checks import bits
+from infoplane.analysis.checks import SIGNIFICANT, bits
 from infoplane.analysis.phases import fastest_loss_decrease, phases_of
 from infoplane.analysis.processing import violations
 from infoplane.analysis.trajectories import label_of, trajectories
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from infoplane.store import Run
 
 FITTED = 0.9  # share of the largest I(T;Y) reached at which a layer counts as fitted
+KNOWS = 0.5  # share of H(Y) that a layer must reach for the word "fitted"
+NEAR = 0.1  # difference in usable shares that does not decide between estimators
 
 
 def findings(source: Run | xr.Dataset, *, estimator: str | None = None) -> str:
@@ -58,12 +60,10 @@ def findings(source: Run | xr.Dataset, *, estimator: str | None = None) -> str:
 
 
 def most_usable(ds: xr.Dataset) -> str:
-    """Return the estimator with the largest share of usable measurements."""
+    """Return the first estimator whose share of usable measurements is near the largest."""
     verdict = ds["verdict"].transpose("estimator", ...).values.reshape(ds.sizes["estimator"], -1)
-    usable = ((verdict == 0) | (verdict == 1)).sum(axis=1) / np.maximum(
-        (verdict >= 0).sum(axis=1), 1
-    )
-    return str(ds["estimator"].values[int(usable.argmax())])
+    usable = np.isin(verdict, (0, 1)).sum(axis=1) / np.maximum((verdict >= 0).sum(axis=1), 1)
+    return str(ds["estimator"].values[int(np.argmax(usable >= usable.max() - NEAR))])
 
 
 def _opening(ds: xr.Dataset, estimator: str) -> str:
@@ -109,8 +109,12 @@ def _fitting(ds: xr.Dataset, layer: str, estimator: str) -> str:
     assert verdict is not None
     assert null is not None
     usable = np.isfinite(value) & (verdict < 2)
-    if not usable.any():
-        return f"I(T;Y) cannot be read ({_why(ds, layer, estimator, 'Y')})"
+    measured = int(np.isfinite(value).sum())
+    if 2 * usable.sum() < measured:
+        return (
+            f"I(T;Y) cannot be read ({measured - usable.sum()} of {measured} points are not usable:"
+            f" {_why(ds, layer, estimator, 'Y')})"
+        )
     above = np.where(usable, value - np.nan_to_num(null), np.nan)
     last = int(np.flatnonzero(usable)[-1])
     detected = _detected(ds, layer, estimator)
@@ -121,11 +125,13 @@ def _fitting(ds: xr.Dataset, layer: str, estimator: str) -> str:
         )
     peak = float(np.nanmax(above))
     reached = int(np.flatnonzero(usable & (above >= FITTED * peak))[0])
-    share = _of_labels(ds, value[last])
+    share = _of_labels(ds)
+    entropy = float(ds.attrs.get("h_y", np.nan))
+    word = "knows little of Y: most of it" if peak < KNOWS * entropy else "fitted"
     unusable = "" if usable.all() else f", from the {usable.sum()} usable steps of {len(usable)}"
     net = ", null taken off" if np.nan_to_num(null)[last] >= 0.01 else ""
     return (
-        f"fitted by {_when(ds, int(ds['step'].values[reached]))} (90 % of its largest I(T;Y){net}"
+        f"{word} by {_when(ds, int(ds['step'].values[reached]))} (90 % of its largest I(T;Y){net}"
         f"{unusable}), {bits(value[last])} at step {int(ds['step'].values[last])}{share}"
     )
 
@@ -138,10 +144,11 @@ def _detected(ds: xr.Dataset, layer: str, estimator: str) -> np.ndarray[Any, Any
     assert value is not None
     if not np.isfinite(p).any():
         return np.isfinite(value)
-    return p <= 0.05
+    detected: np.ndarray[Any, Any] = p <= SIGNIFICANT
+    return detected
 
 
-def _of_labels(ds: xr.Dataset, value: float) -> str:
+def _of_labels(ds: xr.Dataset) -> str:
     entropy = float(ds.attrs.get("h_y", np.nan))
     return f" of H(Y) = {bits(entropy)}" if np.isfinite(entropy) else ""
 
@@ -277,12 +284,14 @@ def _estimator(label: str, rows: Sequence[Measurement]) -> str:
     draws = sorted({r.null.draws for r in rows if r.null is not None})
     shuffled = sorted({r.target for r in rows if r.null is not None})
     if draws:
-        text += (
-            f"; null for {', '.join(shuffled)} from {'/'.join(map(str, draws))} shuffled pairings"
-        )
+        text += f"; null for {', '.join(shuffled)} from {_numbers(draws)} shuffled pairings"
     elif row.quantity == Quantity.MI:
         text += "; no null was drawn"
     return text + "."
+
+
+def _numbers(values: Sequence[int]) -> str:
+    return " or ".join(map(str, values))
 
 
 def _value(value: Any) -> str:
