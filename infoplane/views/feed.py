@@ -69,7 +69,7 @@ class SessionFeed:
         self._scheduled = self._behind = self._ready = False
         self._leave: Callable[[], None] | None = None
         self.inbox = ColumnDataSource(name="inbox")
-        self.ack = ColumnDataSource(name="ack")
+        self.ack = ColumnDataSource(name="answer")
         self.inbox.js_on_change(
             "tags",
             CustomJS(
@@ -130,7 +130,7 @@ class SessionFeed:
 
 _RECEIVE = """
 const [number, message] = cb_obj.tags
-RECEIVE(Object.fromEntries(models), JSON.parse(message))
+RECEIVE(models, JSON.parse(message))
 requestAnimationFrame(() => requestAnimationFrame(() => { ack.tags = [number] }))
 """
 

@@ -23,8 +23,8 @@ def request(*, ip="127.0.0.1", method="GET", **headers):
     return SimpleNamespace(headers=told, remote_ip=ip, method=method)
 
 
-def refused(*, authenticated=False, guard=Guard(), **options):
-    found = guard.refusal(request(**options), authenticated=authenticated)
+def refused(*, authenticated=False, guard=None, **options):
+    found = (guard or Guard()).refusal(request(**options), authenticated=authenticated)
     return found and found[0]
 
 
@@ -129,7 +129,7 @@ def test_the_policy_lets_no_inline_handler_run():
     assert "http" not in policy
 
 
-# -- a real server, forged messages -----------------------------------------------------------------
+# -- a real server, forged messages --------------------------------------------
 
 
 @pytest.fixture(scope="module")

@@ -1,3 +1,4 @@
+import itertools
 import threading
 import time
 
@@ -140,4 +141,4 @@ def test_listeners_are_told_at_most_once_a_frame_and_never_miss_the_last_news():
         channel.step(now)
         now += 0.01
     assert len(told) == 4
-    assert all(b - a >= FRAME - 1e-9 for a, b in zip(told, told[1:], strict=False))
+    assert all(b - a >= FRAME - 1e-9 for a, b in itertools.pairwise(told))

@@ -1,0 +1,136 @@
+"""Hostile runs and forged requests against the plain `panel serve apps/`, in a real browser."""
+
+import http.client
+
+import pytest
+from ui.growing import write
+from ui.serving import Server
+
+pytestmark = pytest.mark.ui
+
+READY = "window.Bokeh && Bokeh.documents.length && Bokeh.documents[0].is_idle"
+PAYLOADS = [
+    "<img src=x onerror=window.pwned=1>",
+    "<script>window.pwned=1</script>",
+    '"><img src=x onerror=window.pwned=1>',
+    "'><svg onload=window.pwned=1>",
+    "</script><script>window.pwned=1</script>",
+    "</style><script>window.pwned=1</script>",
+    "<!--<script>window.pwned=1//-->",
+    "javascript:window.pwned=1",
+    "${window.pwned=1}{{window.pwned=1}}{% raw %}",
+    "$$\\href{javascript:window.pwned=1}{x}$$",
+    "<a href=javascript:window.pwned=1 autofocus onfocus=window.pwned=1>x</a>",
+    "@{x}{safe}<iframe srcdoc='<script>parent.pwned=1</script>'>\u202egnp.exe\0",
+]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("hostile")
+    layers = [payload.replace("\0", "") for payload in PAYLOADS]
+    write(folder / "runs" / "hostile", 4, layers=layers, name="<img src=x onerror=window.pwned=1>")
+    broken = folder / "runs" / "<b onclick=pwned>"
+    broken.mkdir()
+    (broken / "run.json").write_text("{<img src=x onerror=window.pwned=1>")
+    made = Server(folder / "runs", folder / "server.log")
+    yield made
+    made.kill()
+    assert made.complaints() == []
+
+
+def test_hostile_names_execute_nothing_on_any_surface(server, page):
+    page.goto(server.url)
+    page.wait_for_function(READY, timeout=30_000)
+    page.wait_for_selector("tr[data-l]")
+    assert page.locator("tr[data-l]").count() == len(PAYLOADS)
+    for row in page.locator("tr[data-l]").all()[:3]:
+        row.hover()
+        row.press("Enter")
+    page.locator(".ip-chip").first.hover()
+    page.mouse.move(300, 400)  # the hover of the plane
+    page.keyboard.press("?")
+    page.keyboard.press("Escape")
+    assert page.evaluate("window.pwned") is None
+    assert "<img src=x" in page.locator("[data-ip=run]").inner_text()
+    page.goto(f"{server.url}?page=runs")
+    page.wait_for_selector("#runs tr")
+    assert page.locator("#runs tr").count() == 2
+    assert page.locator("#runs img, #runs b").count() == 0
+    page.wait_for_timeout(300)
+    assert page.evaluate("window.pwned") is None
+
+
+def test_an_inline_handler_would_not_run_even_if_one_got_through(server, page):
+    page.goto(f"{server.url}?page=runs")
+    page.wait_for_function(READY, timeout=30_000)
+    page.evaluate(
+        "document.getElementById('main').insertAdjacentHTML('beforeend',"
+        "'<img src=x onerror=\"window.pwned=1\">')"
+    )
+    page.wait_for_timeout(300)
+    assert page.evaluate("window.pwned") is None
+    problems, page.problems[:] = list(page.problems), []
+    assert any("Content Security Policy" in problem for problem in problems)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "?run=../../etc/passwd",
+        "?run=%00&page=%3Cscript%3E",
+        "?step=" + "9" * 5000,
+        "?estimator=" + "a" * 3000,
+        "?page=__class__&step=-1&unit=%F0%9F%92%A9",
+    ],
+)
+def test_no_address_breaks_the_page(server, query):
+    status, body, _ = get(server, query)
+    assert status == 200
+    assert "passwd" not in body
+    assert "Traceback" not in body
+
+
+def get(server, query="", **headers):
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    connection.putrequest("GET", "/apps" + query, skip_host=True)
+    for name, value in ({"Host": f"127.0.0.1:{server.port}"} | headers).items():
+        connection.putheader(name.replace("_", "-"), value)
+    connection.endheaders()
+    answer = connection.getresponse()
+    body = answer.read().decode()
+    connection.close()
+    return answer.status, body, answer.headers
+
+
+def test_plain_panel_serve_is_guarded_too(server):
+    evil = f"evil.com:{server.port}"
+    status, _, headers = get(server)
+    assert status == 200
+    assert headers["X-Frame-Options"] == "DENY"
+    assert get(server, Host=evil, Origin=f"http://{evil}")[0] == 421
+    shake = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec_WebSocket_Version": "13",
+        "Sec_WebSocket_Key": "dGhlIHNhbXBsZSBub25jZQ==",
+        "Sec_WebSocket_Protocol": "bokeh, token",
+    }
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    connection.putrequest("GET", "/apps/ws", skip_host=True)
+    for name, value in ({"Host": evil, "Origin": f"http://{evil}"} | shake).items():
+        connection.putheader(name.replace("_", "-"), value)
+    connection.endheaders()
+    assert connection.getresponse().status == 421
+    connection.close()
+
+
+def test_the_page_shows_nothing_outside_the_directory_of_runs(server):
+    for path in ("/apps/static/../main.py", "/apps/static/%2e%2e/main.py", "/static/../../x"):
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+        connection.request("GET", path, headers={"Host": f"127.0.0.1:{server.port}"})
+        answer = connection.getresponse()
+        body = answer.read()
+        assert answer.status in (403, 404), path
+        assert b"build_app" not in body
+        connection.close()
