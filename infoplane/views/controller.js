@@ -56,6 +56,7 @@ function ingest() {
   }
   for (let i = known.scalars; i + SCALAR_WIDTH <= s.length; i += SCALAR_WIDTH) scalar_row(s.slice(i, i + SCALAR_WIDTH))
   known.scalars = s.length
+  for (const bins of known.curves) bins?.delete(-1)  // the exact newest point of the frame before
   const t = scalar_head.data.v
   for (let i = 0; i + SCALAR_WIDTH <= t.length; i += SCALAR_WIDTH) scalar_row(t.slice(i, i + SCALAR_WIDTH))
   if (known.json !== facts.data.json[0]) { known.json = facts.data.json[0]; known.meta = JSON.parse(known.json) }

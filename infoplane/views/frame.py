@@ -177,6 +177,30 @@ class _Cell:
     points: dict[int, list[_Side | None]] = field(default_factory=dict)
 
 
+@dataclass(slots=True)
+class _Box:
+    """One scalar in one log bin, as running sums."""
+
+    count: int = 0
+    steps: float = 0.0
+    total: float = 0.0
+    low: float = math.inf
+    high: float = -math.inf
+    last: tuple[int, float] = (-1, math.nan)
+
+    def take(self, step: int, value: float) -> None:
+        self.count += 1
+        self.steps += step
+        self.total += value
+        self.low, self.high = min(self.low, value), max(self.high, value)
+        if step >= self.last[0]:
+            self.last = (step, value)
+
+    def pooled(self) -> tuple[float, ...]:
+        mean = min(max(self.total / self.count, self.low), self.high)
+        return self.steps / self.count, self.count, mean, self.low, self.high
+
+
 _NONE = _Side(*(math.nan,) * 6, verdict=-1, reason=-1)
 
 
@@ -228,7 +252,7 @@ class FrameBuilder:
         self._series: dict[tuple[int, int, int], dict[int, _Cell]] = {}
         self._dirty: set[tuple[int, int, int, int]] = set()
         self._log: list[list[float]] = []
-        self._scalar_bins: list[dict[int, list[float]]] = [{} for _ in self._scalar_names]
+        self._scalar_bins: list[dict[int, _Box]] = [{} for _ in self._scalar_names]
         self._scalar_dirty: set[tuple[int, int]] = set()
         self._scalar_log: list[list[float]] = []
 
@@ -291,11 +315,8 @@ class FrameBuilder:
             if not isinstance(value, (int, float)) or not math.isfinite(value):
                 continue
             index = self._scalar(name)
-            box = self._scalar_bins[index].setdefault(at, [0.0, 0.0, 0.0, math.inf, -math.inf])
-            box[0] += 1
-            box[1] += step
-            box[2] += value
-            box[3], box[4] = min(box[3], value), max(box[4], value)
+            box = self._scalar_bins[index].setdefault(at, _Box())
+            box.take(step, value)
             self._scalar_dirty.add((index, at))
 
     def retract(self, after: int) -> None:
@@ -320,9 +341,7 @@ class FrameBuilder:
     def last_step(self) -> int | None:
         """The newest step with a measurement or a scalar, None when there is nothing yet."""
         steps = [max(cells[max(cells)].points) for cells in self._series.values() if cells]
-        steps += [
-            math.ceil(bins[max(bins)][1] / bins[max(bins)][0]) for bins in self._scalar_bins if bins
-        ]
+        steps += [bins[max(bins)].last[0] for bins in self._scalar_bins if bins]
         return max(steps, default=None)
 
     def meta(self) -> Meta:
@@ -368,7 +387,7 @@ class FrameBuilder:
         )
         reset = since is None or since.generation != self._generation
         if since is None or reset:
-            closed = [row for row in self._closed_rows()]
+            closed = list(self._closed_rows())
             boxes = [
                 self._scalar_row(index, at)
                 for index, bins in enumerate(self._scalar_bins)
@@ -383,14 +402,7 @@ class FrameBuilder:
             rows=Rows(_pack(closed, len(COLUMNS))),
             head=self.head(),
             scalars=_pack(boxes, len(SCALAR_COLUMNS)),
-            scalar_head=_pack(
-                (
-                    self._scalar_row(index, max(bins))
-                    for index, bins in enumerate(self._scalar_bins)
-                    if bins
-                ),
-                len(SCALAR_COLUMNS),
-            ),
+            scalar_head=_pack(self._scalar_heads(), len(SCALAR_COLUMNS)),
             texts=tuple(self._texts[since.texts :]),
             meta=self.meta() if since.meta != self._meta_version else None,
         )
@@ -438,9 +450,16 @@ class FrameBuilder:
         return [mean, *series, EXACT_HEAD if exact else at, len(steps), band, *x, *y]
 
     def _scalar_row(self, index: int, at: int) -> list[float]:
-        count, steps, total, low, high = self._scalar_bins[index][at]
-        mean = min(max(total / count, low), high)
-        return [index, at, steps / count, count, mean, low, high]
+        return [index, at, *self._scalar_bins[index][at].pooled()]
+
+    def _scalar_heads(self) -> Iterable[list[float]]:
+        for index, bins in enumerate(self._scalar_bins):
+            if bins:
+                at = max(bins)
+                yield self._scalar_row(index, at)
+                if bins[at].count > 1:
+                    step, value = bins[at].last
+                    yield [index, EXACT_HEAD, step, 1, value, value, value]
 
     def _side(self, m: Measurement) -> _Side:
         value = float(m.value) if m.value is not None else math.nan

@@ -26,8 +26,10 @@ def plain(text: object, limit: int = LIMIT) -> str:
 
     For places that take text and never markup (a canvas, a text node, a JSON value).
     """
-    line = " ".join(str(text)[: 8 * limit + 8].split())
-    line = "".join(c for c in line if unicodedata.category(c) not in _DROPPED)
+    start = str(text)[: 8 * limit + 8]
+    spaced = "".join(" " if c.isspace() else c for c in start)
+    line = "".join(c for c in spaced if unicodedata.category(c) not in _DROPPED)
+    line = " ".join(line.split())
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 

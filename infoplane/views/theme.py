@@ -17,7 +17,7 @@ FONT = (
 )
 SHADES = 48  # colours of the time axis
 
-_CROPS = {"light": (0.06, 0.69), "dark": (0.45, 0.97)}
+_CROPS = {"light": (0.06, 0.68), "dark": (0.49, 0.97)}
 
 _LIGHT = {
     "page": "#f6f7f9",
