@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 FITTED = 0.9  # share of the largest I(T;Y) reached at which a layer counts as fitted
 KNOWS = 0.5  # share of H(Y) that a layer must reach for the word "fitted"
+CHANCE = 0.2  # share of steps above their 5 % null that chance alone hardly reaches
 NEAR = 0.1  # difference in usable shares that does not decide between estimators
 
 
@@ -118,7 +119,7 @@ def _fitting(ds: xr.Dataset, layer: str, estimator: str) -> str:
     above = np.where(usable, value - np.nan_to_num(null), np.nan)
     last = int(np.flatnonzero(usable)[-1])
     detected = _detected(ds, layer, estimator)
-    if not detected[usable].any():
+    if detected[usable].mean() < CHANCE:
         return (
             f"no dependence on Y is detected at any step (I(T;Y) {bits(value[last])} at the end, "
             f"{bits(np.nan_to_num(null)[last])} with shuffled labels)"
@@ -127,11 +128,15 @@ def _fitting(ds: xr.Dataset, layer: str, estimator: str) -> str:
     reached = int(np.flatnonzero(usable & (above >= FITTED * peak))[0])
     share = _of_labels(ds)
     entropy = float(ds.attrs.get("h_y", np.nan))
-    word = "knows little of Y: most of it" if peak < KNOWS * entropy else "fitted"
+    if peak < KNOWS * entropy:
+        return (
+            f"reads at most {bits(peak)} of I(T;Y) above its null{share.replace('of', 'where', 1)},"
+            " too little to say when it fitted"
+        )
     unusable = "" if usable.all() else f", from the {usable.sum()} usable steps of {len(usable)}"
     net = ", null taken off" if np.nan_to_num(null)[last] >= 0.01 else ""
     return (
-        f"{word} by {_when(ds, int(ds['step'].values[reached]))} (90 % of its largest I(T;Y){net}"
+        f"fitted by {_when(ds, int(ds['step'].values[reached]))} (90 % of its largest I(T;Y){net}"
         f"{unusable}), {bits(value[last])} at step {int(ds['step'].values[last])}{share}"
     )
 
@@ -144,8 +149,7 @@ def _detected(ds: xr.Dataset, layer: str, estimator: str) -> np.ndarray[Any, Any
     assert value is not None
     if not np.isfinite(p).any():
         return np.isfinite(value)
-    detected: np.ndarray[Any, Any] = p <= SIGNIFICANT
-    return detected
+    return np.asarray(p <= SIGNIFICANT)
 
 
 def _of_labels(ds: xr.Dataset) -> str:
