@@ -26,7 +26,17 @@ F = TypeVar("F", bound=Callable[..., Estimate])
 # Keyword arguments that are data, not settings: the generator, the memo, and the arrays that some
 # diagnostics need beside T (the card's ``needs`` says which). They are no parameters of the card.
 DATA = frozenset(
-    ("rng", "shared", "weight", "bias", "logits", "previous", "gradient", "function_values")
+    (
+        "rng",
+        "shared",
+        "reference",
+        "weight",
+        "bias",
+        "logits",
+        "previous",
+        "gradient",
+        "function_values",
+    )
 )
 
 # One module per family. They are imported on the first look at the catalogue, none imports torch
@@ -34,6 +44,8 @@ DATA = frozenset(
 FAMILIES: tuple[str, ...] = (
     "binning",
     "kde",
+    "stochastic",
+    "cauchy_schwarz",
     "diffusion",
     "renyi",
     "diversity",
@@ -41,6 +53,7 @@ FAMILIES: tuple[str, ...] = (
     "kl",
     "gaussian",
     "softmax",
+    "compressed",
 )
 
 
