@@ -12,17 +12,17 @@ _PUBLIC = {
     "Bound": "bound",
     "add_phases": "phases",
     "add_processing": "processing",
-    "agreement": "agreement",
+    "compare_estimators": "agreement",
     "find_phases": "phases",
     "findings": "reading",
     "methods": "reading",
     "violations": "processing",
-    "EvaluationSummary": "evaluate",
+    "EvaluationSummary": "evaluation",
     "bound_of": "bound",
-    "evaluate": "evaluate",
+    "evaluate": "evaluation",
     "ib_bound": "bound",
     "judge": "checks",
-    "trajectories": "trajectories",
+    "trajectories": "trajectory",
 }
 
 __all__ = list(_PUBLIC)
@@ -35,11 +35,11 @@ def __getattr__(name: str) -> Any:
 
 
 if TYPE_CHECKING:
-    from infoplane.analysis.agreement import agreement  # noqa: F401
+    from infoplane.analysis.agreement import compare_estimators  # noqa: F401
     from infoplane.analysis.bound import Bound, bound_of, ib_bound  # noqa: F401
     from infoplane.analysis.checks import judge  # noqa: F401
-    from infoplane.analysis.evaluate import EvaluationSummary, evaluate  # noqa: F401
+    from infoplane.analysis.evaluation import EvaluationSummary, evaluate  # noqa: F401
     from infoplane.analysis.phases import add_phases, find_phases  # noqa: F401
     from infoplane.analysis.processing import add_processing, violations  # noqa: F401
     from infoplane.analysis.reading import findings, methods  # noqa: F401
-    from infoplane.analysis.trajectories import trajectories  # noqa: F401
+    from infoplane.analysis.trajectory import trajectories  # noqa: F401

@@ -45,7 +45,7 @@ class Pair:
         return [layer for layer, rho in self.direction.items() if rho < 0]
 
 
-def agreement(ds: xr.Dataset) -> list[Pair]:
+def compare_estimators(ds: xr.Dataset) -> list[Pair]:
     """Compare every two estimators of a Dataset for every target."""
     names = [str(name) for name in ds["estimator"].values]
     return [

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from infoplane.analysis.agreement import agreement
+from infoplane.analysis.agreement import compare_estimators
 from infoplane.analysis.agreement import reading as read_agreement
 from infoplane.analysis.checks import SIGNIFICANT, bits
 from infoplane.analysis.phases import fastest_loss_decrease, phases_of
 from infoplane.analysis.processing import violations
-from infoplane.analysis.trajectories import label_of, trajectories
+from infoplane.analysis.trajectory import label_of, trajectories
 from infoplane.errors import UnknownEstimatorError
 from infoplane.estimators import card
 from infoplane.types import Measurement, Quantity, Status, Verdict
@@ -56,7 +56,7 @@ def findings(source: Run | xr.Dataset, *, estimator: str | None = None) -> str:
     chosen = estimator or most_usable(ds)
     parts = [_opening(ds, chosen), *_layers(ds, chosen), _cannot(ds, chosen)]
     if ds.sizes["estimator"] > 1:
-        parts.append(read_agreement(agreement(ds)))
+        parts.append(read_agreement(compare_estimators(ds)))
     return "\n".join(part for part in parts if part)
 
 
@@ -148,7 +148,7 @@ def _detected(ds: xr.Dataset, layer: str, estimator: str) -> np.ndarray[Any, Any
     assert p is not None
     assert value is not None
     if not np.isfinite(p).any():
-        return np.isfinite(value)
+        return np.asarray(np.isfinite(value))
     return np.asarray(p <= SIGNIFICANT)
 
 
