@@ -8,14 +8,13 @@ simply H(bin(T)): it says how many inputs the bins tell apart, not what the netw
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from infoplane.errors import InputError
+from infoplane.estimators.bins import RuleMaker, adaptive_rule, columns, fixed_rule, intervals
 from infoplane.estimators.contract import (
     Rng,
     conclude,
@@ -29,21 +28,19 @@ from infoplane.estimators.contract import (
     samples,
     symbols,
 )
-from infoplane.estimators.plugin import information, shuffled
+from infoplane.estimators.plugin import information, joint_counts, shuffled
 from infoplane.estimators.registry import Bounds, check_params, estimator
 from infoplane.estimators.shared import Shared, recall, serving
 from infoplane.types import Cost, Estimate, Flags, FloatArray, IntArray, Kind, Quantity, Status
 
 FIXED = "mi.binning"
 ADAPTIVE = "mi.adaptive"
+GIVEN = "mi.binning_given"
 
-_BLOCK = 1 << 17  # entries binned at once: the temporaries stay in the processor's cache
+_RULES: dict[str, RuleMaker] = {FIXED: fixed_rule, ADAPTIVE: adaptive_rule, GIVEN: intervals}
+
 _SINGLETONS = 0.5  # share of rows alone in their bin from which `singleton_bins` is flagged
 _PER_BIN = 5.0  # samples per occupied bin below which `few_samples_per_bin` is flagged
-_OUTSIDE = 0.05  # share of entries outside a fixed range from which it is flagged
-
-
-Encoder = Callable[[FloatArray, int], IntArray]
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +227,104 @@ def adaptive(
     return _conclude(ADAPTIVE, v, _cells(ADAPTIVE, t, params, shared), params)
 
 
+@estimator(
+    id=GIVEN,
+    label="binned, given V",
+    quantity=Quantity.MI,
+    measures="I(X; bin(T) | V) of distinct inputs: what the bins tell apart within a class",
+    formula="I = Σ_v p(v) H(B | V = v),  B = ⌊(t − min T) / size⌋,  size = (max T − min T) / bins",
+    accepts=((Kind.DISCRETE, Kind.CONTINUOUS), (Kind.DISCRETE, Kind.DISCRETE)),
+    cost=Cost.QUICK,
+    complexity="n d + n log n",
+    min_samples=2,
+    ceiling="min(H(X|V), units × log bins)",
+    bound="exact",
+    invariant=("row order", "label names", "scaling", "unit order", "duplicated unit"),
+    limits=(
+        "reaches H(X|V) as soon as every row has its own bin",
+        "takes every row for a different input",
+    ),
+    reference="Kawaguchi, Deng, Ji & Huang, ICML 2023, arXiv:2305.18887",
+    tolerance={"discrete": 1e-12},
+    meaningful_null=("Y",),
+)
+def binning_given(
+    v: Any,
+    t: Any,
+    *,
+    bins: Annotated[int, Bounds(1, 65536)] = 10,
+    compat: Literal["published"] | None = None,
+    rng: Rng = None,
+    shared: Shared | None = None,
+) -> Estimate:
+    """I(X; bin(T) | V) in nats for distinct inputs X, by counting.
+
+    ``bins`` equal intervals between the layer's minimum and maximum; the maximum has a symbol of
+    its own. What is left of the layer's bits once V is known: superfluous information when V is Y.
+
+    Parameters
+    ----------
+    v : array_like, (n,) or (n, k)
+        Discrete variable that is given, usually the labels Y.
+    t : array_like, (n, d)
+        Representation; every row is taken for a different input.
+    bins : int
+        Intervals between minimum and maximum.
+    compat : "published", optional
+        Reproduce the published code: every class is binned over its own range, and the classes
+        count alike whatever their size. That is no conditional entropy: it can exceed H(bin(T)).
+    rng, shared
+        Not random; intermediates of the same layer.
+
+    Raises
+    ------
+    InputError, NonFiniteError, TooFewSamplesError
+
+    References
+    ----------
+    Kawaguchi, Deng, Ji & Huang, ICML 2023, arXiv:2305.18887.
+    """
+    params = check_params(GIVEN, {"bins": bins, "compat": compat})
+    cells = _cells(GIVEN, t, params, shared)
+    codes = _paired(GIVEN, v, cells)
+    sizes = np.bincount(codes)
+    within = entropy_of_counts(joint_counts(codes, cells.codes, len(sizes), len(cells.counts)))
+    value = within - entropy_of_counts(sizes)
+    ceiling: float | None = min(
+        math.log(len(codes)) - entropy_of_counts(sizes),
+        (cells.d - cells.dead) * math.log(cells.bins_used),
+    )
+    if compat == "published":
+        value, ceiling = _mean_of_classes(t, codes, params), None
+    return conclude(
+        value,
+        estimator=GIVEN,
+        n=len(codes),
+        d=cells.d,
+        params=params,
+        ceiling=ceiling,
+        floor=0.0,
+        flags=[*cells.flags, *(["single_class"] if len(sizes) == 1 else [])],
+        status=Status.DEGENERATE if cells.dead == cells.d else Status.OK,
+        info={"occupied": len(cells.counts), "dead": cells.dead, "log_n": math.log(len(codes))},
+    )
+
+
+def _mean_of_classes(t: Any, codes: IntArray, params: Mapping[str, Any]) -> float:
+    rows = plain(t, name="t")
+    members = (rows[codes == c] for c in range(int(codes.max()) + 1))
+    return float(
+        np.mean(
+            [
+                entropy_of_counts(_cells(GIVEN, part, params, None).counts)
+                if len(part) > 1
+                else 0.0
+                for part in members
+            ]
+        )
+    )
+
+
 def _conclude(name: str, v: Any, cells: Cells, params: Mapping[str, Any]) -> Estimate:
     codes = _paired(name, v, cells)
     n, h_v = len(codes), entropy_of_counts(np.bincount(codes))
@@ -276,14 +371,11 @@ def _paired(name: str, v: Any, cells: Cells) -> IntArray:
 
 def _cells(name: str, t: Any, params: Mapping[str, Any], shared: Shared | None) -> Cells:
     shared = serving(shared, t)
-    rule = _fixed if name == FIXED else _adaptive
     key = (name, *sorted(params.items()))
-    return recall(shared, key, lambda: _bin_layer(name, t, rule, params, shared))
+    return recall(shared, key, lambda: _bin_layer(name, t, params, shared))
 
 
-def _bin_layer(
-    name: str, t: Any, rule: RuleMaker, params: Mapping[str, Any], shared: Shared | None
-) -> Cells:
+def _bin_layer(name: str, t: Any, params: Mapping[str, Any], shared: Shared | None) -> Cells:
     raw = plain(t, name="t")
     values = recall(shared, "samples", lambda: samples(t, minimum=2, estimator=name))
     n, d = values.shape
@@ -296,195 +388,7 @@ def _bin_layer(
         codes = fold((ranks(column) for column in np.ascontiguousarray(raw.reshape(n, d).T)), n)
         return Cells(codes, np.bincount(codes), d, dead, n, {}, Flags([*flags, "discrete"]))
     levels = raw.reshape(n, d) if raw.dtype.kind == "f" else values
-    made = rule(values, levels, alive, params)
-    codes = fold(_columns(values if not dead else values[:, alive], made.encode), n)
+    made = _RULES[name](values, levels, alive, params)
+    codes = fold(columns(values if not dead else values[:, alive], made.encode), n)
     flags += [*heavy_tailed(values), *made.flags]
     return Cells(codes, np.bincount(codes), d, dead, made.bins, made.info, Flags(flags))
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """How entries become symbols: ``encode(block (k, n), first unit) -> symbols (k, n)``.
-
-    ``bins`` is the number of symbols between the layer's lowest and highest value.
-    """
-
-    encode: Encoder
-    bins: int
-    info: Mapping[str, Any]
-    flags: tuple[str, ...] = ()
-
-
-RuleMaker = Callable[[FloatArray, NDArray[Any], NDArray[np.bool_], Mapping[str, Any]], Rule]
-
-
-def _columns(values: FloatArray, encode: Encoder) -> Iterator[IntArray]:
-    """Symbols of one unit after another, encoded by blocks of units, only as far as asked for."""
-    n, d = values.shape
-    step = max(1, _BLOCK // n)
-    for first in range(0, d, step):
-        yield from encode(np.ascontiguousarray(values[:, first : first + step].T), first)
-
-
-def _fixed(
-    values: FloatArray,
-    levels: NDArray[Any],
-    alive: NDArray[np.bool_],
-    params: Mapping[str, Any],
-) -> Rule:
-    if params["width"] is not None:
-        return _floor_rule(values, params["width"])
-    bins, where = params["bins"], params["range"]
-    if where == "unit":
-        low, high = values.min(axis=0)[alive], values.max(axis=0)[alive]
-        return Rule(_per_unit(low, high, bins), bins, {})
-    lowest, highest = float(values.min()), float(values.max())
-    low, high = (lowest, highest) if where == "layer" else _ends(where)
-    edges = _spaced(low, high, bins)
-    if params["compat"] == "idnns":
-        edges = edges.astype(np.float32).astype(np.float64)
-    encode = _on_grid(edges)
-    span = encode(np.array([[lowest, highest]]), 0)[0]
-    share = _outside(values, low, high) if lowest < low or highest > high else 0.0
-    return Rule(
-        _wrapped(encode, bins) if params["compat"] == "idnns" else encode,
-        int(span[1] - span[0]) + 1,
-        {"outside_share": share},
-        (f"outside_range={share:.2f}",) if share >= _OUTSIDE else (),
-    )
-
-
-def _ends(pair: Any) -> tuple[float, float]:
-    numbers = [x for x in pair if isinstance(x, (int, float)) and math.isfinite(x)]
-    if len(numbers) != 2 or len(pair) != 2 or not numbers[0] < numbers[1]:
-        raise InputError(
-            f"`range` of `{FIXED}` must be two numbers (low, high) with low < high, 'layer' or "
-            f"'unit'; got {pair!r}."
-        )
-    return float(numbers[0]), float(numbers[1])
-
-
-def _outside(values: FloatArray, low: float, high: float) -> float:
-    return float(((values < low).sum() + (values > high).sum()) / values.size)
-
-
-def _spaced(low: Any, high: Any, bins: int) -> FloatArray:
-    """``bins`` edges from ``low`` to ``high``, one row a unit when these are vectors."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        edges = np.linspace(low, high, bins, axis=-1)
-    if not np.isfinite(edges).all():  # high − low overflows
-        edges = np.linspace(low / 2, high / 2, bins, axis=-1) * 2
-    return edges
-
-
-def _searched(edges: FloatArray) -> Encoder:
-    """Symbols on any edges, by bisection."""
-
-    def encode(block: FloatArray, first: int) -> IntArray:
-        return np.asarray(np.searchsorted(edges, block, side="right"), dtype=np.int64)
-
-    return encode
-
-
-def _on_grid(edges: FloatArray) -> Encoder:
-    """Symbols on evenly spaced edges: a guess by arithmetic, then set right against the edges."""
-    count, scale = len(edges), _per_width(edges)
-    if not math.isfinite(scale):
-        return _searched(edges)
-    padded = np.concatenate([[-np.inf], edges, [np.inf]])
-
-    def encode(block: FloatArray, first: int) -> IntArray:
-        guess = (np.clip(block, edges[0], edges[-1]) - edges[0]) * scale
-        symbol: IntArray = guess.astype(np.int64) + 1
-        np.minimum(symbol, count, out=symbol)
-        symbol -= block < padded[symbol]
-        symbol += block >= padded[symbol + 1]
-        return symbol
-
-    return encode
-
-
-def _per_width(edges: FloatArray) -> float:
-    """Bins per unit length, infinite where arithmetic cannot be trusted to one bin."""
-    length = float(edges[-1]) - float(edges[0])
-    tiny = 1e-14 * len(edges) * float(max(abs(edges[0]), abs(edges[-1]))) + 1e-290
-    return (len(edges) - 1) / length if tiny < length < math.inf else math.inf
-
-
-def _per_unit(low: FloatArray, high: FloatArray, bins: int) -> Encoder:
-    def encode(block: FloatArray, first: int) -> IntArray:
-        units = slice(first, first + len(block))
-        edges = _spaced(low[units], high[units], bins)
-        return np.stack([_on_grid(e)(row, 0) for e, row in zip(edges, block, strict=True)])
-
-    return encode
-
-
-def _wrapped(encode: Encoder, top: int) -> Encoder:
-    """Send symbol 0 (below the lowest edge) to the top symbol, as index −1 does in Python."""
-
-    def wrap(block: FloatArray, first: int) -> IntArray:
-        symbol = encode(block, first)
-        symbol[symbol == 0] = top
-        return symbol
-
-    return wrap
-
-
-def _floor_rule(values: FloatArray, width: float) -> Rule:
-    """Symbol ⌊t / width⌋, counted from the layer's lowest."""
-    with np.errstate(over="ignore"):
-        ends = np.floor(np.array([values.min(), values.max()]) / width)
-    if not np.isfinite(ends).all():
-        raise InputError(
-            f"`width` of `{FIXED}` is too small for values up to {np.abs(values).max():.3g}; "
-            f"got {width:g}. Choose a width near 1/30 of the layer's range."
-        )
-    span = ends[1] - ends[0] + 1
-
-    def encode(block: FloatArray, first: int) -> IntArray:
-        cells = np.floor(block / width)
-        if span >= 1 << 31:  # too many bins to number them all
-            return np.stack([ranks(row) for row in cells])
-        symbol: IntArray = (cells - ends[0]).astype(np.int64)
-        return symbol
-
-    return Rule(encode, int(min(span, len(values) + 1)), {})
-
-
-def _adaptive(
-    values: FloatArray,
-    levels: NDArray[Any],
-    alive: NDArray[np.bool_],
-    params: Mapping[str, Any],
-) -> Rule:
-    published = params["compat"] == "published"
-    low = _published_low(float(values.min())) if published else float(values.min())
-    above = _sorted_above(levels, low)
-    if params["equal"] == "levels":
-        above = above[np.concatenate([[True], above[1:] != above[:-1]])]
-    cuts = np.arange(params["bins"]) * len(above) // params["bins"]
-    edges = np.concatenate([[low], above[cuts], above[-1:]]).astype(np.float64)
-    if published:
-        edges = edges.astype(np.float32).astype(np.float64)
-    edges = np.unique(edges)
-
-    encode = _searched(edges)
-    info = {"levels": len(above)} if params["equal"] == "levels" else {}
-    return Rule(_wrapped(encode, len(edges)) if published else encode, len(edges), info)
-
-
-def _sorted_above(levels: NDArray[Any], low: float) -> NDArray[Any]:
-    """All entries but those at ``low``, sorted, in the precision they came in."""
-    entries = levels.reshape(-1)
-    return np.sort(entries[entries != low])
-
-
-def _published_low(lowest: float) -> float:
-    low = -1.000001 if lowest < 0 else 0.0
-    if lowest < low:
-        raise InputError(
-            f"compat='published' of `{ADAPTIVE}` puts the lowest edge at {low}; got a layer that "
-            f"goes down to {lowest:.3g}. Leave `compat` out."
-        )
-    return low

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from infoplane.estimators.contract import (
     Rng,
@@ -27,6 +26,7 @@ from infoplane.estimators.contract import (
     samples,
     symbols,
 )
+from infoplane.estimators.nulls import Shuffles
 from infoplane.estimators.registry import Bounds, check_params, estimator
 from infoplane.estimators.shared import Shared, recall, serving
 from infoplane.types import Cost, Estimate, Flags, FloatArray, IntArray, Kind, Quantity, Status
@@ -335,25 +335,19 @@ def _shuffled(
     layer: Layer, codes: IntArray, bound: str, draws: int, rng: np.random.Generator
 ) -> FloatArray:
     """Estimates for ``draws`` shuffled pairings: one pass over the kernel, all draws at once."""
-    n, sizes = len(codes), np.bincount(codes)
-    labels = rng.permuted(np.tile(codes, (draws, 1)), axis=1)
-    if len(sizes) == n:  # pairing distinct inputs anew changes nothing
+    n = len(codes)
+    if codes.max() + 1 == n:  # pairing distinct inputs anew changes nothing
         sums = _kernel_sums(layer.t, np.zeros(n, np.int64))
         return np.full(draws, _gap(getattr(sums, bound), np.ones(n), np.ones(n, np.int64)))
-    groups = labels + len(sizes) * np.arange(draws)[:, None]
-    everyone = np.tile(np.arange(n), draws)
-    members = csr_array(
-        (np.ones(draws * n), (groups.ravel(), everyone)), shape=(draws * len(sizes), n)
-    )
+    shuffles = Shuffles(codes, draws, rng)
     gaps = np.zeros(draws)
-    step = max(1, _BLOCK // max(n, draws * len(sizes)))
+    step = max(1, _BLOCK // max(n, shuffles.rows_of_table))
     for start in range(0, n, step):
         block = slice(start, min(start + step, n))
         kernel = _kernel(layer.t, layer.t[block], start)
         if bound == "upper":
             np.square(kernel, out=kernel)
             np.square(kernel, out=kernel)
-        own = (members @ kernel)[groups[:, block], np.arange(kernel.shape[1])]
-        gaps += np.log(own / sizes[labels[:, block]]).sum(axis=1)
-        gaps -= np.log(kernel.sum(axis=0) / n).sum()
+        gaps += np.log(shuffles.own_means(kernel, block)).sum(axis=1)
+        gaps -= np.log(kernel.mean(axis=0)).sum()
     return gaps / n

@@ -11,14 +11,51 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from infoplane.errors import InputError
 from infoplane.estimators.contract import Rng, generator, plain, same_length
 from infoplane.estimators.registry import card
 from infoplane.estimators.shared import Shared
-from infoplane.types import FloatArray, Null
+from infoplane.types import FloatArray, IntArray, Null
 
 _TIE = 1e-12  # relative: a null value this close to the estimate counts as reaching it
+
+
+class Shuffles:
+    """Random pairings of integer codes, with kernel means over the own class of every row.
+
+    Parameters
+    ----------
+    codes : ndarray, (n,)
+        Codes 0 … C−1 of V.
+    draws : int
+        Pairings.
+    rng : Generator
+    """
+
+    def __init__(self, codes: IntArray, draws: int, rng: np.random.Generator) -> None:
+        n, sizes = len(codes), np.bincount(codes)
+        labels = rng.permuted(np.tile(codes, (draws, 1)), axis=1)
+        self.groups = labels + len(sizes) * np.arange(draws)[:, None]
+        self.sizes = sizes[labels]
+        everyone = np.tile(np.arange(n), draws)
+        shape = (draws * len(sizes), n)
+        self._members = csr_array((np.ones(draws * n), (self.groups.ravel(), everyone)), shape)
+
+    @property
+    def rows_of_table(self) -> int:
+        """Groups of all draws: what one column of a kernel is summed into."""
+        return int(self._members.shape[0])
+
+    def own_means(self, kernel: FloatArray, block: slice) -> FloatArray:
+        """Mean of kernel (n, b) over the rows that share the column's class, shape (draws, b).
+
+        Column k belongs to row ``block.start`` + k.
+        """
+        sums = self._members @ kernel
+        own = sums[self.groups[:, block], np.arange(kernel.shape[1])]
+        return np.asarray(own / self.sizes[:, block])
 
 
 def null_distribution(

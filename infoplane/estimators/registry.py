@@ -36,6 +36,7 @@ DATA = frozenset(
         "previous",
         "gradient",
         "function_values",
+        "deviation",
     )
 )
 

@@ -90,8 +90,30 @@ def continuous(y, seed=5):
     return layer(y, d=2) + 0.3 * np.random.default_rng(seed).normal(size=(len(y), 2))
 
 
+def side_by_side(entry):
+    """Means and standard deviations of a stochastic layer."""
+    y = labels()
+    return [Toy(entry, (y, np.hstack([layer(y, d=2), 0.1 + layer(y, 1, d=2) ** 2])), 1, 0, {})]
+
+
+def predictions(entry):
+    """Inputs, targets and predictions."""
+    y = labels()
+    target = continuous(y)
+    return [Toy(entry, (layer(y), target, target + 0.3 * continuous(y, 6)), 0, None, {})]
+
+
+SPECIAL = {
+    "mi.stochastic": side_by_side,
+    "divergence.cauchy_schwarz_conditional": predictions,
+}
+"""Cards that take more than (v, t), (t,) or (t, y), or a T of a special make."""
+
+
 def toys(entry):
     """Every way in which the card may be called: one toy for each kind of first variable."""
+    if entry.id in SPECIAL:
+        return SPECIAL[entry.id](entry)
     names = [
         p.name
         for p in inspect.signature(entry.function).parameters.values()

@@ -1,0 +1,471 @@
+"""Information of a layer with Gaussian noise: a mixture of n Gaussians, by Monte Carlo or Jensen.
+
+Z given row i is N(μ_i, diag σ_i²), so p(z) is the mean of n Gaussians and every information is a
+mean log ratio of mixtures. `mi.noisy` takes one σ for all (noise added to a representation, or the
+noise of Goldfeld's noisy networks), `mi.stochastic` the means and deviations that a stochastic
+layer puts out (Kawaguchi et al.).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import numpy as np
+
+from infoplane.errors import InputError
+from infoplane.estimators.contract import (
+    Rng,
+    conclude,
+    entropy_of_counts,
+    generator,
+    heavy_tailed,
+    live_columns,
+    plain,
+    same_length,
+    samples,
+    symbols,
+)
+from infoplane.estimators.nulls import Shuffles
+from infoplane.estimators.registry import Bounds, check_params, estimator
+from infoplane.estimators.shared import Shared, recall, serving
+from infoplane.types import Cost, Estimate, Flags, FloatArray, IntArray, Kind, Quantity, Status
+
+NOISY = "mi.noisy"
+STOCHASTIC = "mi.stochastic"
+
+_BLOCK = 1 << 18  # log ratios held at once
+_FAR = 1e150  # means are cut there, in units of the deviation
+_ROUNDING = 1e-9  # error of an exponent that is tolerated from products of matrices
+_SMALLEST = 1e-10  # published floor of a deviation
+_NEAR = 45.0  # log ratio below minus which a component does not count
+
+_ACCEPTS = ((Kind.DISCRETE, Kind.CONTINUOUS),)
+_FORMULA = (
+    "monte_carlo: I = mean_i E_{z∼N_i} [log mean_{j∈v(i)} N_j(z) − log mean_j N_j(z)], "
+    "conditional: I(X;Z|V) = mean_i E_{z∼N_i} [log N_i(z) − log mean_{j∈v(i)} N_j(z)]; "
+    "jensen: mean-log for log-mean, mean_ij KL(N_i‖N_j)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """Gaussians N(mean_i, diag deviation_i²), one a row.
+
+    Attributes
+    ----------
+    mean, deviation : ndarray, (n, d′)
+        Columns in which all means and deviations are equal are left out: they tell nothing.
+    d : int
+        Units, left-out ones included.
+    flags : Flags
+    """
+
+    mean: FloatArray
+    deviation: FloatArray
+    d: int
+    flags: Flags
+
+
+def _null(name: str) -> Callable[..., FloatArray]:
+    def null(
+        v: Any, t: Any, *, draws: int, rng: Rng = None, shared: Shared | None = None, **params: Any
+    ) -> FloatArray:
+        deviation = params.pop("deviation", None)
+        checked = check_params(name, params)
+        mixture, codes = _prepared(name, v, t, checked, deviation, shared)
+        return _shuffled(mixture, codes, checked, draws, generator(rng))
+
+    return null
+
+
+@estimator(
+    id=NOISY,
+    label="noisy layer",
+    quantity=Quantity.MI,
+    measures="I(V; T + ε), ε ~ N(0, σ² I) added to the rows, by Monte Carlo",
+    formula=_FORMULA,
+    accepts=_ACCEPTS,
+    cost=Cost.STANDARD,
+    complexity="n² d draws",
+    min_samples=2,
+    ceiling="min(log n, H(V)); H(X|V) when conditional; none for jensen",
+    bound="exact",
+    invariant=("row order", "label names", "constant unit", "shift"),
+    deterministic=False,
+    limits=(
+        "σ is chosen unless the network itself has this noise",
+        "reaches log n when no two rows are within a few σ of each other",
+        "jensen grows without limit as σ shrinks: far above log n it only ranks layers",
+    ),
+    reference="Goldfeld et al., ICML 2019, arXiv:1810.05728; Kawaguchi et al., ICML 2023",
+    tolerance={"mixture": 0.02},
+    meaningful_null=("Y",),
+    null=_null(NOISY),
+)
+def noisy(
+    v: Any,
+    t: Any,
+    *,
+    sigma: Annotated[float, Bounds(0, math.inf, open_low=True)] = 0.1,
+    bound: Literal["monte_carlo", "jensen"] = "monte_carlo",
+    conditional: bool = False,
+    draws: Annotated[int, Bounds(2, 10_000)] = 4,
+    rng: Rng = None,
+    shared: Shared | None = None,
+) -> Estimate:
+    """I(V; T + ε) in nats, ε ~ N(0, σ² I), of the Gaussian mixture whose centres are the rows.
+
+    In a noisy network (noise in training and evaluation) take several noise draws of the earlier
+    layers for every input, stack them as rows of T and give V the number of the input: the result
+    is Goldfeld's I(X;T_ℓ), the entropy of all less the mean entropy of each input's own mixture.
+
+    Parameters
+    ----------
+    v : array_like, (n,) or (n, k)
+        Discrete variable asked about: labels Y or inputs X, each distinct row a symbol.
+    t : array_like, (n, d)
+        Representation before the noise.
+    sigma : float
+        Standard deviation of the noise (0.1; Goldfeld's networks have about 0.005 to 0.01).
+    bound : "monte_carlo" or "jensen"
+        The integral by sampling, unbiased; or the mean pairwise divergence, an upper bound for
+        V = X and for the conditional form, in closed form.
+    conditional : bool
+        I(X; T + ε | V) instead: what the layer tells of the input beyond V.
+    draws : int
+        Noise samples of every row.
+    rng
+        Generator or seed of the noise samples.
+    shared
+        Intermediates of the same layer.
+
+    Raises
+    ------
+    InputError, NonFiniteError, TooFewSamplesError
+
+    References
+    ----------
+    Goldfeld et al., ICML 2019, arXiv:1810.05728.
+    """
+    params = check_params(
+        NOISY, {"sigma": sigma, "bound": bound, "conditional": conditional, "draws": draws}
+    )
+    mixture, codes = _prepared(NOISY, v, t, params, None, shared)
+    return _estimate(NOISY, mixture, codes, params, generator(rng))
+
+
+@estimator(
+    id=STOCHASTIC,
+    label="stochastic layer",
+    quantity=Quantity.MI,
+    measures="I(V; Z) of a layer that samples Z ~ N(μ(x), σ²(x)): the network's own noise",
+    formula=_FORMULA,
+    accepts=_ACCEPTS,
+    cost=Cost.STANDARD,
+    complexity="n² d draws",
+    min_samples=2,
+    ceiling="min(log n, H(V)); H(X|V) when conditional; none for jensen",
+    bound="exact",
+    invariant=("row order", "label names"),
+    deterministic=False,
+    limits=(
+        "monte_carlo cannot pass log n: use many more rows than the training set",
+        "jensen may exceed H(X) by far",
+    ),
+    reference="Kawaguchi, Deng, Ji & Huang, ICML 2023, arXiv:2305.18887",
+    tolerance={"mixture": 0.02},
+    meaningful_null=("Y",),
+    null=_null(STOCHASTIC),
+)
+def stochastic(
+    v: Any,
+    t: Any,
+    *,
+    bound: Literal["monte_carlo", "jensen"] = "monte_carlo",
+    conditional: bool = False,
+    draws: Annotated[int, Bounds(2, 10_000)] = 4,
+    deviation: Any = None,
+    rng: Rng = None,
+    shared: Shared | None = None,
+) -> Estimate:
+    """I(V; Z) or I(X; Z | V) in nats of a layer that samples Z ~ N(μ(x), diag σ²(x)).
+
+    Parameters
+    ----------
+    v : array_like, (n,) or (n, k)
+        Discrete variable asked about, or given: labels Y or inputs X, each distinct row a symbol.
+    t : array_like, (n, 2 d) or (n, d)
+        Means and standard deviations side by side, [μ, σ], as such a layer puts them out; or the
+        means alone when ``deviation`` is given.
+    bound : "monte_carlo" or "jensen"
+        The integral by sampling; or the mean pairwise divergence, an upper bound of I(X;Z) and
+        I(X;Z|V), in closed form.
+    conditional : bool
+        I(X; Z | V) instead of I(V; Z): with V = Y the term of the generalisation bound.
+    draws : int
+        Samples of Z for every row.
+    deviation : array_like, (n, d), (n,) or a number, optional
+        Standard deviations, > 0; below 1e-10 they are raised to it, as published.
+    rng
+        Generator or seed of the samples.
+    shared
+        Intermediates of the same layer.
+
+    Raises
+    ------
+    InputError, NonFiniteError, TooFewSamplesError
+
+    References
+    ----------
+    Kawaguchi, Deng, Ji & Huang, ICML 2023, arXiv:2305.18887.
+    """
+    params = check_params(STOCHASTIC, {"bound": bound, "conditional": conditional, "draws": draws})
+    mixture, codes = _prepared(STOCHASTIC, v, t, params, deviation, shared)
+    return _estimate(STOCHASTIC, mixture, codes, params, generator(rng))
+
+
+def _prepared(
+    name: str,
+    v: Any,
+    t: Any,
+    params: Mapping[str, Any],
+    deviation: Any,
+    shared: Shared | None,
+) -> tuple[Mixture, IntArray]:
+    shared = serving(shared, t)
+    values = recall(shared, "samples", lambda: samples(t, minimum=2, estimator=name))
+    codes = symbols(v, estimator=name)
+    same_length(codes, values)
+    if name == NOISY:
+        return _added(values, params["sigma"]), codes
+    return _own(values, deviation), codes
+
+
+def _added(values: FloatArray, sigma: float) -> Mixture:
+    """One deviation for all: means in its unit, deviations 1."""
+    live, flags = live_columns(values)
+    with np.errstate(over="ignore"):
+        mean = np.clip(live / sigma, -_FAR, _FAR)
+    mean -= np.median(mean, axis=0)
+    flags = Flags([*flags, *heavy_tailed(values)])
+    return Mixture(mean, np.ones((1, mean.shape[1])), values.shape[1], flags)
+
+
+def _own(values: FloatArray, deviation: Any) -> Mixture:
+    n, d = values.shape
+    if deviation is None:
+        if d % 2:
+            raise InputError(
+                f"`t` of `{STOCHASTIC}` must hold means and standard deviations side by side, an "
+                f"even number of columns; got {d}. Or pass `deviation=`."
+            )
+        mean, spread = values[:, : d // 2], values[:, d // 2 :]
+    else:
+        mean, spread = values, _spread(deviation, n, d)
+    if (spread < 0).any():
+        raise InputError(
+            f"standard deviations of `{STOCHASTIC}` must be positive; got {spread.min():.3g}. Pass "
+            "softplus or exp of what the layer puts out."
+        )
+    return _scaled(mean, np.maximum(spread, _SMALLEST))
+
+
+def _spread(deviation: Any, n: int, d: int) -> FloatArray:
+    number = isinstance(deviation, (int, float))
+    array = plain([deviation] if number else deviation, name="deviation")
+    if array.shape == (n,):
+        array = array[:, None]
+    if array.shape not in ((1,), (n, 1), (n, d)):
+        raise InputError(
+            f"`deviation` of `{STOCHASTIC}` must be ({n}, {d}), ({n},) or a number; got shape "
+            f"{array.shape}."
+        )
+    return np.broadcast_to(samples(array, name="deviation", minimum=1), (n, d))
+
+
+def _scaled(mean: FloatArray, spread: FloatArray) -> Mixture:
+    """Leave out columns that tell nothing; the others in units of their largest deviation."""
+    d = mean.shape[1]
+    alive = (np.ptp(mean / 2, axis=0) > 0) | (np.ptp(spread / 2, axis=0) > 0)
+    mean, spread = mean[:, alive], spread[:, alive]
+    dead = d - mean.shape[1]
+    flags = [] if not dead else ["constant"] if dead == d else [f"dead={dead}"]
+    unit = spread.max(axis=0)
+    with np.errstate(over="ignore"):
+        mean = np.clip(mean / unit, -_FAR, _FAR)
+    return Mixture(mean - np.median(mean, axis=0), spread / unit, d, Flags(flags))
+
+
+def _estimate(
+    name: str,
+    mixture: Mixture,
+    codes: IntArray,
+    params: Mapping[str, Any],
+    rng: np.random.Generator,
+) -> Estimate:
+    n, h_v = len(codes), entropy_of_counts(np.bincount(codes))
+    left = math.log(n) - h_v
+    ceiling: float | None = max(left, 0.0) if params["conditional"] else min(math.log(n), h_v)
+    stderr: float | None = None
+    slack = 1e-9
+    if params["bound"] == "jensen":
+        value, ceiling = _jensen(mixture, codes, params["conditional"]), None
+    else:
+        terms = _monte_carlo(mixture, codes, params, rng)
+        value = float(terms.mean())
+        stderr = float(np.sqrt((terms.var(axis=0, ddof=1) / len(terms)).sum())) / n
+        slack += 4 * stderr
+    single = h_v == 0.0 and not params["conditional"]
+    return conclude(
+        value,
+        estimator=name,
+        n=n,
+        d=mixture.d,
+        params=params,
+        ceiling=ceiling,
+        floor=0.0,
+        slack=slack,
+        stderr=stderr,
+        flags=[*mixture.flags, *(["single_class"] if h_v == 0.0 else [])],
+        status=Status.DEGENERATE if single or not mixture.mean.shape[1] else Status.OK,
+        info={"log_n": math.log(n), "entropy_v": h_v, "entropy_x_given_v": max(left, 0.0)},
+    )
+
+
+def _jensen(mixture: Mixture, codes: IntArray, conditional: bool) -> float:
+    """Mean pairwise divergence within the classes; or that of all rows less it."""
+    within = _mean_divergence(mixture, codes)
+    if conditional:
+        return within
+    return _mean_divergence(mixture, np.zeros_like(codes)) - within
+
+
+def _mean_divergence(mixture: Mixture, codes: IntArray) -> float:
+    """Σ_c p(c) mean_{i,j∈c} KL(N_i‖N_j), through the moments of every class: n d operations."""
+    sizes = np.bincount(codes)
+    order = np.argsort(codes, kind="stable")
+    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    deviation = np.broadcast_to(mixture.deviation, mixture.mean.shape)[order]
+
+    def class_means(column: FloatArray) -> FloatArray:
+        return np.asarray(np.add.reduceat(column, starts, axis=0) / sizes[:, None])
+
+    mean = mixture.mean[order]
+    mean = mean - class_means(mean)[codes[order]]
+    weight = deviation**-2.0
+    spread = class_means(deviation**2 + mean**2) * class_means(weight)
+    pairs = 0.5 * (spread + class_means(mean**2 * weight) - 1.0).sum(axis=1)
+    return float((sizes * pairs).sum() / len(codes))
+
+
+def _monte_carlo(
+    mixture: Mixture, codes: IntArray, params: Mapping[str, Any], rng: np.random.Generator
+) -> FloatArray:
+    """One term for every draw and row, shape (draws, n); their mean is the estimate."""
+    order = np.argsort(codes, kind="stable")
+    sizes = np.bincount(codes)
+    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    codes = codes[order]
+    terms = np.zeros((params["draws"], len(codes)))
+    for draw, block, ratio, top in _ratios(mixture, order, params["draws"], rng):
+        if len(sizes) == len(codes):
+            own = np.exp(-top)
+        else:
+            sums = np.add.reduceat(ratio, starts, axis=1)
+            own = sums[np.arange(len(sums)), codes[block]] / sizes[codes[block]]
+        terms[draw, block] = _term(own, ratio, top, params["conditional"])
+    return terms
+
+
+def _term(own: FloatArray, ratio: FloatArray, top: FloatArray, conditional: bool) -> FloatArray:
+    """Log ratio of mixtures, from means of exp(log ratio − top)."""
+    if conditional:
+        return np.asarray(-np.log(own) - top)
+    return np.asarray(np.log(own) - np.log(ratio.mean(axis=1)))
+
+
+def _ratios(
+    mixture: Mixture, order: IntArray, draws: int, rng: np.random.Generator
+) -> Iterator[tuple[int, slice, FloatArray, FloatArray]]:
+    """Yield (draw, rows, N_j(z_i)/N_i(z_i) · exp(−top_i), top_i), by blocks of rows i."""
+    mean = mixture.mean[order]
+    deviation = mixture.deviation if len(mixture.deviation) == 1 else mixture.deviation[order]
+    n = len(mean)
+    step = max(1, _BLOCK // n)
+    for draw in range(draws):
+        noise = rng.standard_normal(mean.shape)
+        for start in range(0, n, step):
+            block = slice(start, min(start + step, n))
+            ratio = _log_ratios(mean, deviation, noise[block], block)
+            top = ratio.max(axis=1)
+            ratio -= top[:, None]
+            yield draw, block, np.exp(ratio, out=ratio), top
+
+
+def _log_ratios(
+    mean: FloatArray, deviation: FloatArray, noise: FloatArray, block: slice
+) -> FloatArray:
+    """Log N_j(z_i) − log N_i(z_i) for z_i = μ_i + σ_i noise_i, i in the block, all j."""
+    spread = np.broadcast_to(deviation, mean.shape)[block]
+    z = mean[block] + spread * noise
+    weight = deviation**-2.0
+    weighted = mean * weight
+    own = 0.5 * (noise * noise).sum(axis=1) + np.log(spread).sum(axis=1)
+    constant = 0.5 * (mean * weighted).sum(axis=1) + np.log(deviation).sum(axis=1)
+    result = z @ weighted.T
+    square = (z * z) @ weight.T
+    largest = max(float(square.max()), 2 * float((mean * weighted).sum(axis=1).max()))
+    square *= 0.5
+    result -= square
+    result -= constant
+    result += own[:, None]
+    slip = 8.0 * np.finfo(float).eps * largest
+    if slip > _ROUNDING:  # differences of large numbers: take near pairs one by one
+        _refine(result, z, mean, deviation, own, slip)
+    inside = np.arange(len(noise))
+    result[inside, inside + block.start] = 0.0
+    return result
+
+
+def _refine(
+    result: FloatArray,
+    z: FloatArray,
+    mean: FloatArray,
+    deviation: FloatArray,
+    own: FloatArray,
+    slip: float,
+) -> None:
+    """Replace log ratios that may be above −45 by sums of squared differences, in place."""
+    rows, columns = np.nonzero(result > -_NEAR - slip)
+    step = max(1, _BLOCK // max(1, mean.shape[1]))
+    everyone = np.broadcast_to(deviation, mean.shape)
+    for start in range(0, len(rows), step):
+        i, j = rows[start : start + step], columns[start : start + step]
+        standard = (z[i] - mean[j]) / everyone[j]
+        density = -0.5 * (standard * standard).sum(axis=1) - np.log(everyone[j]).sum(axis=1)
+        result[i, j] = density + own[i]
+
+
+def _shuffled(
+    mixture: Mixture,
+    codes: IntArray,
+    params: Mapping[str, Any],
+    draws: int,
+    rng: np.random.Generator,
+) -> FloatArray:
+    """Estimates for ``draws`` shuffled pairings, all from the same noise samples."""
+    conditional = params["conditional"]
+    if params["bound"] == "jensen":
+        return np.array(
+            [_jensen(mixture, rng.permutation(codes), conditional) for _ in range(draws)]
+        )
+    shuffles, n = Shuffles(codes, draws, rng), len(codes)
+    values: FloatArray = np.zeros(draws)
+    for _, block, ratio, top in _ratios(mixture, np.arange(n), params["draws"], rng):
+        own = shuffles.own_means(ratio.T, block)
+        values += [_term(row, ratio, top, conditional).sum() for row in own]
+    values /= n * params["draws"]
+    return values
