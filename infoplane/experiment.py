@@ -57,7 +57,7 @@ def record(
     """
     training = Training(recipe)
     probe = Probe(training.x, training.y)
-    schedule = log_spaced(snapshots, last=training.total_steps)
+    schedule = log_spaced(snapshots, until=training.total_steps)
     with (
         Run.create(path, name=name or title(recipe), resume=resume, config=recipe.config()) as run,
         watch(training.model, probe, run, layers=list(training.layers), every=schedule) as watcher,

@@ -10,6 +10,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -111,7 +112,7 @@ class Progress:
     """Where the training stands after an epoch.
 
     ``loss`` is the mean over the epoch's mini-batches in nats; the accuracies are those last
-    measured (they are measured at log-spaced epochs, on the whole train and test part).
+    measured (they are measured at log-spaced steps, on the whole train and test part).
     """
 
     epoch: int
@@ -213,32 +214,27 @@ class Training:
     def epochs(self, after_step: AfterStep | None = None) -> Iterator[Progress]:
         """Train; yield a Progress after each epoch. torch's global random state is left as it was.
 
-        ``after_step(step, …)`` is called after each update with its number (1 for the first), and
-        with ``epoch`` and ``loss`` at the end of an epoch, ``accuracy`` and ``test_accuracy`` when
-        they were measured.
+        ``after_step(step, …)`` is called before the first update with step 0 and after each update
+        with its number. At about 400 log-spaced steps it is given ``epoch`` and ``loss`` (mean over
+        the mini-batches since the last one), at about 80 of them ``accuracy`` and
+        ``test_accuracy`` too.
         """
         optimiser = _optimiser(self.model, self.recipe)
         shuffling = torch.Generator().manual_seed(self.recipe.seed + 1)
         randomness = _OwnRandomState(self.recipe.seed + 2)
-        measured = _log_spaced_epochs(self.recipe.epochs)
-        scores: dict[str, float] = {"accuracy": 0.0, "test_accuracy": 0.0}
+        log = _Log(self, after_step)
+        log.begin()
         step = 0
         for epoch in range(1, self.recipe.epochs + 1):
             total = 0.0
             order = torch.randperm(len(self._train[1]), generator=shuffling)
             for rows in torch.split(order, self.recipe.batch):
                 with randomness:
-                    total += self._update(optimiser, rows) * len(rows)
+                    loss = self._update(optimiser, rows)
+                total += loss * len(rows)
                 step += 1
-                if after_step is not None and step < epoch * self.steps_per_epoch:
-                    after_step(step)
-            loss = total / len(order)
-            if epoch in measured:
-                scores = {"accuracy": self.accuracy(*self._train),
-                          "test_accuracy": self.accuracy(*self._test)}  # fmt: skip
-            if after_step is not None:
-                after_step(step, epoch=epoch, loss=loss, **(scores if epoch in measured else {}))
-            yield Progress(epoch, step, loss, **scores)
+                log.add(step, loss)
+            yield Progress(epoch, step, total / len(order), **log.scores)
 
     def _update(self, optimiser: torch.optim.Optimizer, rows: Tensor) -> float:
         x, y = self._train[0][rows], self._train[1][rows]
@@ -259,13 +255,51 @@ class Training:
         return cross_entropy(t, y) + self.recipe.strength * cs_information(x, hidden)
 
     @torch.no_grad()
-    def accuracy(self, x: Tensor, y: Tensor) -> float:
-        """Share of samples whose most probable class is the label."""
+    def score(self) -> dict[str, float]:
+        """Return ``accuracy`` and ``test_accuracy``: the share of samples classified right."""
         was_training = self.model.training
         self.model.eval()
-        share = float((self.model(x).argmax(dim=1) == y).float().mean())
+        right = [(self.model(x).argmax(dim=1) == y).float() for x, y in (self._train, self._test)]
         self.model.train(was_training)
-        return share
+        return {"accuracy": float(right[0].mean()), "test_accuracy": float(right[1].mean())}
+
+    @torch.no_grad()
+    def loss(self) -> float:
+        """Return the mean cross-entropy on the train part in nats, in eval mode."""
+        was_training = self.model.training
+        self.model.eval()
+        loss = float(cross_entropy(self.model(self._train[0]), self._train[1]))
+        self.model.train(was_training)
+        return loss
+
+
+class _Log:
+    """Decides what of a training is told, and when: log-spaced, so that early steps count."""
+
+    def __init__(self, training: Training, tell: AfterStep | None) -> None:
+        self.training = training
+        self.tell = tell or (lambda step, **scalars: None)
+        self.told = _log_spaced_steps(training.total_steps, 400)
+        self.scored = _log_spaced_steps(training.total_steps, 80)
+        self.told |= self.scored
+        self.scores: dict[str, float] = {}
+        self._losses: list[float] = []
+
+    def begin(self) -> None:
+        self.scores = self.training.score()
+        self.tell(0, epoch=0.0, loss=self.training.loss(), **self.scores)
+
+    def add(self, step: int, loss: float) -> None:
+        self._losses.append(loss)
+        if step not in self.told:
+            self.tell(step)
+            return
+        scalars = {"epoch": step / self.training.steps_per_epoch, "loss": fmean(self._losses)}
+        self._losses.clear()
+        if step in self.scored:
+            self.scores = self.training.score()
+            scalars |= self.scores
+        self.tell(step, **scalars)
 
 
 def cross_entropy(probabilities: Tensor, y: Tensor) -> Tensor:
@@ -302,8 +336,9 @@ def _optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     return torch.optim.SGD(model.parameters(), lr=recipe.lr, momentum=momentum, weight_decay=decay)
 
 
-def _log_spaced_epochs(last: int, points: int = 80) -> frozenset[int]:
-    return frozenset(int(e) for e in np.unique(np.geomspace(1, last, points).round()))
+def _log_spaced_steps(last: int, points: int) -> frozenset[int]:
+    """Return at most ``points`` steps in 1 … last, evenly spaced on a log scale."""
+    return frozenset(int(step) for step in np.geomspace(1, last, points).round())
 
 
 class _OwnRandomState:

@@ -73,13 +73,26 @@ def test_every_optimiser_moves(optimiser):
     assert not torch.equal(weights(training), before)
 
 
-def test_after_step_is_called_once_an_update():
+def test_after_step_is_called_before_the_first_and_after_each_update():
     calls = []
-    training = Training(Recipe(epochs=2))
-    list(training.epochs(lambda step, **scalars: calls.append((step, scalars))))
-    assert [step for step, _ in calls] == list(range(1, 27))
-    assert set(calls[12][1]) == {"epoch", "loss", "accuracy", "test_accuracy"}
-    assert calls[11][1] == {}
+    training = Training(Recipe(epochs=100))
+    progress = list(training.epochs(lambda step, **scalars: calls.append((step, scalars))))
+    assert [step for step, _ in calls] == list(range(1301))
+    assert set(calls[0][1]) == {"epoch", "loss", "accuracy", "test_accuracy"}
+    assert calls[0][1]["loss"] == pytest.approx(np.log(2), abs=0.3)
+    assert calls[1][1]["epoch"] == pytest.approx(1 / 13)
+    assert calls[1200][1] == {}
+    assert calls[-1][1]["accuracy"] == progress[-1].accuracy == training.score()["accuracy"]
+
+
+def test_told_losses_are_the_means_of_all_mini_batches():
+    calls = []
+    training = Training(Recipe(epochs=100))
+    progress = list(training.epochs(lambda step, **scalars: calls.append((step, scalars))))
+    told = [(step, scalars["loss"]) for step, scalars in calls[1:] if scalars]
+    steps = np.diff([0, *[step for step, _ in told]])
+    mean_told = (steps * [loss for _, loss in told]).sum() / steps.sum()
+    assert mean_told == pytest.approx(np.mean([p.loss for p in progress]), rel=2e-3)
 
 
 def test_cross_entropy_is_finite_when_the_softmax_saturates():
