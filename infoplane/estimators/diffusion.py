@@ -28,6 +28,7 @@ from infoplane.estimators.contract import (
     generator,
     is_discrete,
     live_columns,
+    plain,
     same_length,
     samples,
 )
@@ -42,7 +43,7 @@ EXACT_ROWS, QUADRATURE_ROWS = 11_000, 16_000  # what fits in 1 GiB: two float32 
 REPLICATES = 5  # random subsets that stand beside each class, as published
 RARE = 5  # samples below which a class counts as rare
 
-Sigma = Annotated[float, Bounds(0, 1e300, open_low=True)] | Literal["median", "sqrt_d"]
+Sigma = Annotated[float, Bounds(0, math.inf, open_low=True)] | Literal["median", "sqrt_d"]
 Time = Annotated[float, Bounds(0, 1e6, open_low=True)]
 Alpha = Annotated[float, Bounds(0, 1)]
 Method = Literal["auto", "exact", "quadrature"]
@@ -175,6 +176,8 @@ def diffusion_entropy(
         Exact eigenvalues up to 3,000 rows and quadrature beyond; or one of them always.
     rng : Generator or seed
         For the probes of the quadrature and the rows of the median.
+    shared : Shared, optional
+        Memo of this representation's distances and spectra.
 
     Returns
     -------
@@ -195,7 +198,7 @@ def diffusion_entropy(
     name = "entropy.diffusion"
     params = check_params(name, {"sigma": sigma, "t": t, "alpha": alpha, "method": method})
     shared = serving(shared, representation)
-    x = samples(representation, estimator=name)
+    x = samples(representation, name="t", estimator=name)
     n, d = x.shape
     _refuse_too_many(n, method)
     random = generator(rng)
@@ -314,6 +317,8 @@ def diffusion_mi(
         Number of clusters or bins of a continuous ``v``.
     rng : Generator or seed
         For the random subsets. Classes of the same size are compared with the same subsets.
+    shared : Shared, optional
+        Memo of this representation's distances.
 
     Returns
     -------
@@ -356,8 +361,8 @@ def diffusion_mi(
 def _read(
     v: Any, representation: Any, params: dict[str, Any], rng: Rng
 ) -> tuple[FloatArray, IntArray, np.random.Generator]:
-    x = samples(representation, minimum=4, estimator="mi.diffusion")
-    same_length(v, x)
+    x = samples(representation, name="t", minimum=4, estimator="mi.diffusion")
+    same_length(plain(v, name="v"), x)
     if len(x) > QUADRATURE_ROWS:
         _refuse_too_many(len(x), params["method"])
     if not is_discrete(v):

@@ -27,6 +27,7 @@ from infoplane.types import Flags, FloatArray, IntArray
 
 HELD = 1 << 27  # bytes up to which the (n, n) matrix of squared distances is kept
 BLOCK = 1 << 24  # bytes of one block of rows
+LARGEST = float(np.finfo(np.float64).max)
 TOGETHER = 20  # neighbours looked up at once, so that estimators with smaller k share one search
 MEDIAN_ROWS = 2048  # rows that enter the median distance
 
@@ -54,7 +55,8 @@ class Distances:
         points /= second
         self.points: NDArray[Any] = np.ascontiguousarray(points, dtype=dtype)
         self.norms: NDArray[Any] = np.einsum("ij,ij->i", self.points, self.points)
-        self.scale = first * second
+        # distances of a cloud as wide as the largest double have no finite unit: the nearest one
+        self.scale = min(first * second, LARGEST / 4)
         self._held: NDArray[Any] | None = None
 
     @property
@@ -153,13 +155,13 @@ class Distances:
         standardised columns, without changing any distance.
         """
         if sigma == "median":
-            return self.median(rng) or 1.0
+            return min(self.median(rng), LARGEST) or 1.0
         if sigma == "sqrt_d":
             return math.sqrt(self.d)
         if sigma == "scott":
             alive = int((np.ptp(self.points, axis=0) > 0).sum())
             spread = self.scale * math.sqrt(float(self.norms.mean()))
-            return spread * self.n ** (-1.0 / (4 + alive)) or 1.0
+            return min(spread * self.n ** (-1.0 / (4 + alive)), LARGEST) or 1.0
         return float(sigma)
 
     def at_an_end(self, sigma: float) -> Flags:
@@ -220,4 +222,4 @@ def _power_of_two(array: NDArray[Any]) -> float:
     largest = float(np.abs(array).max(initial=0.0))
     if largest == 0.0:
         return 1.0
-    return float(2.0 ** max(math.frexp(largest)[1], -1021))
+    return float(2.0 ** min(max(math.frexp(largest)[1], -1021), 1023))

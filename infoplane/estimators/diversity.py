@@ -79,7 +79,7 @@ def _conclude(
     min_samples=2,
     ceiling="min(n, d) for the cosine kernel, n for the Gaussian one",
     unit="1",
-    invariant=("row order", "rotation", "scaling", "constant unit when centred"),
+    invariant=("row order", "rotation", "scaling"),
     limits=(
         _GROWS,
         "without centring one mean direction dominates ReLU layers (score near 1)",
@@ -94,7 +94,7 @@ def vendi(
     *,
     order: Annotated[float, Bounds(0, 1000, open_low=True)] | Literal["inf"] = 1.0,
     kernel: Literal["cosine", "gaussian"] = "cosine",
-    sigma: Annotated[float, Bounds(0, 1e300, open_low=True)]
+    sigma: Annotated[float, Bounds(0, math.inf, open_low=True)]
     | Literal["scott", "median", "sqrt_d"] = "median",
     centre: bool = False,
     rng: Rng = None,
@@ -116,6 +116,8 @@ def vendi(
         Subtract the mean row first; the published code does not.
     rng : Generator or seed
         For the quadrature that the Gaussian kernel takes above 3,000 samples.
+    shared : Shared, optional
+        Memo of this representation's spectra.
 
     Raises
     ------
@@ -171,11 +173,20 @@ _MATRIX = "Wei et al. 2024, Large Language Model Evaluation via Matrix Entropy /
     meaningful_null=(),
     reference=_MATRIX,
 )
-def effective_rank(t: Any, *, shared: Shared | None = None) -> Estimate:
+def effective_rank(t: Any, *, rng: Rng = None, shared: Shared | None = None) -> Estimate:
     """Effective rank exp H(λ) of a layer's centred, row-normalised representation.
 
     Rows equal to the mean have no direction and are left out (flag ``zero_rows``). ``info`` has the
     entropy in nats.
+
+    Parameters
+    ----------
+    t : array, (n, d)
+        T.
+    rng : Generator or seed
+        Not used: the value is exact.
+    shared : Shared, optional
+        Memo of this representation's spectra.
 
     Raises
     ------
@@ -210,7 +221,9 @@ def effective_rank(t: Any, *, shared: Shared | None = None) -> Estimate:
     meaningful_null=(),
     reference=_MATRIX,
 )
-def matrix_entropy(t: Any, *, normalised: bool = True, shared: Shared | None = None) -> Estimate:
+def matrix_entropy(
+    t: Any, *, normalised: bool = True, rng: Rng = None, shared: Shared | None = None
+) -> Estimate:
     """Matrix entropy of a layer: H(λ) / log d as published, or H(λ) in nats.
 
     Parameters
@@ -219,6 +232,10 @@ def matrix_entropy(t: Any, *, normalised: bool = True, shared: Shared | None = N
         T.
     normalised : bool
         Divide by log d. ``info["entropy"]`` has the nats in any case.
+    rng : Generator or seed
+        Not used: the value is exact.
+    shared : Shared, optional
+        Memo of this representation's spectra.
 
     Raises
     ------
@@ -255,8 +272,15 @@ def matrix_entropy(t: Any, *, normalised: bool = True, shared: Shared | None = N
     meaningful_null=(),
     reference="Gao et al. 2017; exp of the Rényi-2 entropy of the covariance spectrum",
 )
-def participation_ratio(t: Any, *, shared: Shared | None = None) -> Estimate:
+def participation_ratio(t: Any, *, rng: Rng = None, shared: Shared | None = None) -> Estimate:
     """Participation ratio (tr C)² / tr C² of a layer's covariance, without eigenvalues.
+
+    Parameters
+    ----------
+    t : array, (n, d)
+        T.
+    rng, shared
+        Not used: the value is exact and needs no intermediate.
 
     Raises
     ------
@@ -305,6 +329,7 @@ def nuclear_norm(
     t: Any,
     *,
     method: Literal["columns", "exact"] = "columns",
+    rng: Rng = None,
     shared: Shared | None = None,
 ) -> Estimate:
     """Nuclear norm ‖Z‖_* of a layer, Z centred with rows of unit length.
@@ -316,6 +341,10 @@ def nuclear_norm(
     method : {"columns", "exact"}
         The published approximation by the largest column norms (not divided by n), or the sum of
         the singular values.
+    rng : Generator or seed
+        Not used: the value is exact.
+    shared : Shared, optional
+        Memo of this representation's spectra.
 
     Raises
     ------

@@ -26,12 +26,13 @@ from infoplane.estimators.contract import (
     generator,
     is_discrete,
     live_columns,
+    plain,
     same_length,
     samples,
     symbols,
 )
 from infoplane.estimators.distances import Distances, pairwise
-from infoplane.estimators.registry import Bounds, check_params, estimator
+from infoplane.estimators.registry import Bounds, card, check_params, estimator
 from infoplane.estimators.shared import Shared, recall, serving
 from infoplane.estimators.spectrum import EXACT, ORDER_ONE, eigenvalues, entropy, quadrature
 from infoplane.types import Cost, Estimate, Flags, FloatArray, IntArray, Kind, Quantity, Status
@@ -39,7 +40,7 @@ from infoplane.types import Cost, Estimate, Flags, FloatArray, IntArray, Kind, Q
 LIMIT = 11_000  # rows of which two float32 Gram matrices fit in 1 GiB
 
 Alpha = Annotated[float, Bounds(0, 100, open_low=True)]
-Sigma = Annotated[float, Bounds(0, 1e300, open_low=True)] | Literal["scott", "median", "sqrt_d"]
+Sigma = Annotated[float, Bounds(0, math.inf, open_low=True)] | Literal["scott", "median", "sqrt_d"]
 Uncertain = tuple[float, float]  # a value and its variance (0 when exact)
 
 _REFERENCE = "Sánchez Giraldo, Rao and Príncipe 2015; Yu et al. 2021, IEEE TNNLS 32(1)"
@@ -196,7 +197,7 @@ def _read(
     """Both variables with their kernels, and the flags of the data."""
     shared = serving(shared, t)
     x = samples(t, estimator=name)
-    same_length(v, x)
+    same_length(plain(v, name="v"), x)
     _refuse_too_many(name, len(x))
     second = _continuous(x, sigma, random, shared)
     flags = [*live_columns(x)[1], *second.pairs.at_an_end(second.sigma)]
@@ -228,6 +229,9 @@ def _finish(
     ceiling: float,
     floor: float | None = 0.0,
 ) -> Estimate:
+    trivial = "constant" in flags or "single_class" in flags
+    if trivial and card(name).quantity is Quantity.MI:
+        value = (0.0, 0.0)
     stderr = math.sqrt(value[1]) if value[1] else None
     return conclude(
         value[0],
@@ -281,6 +285,10 @@ def renyi_entropy(
     sigma : float or "scott" or "median" or "sqrt_d"
         Kernel width in the layer's unit; √(total variance) n^{−1/(4+d)}, which is
         √d n^{−1/(4+d)} for standardised columns; the median distance; √d.
+    rng : Generator or seed
+        For the quadrature above 3,000 samples and the rows of the median.
+    shared : Shared, optional
+        Memo of this representation's distances and spectra.
 
     Raises
     ------
@@ -329,7 +337,21 @@ def renyi_joint(
     rng: Rng = None,
     shared: Shared | None = None,
 ) -> Estimate:
-    """Matrix-based Rényi joint entropy S_α(V, T), in nats; see ``mi.renyi``."""
+    """Matrix-based Rényi joint entropy S_α(V, T), in nats.
+
+    Parameters
+    ----------
+    v : array, (n,) or (n, p)
+        Discrete (integers, text) or continuous.
+    t : array, (n, d)
+        T.
+    alpha, sigma, rng, shared
+        As for ``entropy.renyi``.
+
+    Raises
+    ------
+    InputError, NonFiniteError, TooFewSamplesError, RefusedError
+    """
     name = "entropy.renyi_joint"
     params = check_params(name, {"alpha": alpha, "sigma": sigma})
     random = generator(rng)
@@ -363,7 +385,21 @@ def renyi_conditional(
     rng: Rng = None,
     shared: Shared | None = None,
 ) -> Estimate:
-    """Matrix-based Rényi conditional entropy S_α(V | T), in nats; see ``mi.renyi``."""
+    """Matrix-based Rényi conditional entropy S_α(V | T), in nats.
+
+    Parameters
+    ----------
+    v : array, (n,) or (n, p)
+        Discrete (integers, text) or continuous.
+    t : array, (n, d)
+        T.
+    alpha, sigma, rng, shared
+        As for ``entropy.renyi``.
+
+    Raises
+    ------
+    InputError, NonFiniteError, TooFewSamplesError, RefusedError
+    """
     name = "entropy.renyi_conditional"
     params = check_params(name, {"alpha": alpha, "sigma": sigma})
     random = generator(rng)
@@ -412,7 +448,7 @@ def _shuffled(
     complexity="n³ up to 3,000 rows; n_c³ a class with labels",
     min_samples=2,
     ceiling="min(S_α(V), S_α(T))",
-    invariant=("row order", "swap", "label names", "rotation", "constant unit"),
+    invariant=("row order", "label names", "constant unit"),
     limits=(*_LIMITS, "I(T;T) = 2 S(A) − S(A ∘ A) is not S(A)"),
     tolerance={"label entropy": 1e-12},
     bound="exact",
@@ -441,7 +477,9 @@ def renyi_mi(
     alpha, sigma
         As for ``entropy.renyi``; a rule sets the width of each variable by itself.
     rng : Generator or seed
-        For the quadrature and the median.
+        For the quadrature above 3,000 samples and the rows of the median.
+    shared : Shared, optional
+        Memo of T's distances and spectra.
 
     Returns
     -------
@@ -493,7 +531,7 @@ def dime_null(
     complexity="11 n³ up to 3,000 rows; 11 n_c³ a class with labels",
     min_samples=2,
     ceiling="log n",
-    invariant=("label names", "rotation", "constant unit"),
+    invariant=("label names", "constant unit"),
     deterministic=False,
     limits=(*_LIMITS, "may be slightly negative: its mean is 0 under independence"),
     tolerance={"independent": 0.02},
@@ -515,12 +553,18 @@ def dime(
 
     Parameters
     ----------
-    v, t, alpha, sigma
-        As for ``mi.renyi``.
+    v : array, (n,) or (n, p)
+        Discrete (integers, text) or continuous.
+    t : array, (n, d)
+        T.
+    alpha, sigma
+        As for ``entropy.renyi``.
     permutations : int
         Random pairings averaged over.
     rng : Generator or seed
         For the pairings.
+    shared : Shared, optional
+        Memo of T's distances.
 
     Returns
     -------
