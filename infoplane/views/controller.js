@@ -360,7 +360,7 @@ function draw_heads() {  // markers keep clear of each other; a thin line leads 
     if (w * px > 2 || height * py > 2) { ellipse.x.push(h.p.x); ellipse.y.push(h.p.y); ellipse.w.push(Math.max(w, 2 / px)); ellipse.h.push(Math.max(height, 2 / py)); ellipse.color.push(shade(h.p.u)) }
   }
   put("lead", lead); put("ellipse", ellipse)
-  put("head", {
+  put("marker", {
     x: list.map(h => h.x / px), y: list.map(h => h.y / py), text: list.map(h => h.layer.label),
     fill: list.map(h => h.p.v >= 1 ? t.surface : h.l === chosen.layer ? t.accent : t.head),
     line: list.map(h => h.l === chosen.layer ? t.accent : h.p.v >= 2 ? t.muted : t.head),
@@ -449,13 +449,13 @@ function draw_scalars() {
     }
     put(`scalar_${side}`, past); put(`scalar_${side}_ghost`, ghost)
     if (finite(low)) {
-      const range = side === "left" ? figures.scalars.y_range : models.right_range
+      const range = side === "left" ? figures.training.y_range : models.right_range
       const start = side === "left" ? Math.min(0, low) : Math.max(0, Math.min(low, 0.5)), end = side === "left" ? high : Math.max(high, 1)
       set(range, {start, end: end + 0.08 * (end - start) || 1})
     }
   }
   set(models.right_axis, {visible: right.length > 0})
-  set(models.scalars_subtitle, {text: said.join("   ")})
+  set(models.training_subtitle, {text: said.join("   ")})
 }
 
 function draw_titles() {
@@ -474,7 +474,7 @@ function bands(low) {
 }
 
 function draw_density() {  // as many value ticks as there is room for
-  for (const [name, room] of [["compression", 26], ["fitting", 24], ["scalars", 26]]) {
+  for (const [name, room] of [["compression", 26], ["fitting", 24], ["training", 26]]) {
     const n = Math.max(2, Math.floor((figures[name].inner_height || 100) / room))
     for (const axis of [...figures[name].left, ...figures[name].right]) if (axis.ticker) set(axis.ticker, {desired_num_ticks: n})
     set(figures[name].center.find(g => g.dimension === 1).ticker ?? figures[name].left[0].ticker, {desired_num_ticks: n})
@@ -482,7 +482,7 @@ function draw_density() {  // as many value ticks as there is room for
 }
 function draw_cursor() {
   const at = Math.min(horizon(), time(Math.min(now(), Math.max(last_step(), 0))))
-  for (const name of ["compression", "fitting", "scalars", "strip"]) set(models[`${name}_cursor`], {location: at})
+  for (const name of ["compression", "fitting", "training", "strip"]) set(models[`${name}_cursor`], {location: at})
 }
 
 // -- words beside the pictures --------------------------------------------------------------------
@@ -576,18 +576,19 @@ function write_status() {
 
 function write_table() {
   const e = current(), unit = chosen.unit
-  write("th-x", `${e.x_title} now`); write("th-y", e.y_title); write("th-null", chosen.minus ? "null" : "above null")
+  nodes["th-x"].title = e.x_title; nodes["th-y"].title = e.y_title
+  write("th-null", chosen.minus ? "null" : "above null")
   write("caption", `Layers at ${when(Math.min(now(), last_step()))}, estimator ${e.label}, in ${unit}`)
   const rows = layers().map((layer, l) => ({layer, l, p: here(l), best: peak(l)})), some = rows.some(r => r.p)
   const worst = Math.max(...rows.map(r => r.p && r.best ? r.best.x - r.p.x : 0), noticeable())
   write("empty", some ? "" : nothing())
+  nodes.parts[1].host.style.setProperty("--ip-row", `${Math.max(19, Math.min(28, Math.floor((nodes.rows.closest(".ip-table-box").clientHeight - 26) / Math.max(1, rows.length)) - 1))}px`)
   const state = JSON.stringify([rows.map(r => [r.layer, r.p, r.best]), unit, chosen.layer, chosen.minus, texts.data.text.length])
   if (written.get("rows") === state) return
   written.set("rows", state)
   const focused = nodes.rows.getRootNode().activeElement, place = focused?.dataset.l ? [focused.dataset.l, focused.tagName] : null
   nodes.rows.replaceChildren(...(some ? rows : []).map(r => table_row(r, worst)))
   if (place) nodes.rows.querySelector(`${place[1].toLowerCase()}[data-l="${place[0]}"]`)?.focus({preventScroll: true})
-  nodes.parts[1].host.style.setProperty("--ip-row", `${Math.max(19, Math.min(28, Math.floor((nodes.rows.closest(".ip-table-box").clientHeight - 26) / Math.max(1, rows.length)) - 1))}px`)
 }
 function nothing() {
   const state = live.data.state[0], why = live.data.reason[0]
@@ -677,7 +678,7 @@ function apply_theme() {
     for (const grid of plot.center) if ("grid_line_color" in grid) grid.setv({grid_line_color: t.grid})
   }
   for (const axis of [figures.plane.below[0], figures.plane.left[0]]) axis.setv({axis_label_text_color: t.ink})
-  for (const name of ["plane", "compression", "fitting", "scalars"]) { m[`${name}_title`].setv({text_color: t.ink}); m[`${name}_subtitle`].setv({text_color: t.muted}) }
+  for (const name of ["plane", "compression", "fitting", "training"]) { m[`${name}_title`].setv({text_color: t.ink}); m[`${name}_subtitle`].setv({text_color: t.muted}) }
   const line = (name, color) => m[name].setv({line_color: {value: color}})
   for (const name of ["bounds", "compression_bound", "fitting_bound"]) line(name, t.faint)
   for (const name of ["ghost", "compression_ghost", "fitting_ghost", "scalar_left_ghost", "scalar_right_ghost"]) line(name, t.ghost)
@@ -689,7 +690,7 @@ function apply_theme() {
   m.peak.setv({fill_color: {value: t.accent}})
   for (const name of ["bounds_text", "iso_text", "null_text"]) m[name].setv({text_color: {value: t.muted}})
   for (const name of ["compression_text", "fitting_text"]) m[name].setv({text_color: {value: t.ink}})
-  for (const name of ["compression", "fitting", "scalars", "strip"]) m[`${name}_cursor`].setv({line_color: t.accent})
+  for (const name of ["compression", "fitting", "training", "strip"]) m[`${name}_cursor`].setv({line_color: t.accent})
 }
 
 // -- acting -----------------------------------------------------------------------------------------
@@ -786,6 +787,7 @@ function draw() {
   if (!there) { setTimeout(refresh, 60); return }
   write("run", meta().name ?? ""); write("subtitle", meta().subtitle ?? "")
   write_switches(); write_states(); write_status(); write_table(); write_slider(); write_summary(false)
+  controller.drawn++
 }
 function wake(cause) {
   if (cause === view) restore()
@@ -793,9 +795,9 @@ function wake(cause) {
   refresh()
 }
 
-live.__ip = {wake, chosen, known, points, here, peak, steps, go}
+const controller = live.__ip = {wake, chosen, known, points, here, peak, steps, go, drawn: 0, models: {raw, head_rows, scalars, scalar_head, texts, facts, live}}
 const scrub = event => { stop(); const list = steps(); if (!list.length) return; const step = 10 ** event.x - 1; go(event.x >= time(last_step()) ? null : step) }
-for (const name of ["compression", "fitting", "scalars", "strip"]) for (const type of ["tap", "panstart", "pan"]) figures[name].on_event(type, scrub)
+for (const name of ["compression", "fitting", "training", "strip"]) for (const type of ["tap", "panstart", "pan"]) figures[name].on_event(type, scrub)
 figures.plane.on_event("tap", on_plane_tap)
 for (const plot of [figures.plane, figures.compression]) plot.properties.inner_height.change.connect(() => refresh())
 document.addEventListener("keydown", on_key)

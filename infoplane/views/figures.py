@@ -49,7 +49,7 @@ class Figures:
     plane: figure
     compression: figure
     fitting: figure
-    scalars: figure
+    training: figure
     strip: figure
     sources: dict[str, ColumnDataSource] = field(default_factory=dict)
     models: dict[str, Any] = field(default_factory=dict)
@@ -190,7 +190,7 @@ def _plane(sources: dict[str, ColumnDataSource], models: dict[str, Any]) -> figu
     lead = MultiLine(xs="xs", ys="ys", line_width=1)
     plot.add_glyph(_source(sources, "lead", *_LINES), lead)
     halo = Scatter(x="x", y="y", size=28, line_color=None)
-    plot.add_glyph(_source(sources, "head", "x", "y", "fill", "line", "dash", "ink", "text"), halo)
+    plot.add_glyph(_source(sources, "marker", "x", "y", "fill", "line", "dash", "ink", "text"), halo)
     disc = Scatter(
         x="x",
         y="y",
@@ -200,10 +200,10 @@ def _plane(sources: dict[str, ColumnDataSource], models: dict[str, Any]) -> figu
         line_width=1.8,
         line_dash="dash",
     )
-    plot.add_glyph(sources["head"], disc)
-    models["head_text"] = _text(
+    plot.add_glyph(sources["marker"], disc)
+    models["marker_text"] = _text(
         plot,
-        sources["head"],
+        sources["marker"],
         "11.5px",
         text_color="ink",
         text_align="center",
@@ -332,16 +332,16 @@ def build(boot: Mapping[str, Any]) -> Figures:
     _curves(compression, sources, models)
     fitting = _time_figure(sources, models, "fitting", "Fitting", "I(T;Y)", time, ticker)
     _curves(fitting, sources, models)
-    scalars = _time_figure(sources, models, "scalars", "Training", "", time, ticker)
-    _scalars(scalars, sources, models)
+    training = _time_figure(sources, models, "training", "Training", "", time, ticker)
+    _scalars(training, sources, models)
     strip = _strip(sources, models, time)
     strip.xaxis.ticker = ticker
     strip.xaxis.formatter = CustomJSTickFormatter(args={"ticks_source": ticks, **boot}, code=_TICKS)
-    for plot in (compression, fitting, scalars, strip):
+    for plot in (compression, fitting, training, strip):
         plot.min_border_left = 58
         plot.min_border_right = 46
     models |= {"time": time, "ticker": ticker}
-    return Figures(plane, compression, fitting, scalars, strip, sources, models)
+    return Figures(plane, compression, fitting, training, strip, sources, models)
 
 
 # A formatter is the one piece of script that Bokeh runs by itself on the first paint wherever a

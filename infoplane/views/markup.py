@@ -77,7 +77,7 @@ def table() -> str:
 <div class="ip-table-box">
 <table class="ip-table"><caption class="ip-hidden" data-ip="caption">Layers at the chosen moment</caption>
 <thead><tr><th scope="col">layer</th><th scope="col" class="n" data-ip="th-x">I(X;T)</th>
-<th scope="col" class="n">peak</th><th scope="col" class="n" data-ip="th-lost">lost since peak</th><th scope="col" class="bar"><span class="ip-hidden">lost, as a bar</span></th>
+<th scope="col" class="n">peak</th><th scope="col" class="n" >lost since</th><th scope="col" class="bar"><span class="ip-hidden">lost, as a bar</span></th>
 <th scope="col" class="n" data-ip="th-y">I(T;Y)</th><th scope="col" class="n" data-ip="th-null">above null</th>
 <th scope="col">verdict</th></tr></thead><tbody data-ip="rows"></tbody></table>
 <div class="ip-empty" data-ip="empty"></div>

@@ -1,0 +1,452 @@
+"""The Explore view in a real browser, from a file: what a reader sees and does."""
+
+import math
+
+import numpy as np
+import pytest
+from ui.drawn import wait_until_drawn
+
+from infoplane.types import Layer, Measurement, Null, Verdict
+from infoplane.views import offline
+from infoplane.views.frame import FrameBuilder, Live
+from infoplane.views.plane import PlaneKit, ViewState
+
+pytestmark = pytest.mark.ui
+
+CONTROLLER = "Bokeh.documents[0].get_model_by_name('live').__ip"
+STEPS = sorted({0, *np.round(np.logspace(0, 4, 60)).astype(int).tolist()})
+HOSTILE = '<img src=x onerror="window.hacked=1">\u202e'
+
+
+def measured(builder, step, names, estimators=("mi.binning", "mi.kde")):
+    rows = []
+    for i, name in enumerate(names):
+        wide, u = i < 2, math.log10(1 + step) / 4
+        for k, estimator in enumerate(estimators):
+            bump = 2 * math.exp(-(((u - 0.5) / 0.2) ** 2))
+            x = math.log(4096) if wide else 4.5 - 0.8 * i + bump - 0.4 * k
+            y = math.log(2) * (0.99 if wide else 0.1 + 0.85 * u)
+            common = {
+                "key": f"{step}{name}{estimator}",
+                "step": step,
+                "layer": name,
+                "quantity": "mi",
+                "estimator": estimator,
+                "version": 1,
+                "params": {},
+            }
+            rows.append(
+                Measurement(
+                    **common,
+                    target="X",
+                    value=x,
+                    ceiling=math.log(4096),
+                    verdict=Verdict.NOT_USABLE if wide else Verdict.OK,
+                    reason=f"saturated {HOSTILE}" if wide else "",
+                )
+            )
+            null = 0.98 * y if wide else 0.03
+            rows.append(
+                Measurement(
+                    **common,
+                    target="Y",
+                    value=y,
+                    null=Null(null, 0.001, null, null, null * 1.01, 20, 0.05),
+                    verdict=Verdict.CAUTION if i == 2 else Verdict.OK,
+                    reason="few samples a bin" if i == 2 else "",
+                )
+            )
+    builder.add(rows)
+    builder.add_scalars(step, {"epoch": step / 10, "loss": 1 - u / 2, "accuracy": 0.5 + u / 2})
+
+
+def build(steps=STEPS, names=("net.0", "net.2", "net.4", "net.6", "net.8"), name="made up"):
+    builder = FrameBuilder(name, "5 layers · tanh")
+    builder.describe([Layer(n, "Tanh", (9 - i,), 9 - i, "flatten") for i, n in enumerate(names)])
+    builder.add_probe("probe", 4096, np.arange(4096) % 2)
+    builder.offer({"mi.adaptive": "not measured in this run"})
+    for step in steps:
+        measured(builder, step, names)
+    return builder
+
+
+def save(path, builder, live=None, **options):
+    last = builder.last_step
+    kit = PlaneKit(builder.delta(), live or Live("finished", step=last), **options)
+    style = "html,body{margin:0}.view{height:100vh;display:grid}"
+    return offline.write(offline.page(kit.layout(), title="test", style=style), path)
+
+
+DEFAULT = {
+    "estimator": ["mi.binning"],
+    "unit": ["bits"],
+    "minus": [False],
+    "probe": [None],
+    "step": [None],
+    "layer": [None],
+}
+OF = "Bokeh.documents[0].get_model_by_name"
+
+
+@pytest.fixture(scope="module")
+def loaded(lasting, tmp_path_factory):
+    """One page for all tests of this module that can share it."""
+    path = save(tmp_path_factory.mktemp("plane") / "plane.html", build())
+    lasting.goto(path.as_uri())
+    wait_until_drawn(lasting)
+    return lasting
+
+
+@pytest.fixture
+def opened(loaded):
+    """The shared page, back where it began: what a deep link without any choice restores."""
+    loaded.keyboard.press("Escape")
+    loaded.evaluate(f"view => {{ {OF}('view').data = view }}", DEFAULT)
+    loaded.wait_for_function(f"{CONTROLLER}.chosen.estimator === 0")
+    frames(loaded)
+    return loaded
+
+
+def frames(page, n=3):
+    """Let n animation frames pass."""
+    wait = "const go = () => n-- ? requestAnimationFrame(go) : done(); go()"
+    page.evaluate(f"n => new Promise(done => {{ {wait} }})", n)
+
+
+def press(page, *keys):
+    for key in keys:
+        page.keyboard.press(key)
+    frames(page)
+
+
+def source(page, name):
+    """Data of one of the controller's sources, as lists."""
+    return page.evaluate(
+        """name => { const all = [...Bokeh.documents[0]._all_models.values()]
+        const s = all.find(m => m.name === name && m.type === 'ColumnDataSource')
+        return Object.fromEntries(Object.entries(s.data).map(([k, v]) => [k, Array.from(v, x =>
+          typeof x === 'object' && x !== null ? Array.from(x) : x)])) }""",
+        name,
+    )
+
+
+def ink(page, box):
+    """Share of coloured pixels (not grey) in a region of the screen."""
+    from io import BytesIO
+
+    from PIL import Image
+
+    image = Image.open(BytesIO(page.screenshot(clip=box))).convert("RGB")
+    pixels = np.asarray(image).astype(int)
+    return float(((pixels.max(axis=2) - pixels.min(axis=2)) > 60).mean())
+
+
+def test_the_paths_are_on_the_screen(opened):
+    assert ink(opened, {"x": 60, "y": 130, "width": 700, "height": 650}) > 0.002
+    assert ink(opened, {"x": 830, "y": 560, "width": 540, "height": 30}) > 0.2  # the colour legend
+
+
+def test_the_table_says_what_the_pictures_show(opened):
+    rows = opened.locator("tbody[data-ip=rows] tr")
+    assert rows.count() == 5
+    first, fourth = rows.nth(0).inner_text().split(), rows.nth(3).inner_text().split()
+    assert first[:3] == ["T1", "net.0", "12.00"]
+    assert first[-2:] == ["not", "usable"]
+    assert fourth[-1] == "ok"
+    controller = opened.evaluate(
+        f"(() => {{ const p = {CONTROLLER}.here(3); return [p.x, p.y] }})()"
+    )
+    assert fourth[2] == f"{controller[0]:.2f}"
+    assert f"{controller[1]:.3f}" in fourth
+
+
+def test_arrow_keys_travel_in_time(opened):
+    last = opened.locator("[data-ip=clock]").inner_text()
+    heads = source(opened, "marker")
+    press(opened, *["ArrowLeft"] * 20)
+    assert opened.locator("[data-ip=clock]").inner_text() != last
+    assert source(opened, "marker")["x"] != heads["x"]
+    assert source(opened, "ghost")["xs"], "the future must stay visible in grey"
+    assert opened.locator("[data-act=now]").get_attribute("aria-pressed") == "false"
+    press(opened, "Home")
+    assert opened.locator("[data-ip=clock]").inner_text() == "0"
+    press(opened, "End")
+    assert opened.locator("[data-ip=clock]").inner_text() == last
+    assert source(opened, "ghost")["xs"] == []
+
+
+def test_the_slider_is_a_labelled_slider(opened):
+    slider = opened.get_by_role("slider", name="Moment of training")
+    slider.focus()
+    press(opened, "ArrowLeft")
+    said = slider.get_attribute("aria-valuetext")
+    assert said.endswith(f"snapshot {len(STEPS) - 1} of {len(STEPS)}")
+
+
+def test_dragging_in_the_time_panels_travels(opened):
+    opened.mouse.move(1000, 560)
+    opened.mouse.down()
+    opened.mouse.move(950, 562, steps=4)
+    frames(opened)
+    first = opened.locator("[data-ip=clock]").inner_text()
+    opened.mouse.move(1200, 562, steps=6)
+    frames(opened)
+    second = opened.locator("[data-ip=clock]").inner_text()
+    opened.mouse.up()
+    assert float(first.replace(",", "")) < float(second.replace(",", "")) < 1000
+
+
+def test_another_estimator_keeps_the_axes(opened):
+    ranges = (
+        "(() => { const p = Bokeh.documents[0].get_model_by_name('plane');"
+        " return [p.x_range.start, p.x_range.end, p.y_range.start, p.y_range.end] })()"
+    )
+    before, heads = opened.evaluate(ranges), source(opened, "marker")["x"]
+    press(opened, "2")
+    assert opened.evaluate(ranges) == before
+    assert source(opened, "marker")["x"] != heads
+    pressed = opened.locator("[data-ip=estimators] [aria-checked=true]").inner_text()
+    assert pressed.startswith("KDE")
+    opened.locator("[data-ip=estimators] button").first.click()
+    frames(opened)
+    assert source(opened, "marker")["x"] == heads
+
+
+def test_an_estimator_that_cannot_be_chosen_says_why(opened):
+    opened.locator("[data-ip=more-button]").click()
+    item = opened.locator("[data-ip=more-menu] [aria-disabled=true]")
+    assert "not measured in this run" in item.inner_text()
+    press(opened, "Escape")
+    assert not item.is_visible()
+
+
+def test_nats_are_bits_times_log_two(opened):
+    bits = source(opened, "trail_ok")["xs"]
+    press(opened, "u")
+    nats = source(opened, "trail_ok")["xs"]
+    assert nats[0][0] == pytest.approx(bits[0][0] * math.log(2), rel=1e-9)
+    axis = opened.evaluate(f"{OF}('plane').below[0].axis_label")
+    assert "[nats]" in axis
+
+
+def test_minus_null_subtracts_the_null(opened):
+    before = opened.evaluate(f"(() => {{ const p = {CONTROLLER}.here(3); return [p.y, p.yn] }})()")
+    press(opened, "n")
+    after = opened.evaluate(f"{CONTROLLER}.here(3).y")
+    assert after == pytest.approx(before[0] - before[1], abs=1e-6)
+    assert source(opened, "null")["xs"] == []
+
+
+def test_what_must_not_be_believed_looks_different(opened):
+    """Layers 1 and 2 are not usable: dotted and hollow; layer 3 is caution: thin, ring."""
+    assert len(source(opened, "trail_bad")["xs"]) > 0
+    assert len(source(opened, "trail_caution")["xs"]) > 0
+    head = source(opened, "marker")
+    by_name = dict(zip(head["text"], zip(head["fill"], head["dash"], strict=True), strict=True))
+    assert by_name["T1"][1] != []
+    assert by_name["T4"] != by_name["T1"]
+    assert by_name["T4"][0] != by_name["T3"][0]
+
+
+def test_a_verdict_gives_its_reason_to_mouse_and_keyboard(opened):
+    chip, tip = opened.locator(".ip-chip").nth(2), opened.locator("[data-ip=tip]")
+    assert not tip.is_visible()
+    chip.hover()
+    assert tip.inner_text() == "few samples a bin"
+    opened.mouse.move(10, 10)
+    assert not tip.is_visible()
+    opened.locator(".ip-chip").nth(3).focus()
+    assert tip.is_visible()
+    assert "few samples" in chip.get_attribute("aria-label")
+
+
+def test_a_layer_can_be_picked_out(opened):
+    row = opened.locator("tbody[data-ip=rows] tr").nth(3)
+    row.click()
+    frames(opened)
+    assert row.get_attribute("aria-selected") == "true"
+    assert min(source(opened, "trail_bad")["alpha"]) < 0.5
+    assert opened.evaluate(f"{CONTROLLER}.chosen.layer") == 3
+    press(opened, "Escape")
+    assert opened.evaluate(f"{CONTROLLER}.chosen.layer") is None
+
+
+def test_clicking_a_marker_picks_its_layer(opened):
+    place = opened.evaluate(
+        """() => {
+        const of = name => Bokeh.documents[0].get_model_by_name(name)
+        const target = of("live").__ip.chosen.targets[4], view = Bokeh.index.find_one(of("plane"))
+        const box = view.el.getBoundingClientRect(), {x_scale, y_scale} = view.frame
+        return [box.x + x_scale.compute(target.x), box.y + y_scale.compute(target.y)] }"""
+    )
+    opened.mouse.click(*place)
+    frames(opened)
+    opened.wait_for_function(f"{CONTROLLER}.chosen.layer === 4")
+
+
+def test_help_opens_and_closes(opened):
+    guide = opened.locator("[data-ip=guide]")
+    press(opened, "?")
+    assert guide.is_visible()
+    assert "shuffled" in guide.inner_text()
+    press(opened, "Escape")
+    assert not guide.is_visible()
+
+
+def test_replay_moves_through_time_and_stops(opened):
+    opened.emulate_media(reduced_motion="no-preference")
+    opened.evaluate("document.activeElement?.blur()")
+    press(opened, " ")
+    assert opened.locator("[data-act=play]").get_attribute("aria-pressed") == "true"
+    opened.wait_for_function(f"{CONTROLLER}.chosen.step > 2")
+    assert source(opened, "ghost")["xs"]
+    press(opened, " ")
+    stopped = opened.evaluate(f"{CONTROLLER}.chosen.step")
+    frames(opened, 10)
+    assert opened.evaluate(f"{CONTROLLER}.chosen.step") == stopped
+    opened.emulate_media(reduced_motion="reduce")
+
+
+def test_without_motion_replay_goes_one_snapshot_at_a_time(opened):
+    press(opened, "Home", " ")
+    assert opened.evaluate(f"{CONTROLLER}.chosen.step") == STEPS[1]
+    assert opened.locator("[data-ip=play-word]").inner_text() == "step"
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 720), (1440, 900), (1920, 1080)])
+def test_it_fits_the_screen(opened, width, height):
+    opened.set_viewport_size({"width": width, "height": height})
+    opened.wait_for_function(f"{OF}('plane').outer_height > 0.7 * {height}")
+    frames(opened, 5)
+    assert opened.evaluate("document.documentElement.scrollHeight <= innerHeight")
+    assert opened.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    box = opened.locator(".ip-table-box")
+    assert box.evaluate("e => e.scrollHeight - e.clientHeight") <= 1, "the table is cut off"
+    assert box.evaluate("e => e.scrollWidth - e.clientWidth") <= 1, "the table is too wide"
+    for part in (".ip-foot", ".ip-row-tools", "[data-ip=status]"):
+        area = opened.locator(part).bounding_box()
+        assert area["x"] >= 0
+        assert area["x"] + area["width"] <= width
+        assert area["y"] + area["height"] <= height
+    assert opened.evaluate(f"{OF}('plane').inner_height") > 0.6 * height
+    opened.set_viewport_size({"width": 1440, "height": 900})
+
+
+def test_the_system_decides_between_light_and_dark(opened):
+    colour = "getComputedStyle(Bokeh.index.roots[0].el).backgroundColor"
+    ink_of = f"{OF}('plane').below[0].axis_label_text_color"
+    assert opened.evaluate(colour) == "rgb(255, 255, 255)"
+    light = opened.evaluate(ink_of)
+    opened.emulate_media(color_scheme="dark")
+    opened.wait_for_function(f"{ink_of} !== '{light}'")
+    assert opened.evaluate(colour) == "rgb(18, 22, 29)"
+    opened.emulate_media(color_scheme="light")
+    opened.wait_for_function(f"{ink_of} === '{light}'")
+
+
+def test_the_reader_can_turn_the_lights_off(opened):
+    ink_of = f"{OF}('plane').below[0].axis_label_text_color"
+    light = opened.evaluate(ink_of)
+    press(opened, "t")
+    assert opened.evaluate(ink_of) != light
+    assert opened.evaluate("document.documentElement.dataset.theme") == "dark"
+    press(opened, "t")
+    assert opened.evaluate(ink_of) == light
+
+
+def test_hostile_names_stay_words(page, tmp_path):
+    builder = build(
+        STEPS[:8], names=(HOSTILE, "</script><b>x", "$$\\href{javascript:1}$$"), name=HOSTILE
+    )
+    page.goto(save(tmp_path / "hostile.html", builder).as_uri())
+    wait_until_drawn(page)
+    page.locator(".ip-chip").first.hover()
+    assert "saturated <img" in page.locator("[data-ip=tip]").inner_text()
+    press(page, "?", "Escape", "Enter")
+    assert page.evaluate("window.hacked") is None
+    assert page.locator("img, tbody b b, mjx-container").count() == 0
+    assert "<img" in page.locator("[data-ip=run]").inner_text()
+    assert "\u202e" not in page.locator("[data-ip=run]").inner_text()
+
+
+@pytest.mark.parametrize(
+    "state", ["live", "stalled", "interrupted", "failed", "broken", "finished"]
+)
+def test_every_state_says_so(opened, state):
+    told = Live(state, age=42.0, step=max(STEPS)).columns() | {"generation": [0]}
+    opened.evaluate(f"told => {{ {OF}('live').data = told }}", told)
+    status = opened.locator("[data-ip=status]")
+    frames(opened, 5)
+    assert status.get_attribute("data-state") == state
+    assert opened.locator("[data-ip=state]").inner_text() == state
+    assert ("last record 42 s ago" in status.inner_text()) == (state != "finished")
+
+
+def test_a_run_with_nothing_in_it_and_a_broken_one_say_so(page, tmp_path):
+    page.goto(save(tmp_path / "empty.html", FrameBuilder("a run"), Live("empty")).as_uri())
+    wait_until_drawn(page)
+    assert page.locator("[data-ip=state]").inner_text() == "nothing yet"
+    assert "first snapshot" in page.locator("[data-ip=empty]").inner_text()
+    told = Live("broken", "the journal is damaged").columns() | {"generation": [0]}
+    page.evaluate(f"told => {{ {OF}('live').data = told }}", told)
+    frames(page, 5)
+    assert "journal is damaged" in page.locator("[data-ip=empty]").inner_text()
+
+
+def test_the_first_snapshot_alone_is_shown(page, tmp_path):
+    page.goto(save(tmp_path / "one.html", build([0]), Live("live", age=0.0)).as_uri())
+    wait_until_drawn(page)
+    assert page.locator("tbody[data-ip=rows] tr").count() == 5
+    assert len(source(page, "marker")["x"]) == 5
+    assert page.get_by_role("slider").is_disabled()
+
+
+def test_a_link_restores_what_was_chosen(page, tmp_path):
+    view = ViewState(estimator="mi.kde", unit="nats", minus=True, step=100, layer="T4")
+    page.goto(save(tmp_path / "link.html", build(), view=view).as_uri())
+    wait_until_drawn(page)
+    chosen = page.evaluate(
+        f"(c => [c.estimator, c.unit, c.minus, c.step, c.layer])({CONTROLLER}.chosen)"
+    )
+    assert chosen == [1, "nats", True, 100, 3]
+
+
+def test_a_new_frame_moves_the_page_and_is_answered(page, tmp_path):
+    """What a server, a notebook and the tests send is the same: rows, head, then `live`."""
+    builder = build(STEPS[:30])
+    kit = PlaneKit(builder.delta(), Live("live", age=0.0, step=STEPS[29]))
+    style = "html,body{margin:0}.view{height:100vh;display:grid}"
+    path = offline.write(offline.page(kit.layout(), title="t", style=style), tmp_path / "live.html")
+    page.goto(path.as_uri())
+    wait_until_drawn(page)
+    before = page.locator("[data-ip=clock]").inner_text()
+    cursor = builder.delta().cursor
+    for step in STEPS[30:40]:
+        measured(builder, step, ("net.0", "net.2", "net.4", "net.6", "net.8"))
+    delta = builder.delta(cursor)
+    page.evaluate(
+        """([rows, head, scalars, scalar_head, live]) => {
+        const kit = Bokeh.documents[0].get_model_by_name("live").__ip.models
+        const packed = numbers => ({v: Float32Array.from(numbers, n => n ?? NaN)})
+        kit.raw.stream(packed(rows))
+        kit.scalars.stream(packed(scalars))
+        kit.head_rows.data = packed(head)
+        kit.scalar_head.data = packed(scalar_head)
+        kit.live.data = live }""",
+        [
+            *(
+                [float(v) if math.isfinite(v) else None for v in packed.ravel()]
+                for packed in (
+                    delta.rows.packed,
+                    delta.head.packed,
+                    delta.scalars,
+                    delta.scalar_head,
+                )
+            ),
+            Live("live", age=0.0, seq=7, step=STEPS[39]).columns()
+            | {"generation": [delta.cursor.generation]},
+        ],
+    )
+    page.wait_for_function("Bokeh.documents[0].get_model_by_name('ack').data.seq[0] === 7")
+    assert page.locator("[data-ip=clock]").inner_text() != before
+    assert page.evaluate(f"{CONTROLLER}.here(3).step") == STEPS[39]
