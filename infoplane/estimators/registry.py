@@ -30,6 +30,7 @@ DATA = frozenset(
         "rng",
         "shared",
         "reference",
+        "start",
         "weight",
         "bias",
         "logits",
@@ -50,11 +51,13 @@ FAMILIES: tuple[str, ...] = (
     "diffusion",
     "renyi",
     "diversity",
+    "dimension",
     "knn",
     "kl",
     "gaussian",
     "softmax",
     "compressed",
+    "neural",
 )
 
 

@@ -1,0 +1,150 @@
+"""Variational bounds: values of given score matrices, then small trainings."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from infoplane import truth
+from infoplane.estimators import get, neural, neural_critics
+from infoplane.types import Status
+
+TRAINED = ("mi.mine", "mi.nwj", "mi.js", "mi.infonce", "mi.smile")
+
+
+def optimal(n, rho, d, seed=0):
+    """log p(x,y)/p(x)p(y) of d Gaussian pairs, for all n² combinations."""
+    x, y = truth.gaussian(rho, d).sample(n, seed)
+    a, b = x[:, None, :], y[None, :, :]
+    quadratic = (rho**2 * (a**2 + b**2) - 2 * rho * a * b) / (2 * (1 - rho**2))
+    return (-quadratic - 0.5 * math.log(1 - rho**2)).sum(-1)
+
+
+def loops(f, tau):
+    """The bounds as the papers write them, double loops over the batch."""
+    n = len(f)
+    off = [math.exp(f[i][j]) for i in range(n) for j in range(n) if i != j]
+    cut = [math.exp(min(max(f[i][j], -tau), tau)) for i in range(n) for j in range(n) if i != j]
+    diagonal = sum(f[i][i] for i in range(n)) / n
+    nce = sum(f[i][i] - math.log(sum(math.exp(f[i][j]) for j in range(n))) for i in range(n)) / n
+    return {
+        "dv": diagonal - math.log(sum(off) / len(off)),
+        "nwj": diagonal - sum(off) / len(off) / math.e,
+        "js": diagonal + 1 - sum(off) / len(off),
+        "nce": math.log(n) + nce,
+        "smile": diagonal - math.log(sum(cut) / len(cut)),
+    }
+
+
+@pytest.mark.parametrize("n", [2, 8, 33])
+def test_bounds_equal_the_double_loops(n):
+    f = np.random.default_rng(n).standard_normal((n, n)) * 3
+    expected = loops(f, 1.5)
+    assert neural.donsker_varadhan(f) == pytest.approx(expected["dv"], abs=1e-12)
+    assert neural.nwj(f) == pytest.approx(expected["nwj"], abs=1e-10)
+    assert neural.jensen_shannon(f) == pytest.approx(expected["js"], abs=1e-10)
+    assert neural.infonce(f) == pytest.approx(expected["nce"], abs=1e-12)
+    assert neural.smile(f, 1.5) == pytest.approx(expected["smile"], abs=1e-12)
+
+
+def test_the_optimal_critic_gives_the_information():
+    rho, d = math.sqrt(-math.expm1(-4.0 / 5)), 5  # 2 nats
+    f = optimal(1500, rho, d)
+    assert neural.donsker_varadhan(f) == pytest.approx(2.0, abs=0.12)
+    assert neural.nwj(f + 1) == pytest.approx(2.0, abs=0.12)
+    assert neural.jensen_shannon(f) == pytest.approx(2.0, abs=0.12)
+    assert neural.infonce(f) == pytest.approx(2.0, abs=0.12)
+
+
+def test_without_the_one_the_js_value_is_low_by_a_reciprocal_of_e():
+    f = optimal(1500, 0.8, 1)
+    gap = neural.jensen_shannon(f) - neural.nwj(f)
+    assert gap == pytest.approx(math.exp(-1), abs=0.04)
+
+
+def test_infonce_cannot_pass_log_batch_at_ten_nats():
+    rho = math.sqrt(-math.expm1(-1.0))  # d = 20: 10 nats
+    values = [neural.infonce(optimal(64, rho, 20, seed)) for seed in range(20)]
+    assert max(values) < math.log(64)
+    assert np.mean(values) == pytest.approx(4.143, abs=0.02)
+
+
+def test_a_small_clip_overestimates_and_none_is_dv():
+    rho = math.sqrt(-math.expm1(-0.2))  # d = 20: 2 nats
+    f = optimal(800, rho, 20)
+    assert neural.smile(f, 1.0) == pytest.approx(2.45, abs=0.15)
+    assert neural.smile(f, 1e6) == neural.donsker_varadhan(f)
+
+
+def test_nwj_never_exceeds_dv_of_the_same_scores():
+    for seed in range(20):
+        f = np.random.default_rng(seed).standard_normal((12, 12)) * 4
+        assert neural.nwj(f) <= neural.donsker_varadhan(f) + 1e-12
+
+
+def test_huge_scores_stay_finite_where_the_bound_is():
+    f = np.eye(5) * 2000.0
+    assert neural.donsker_varadhan(f) == 2000.0
+    assert neural.infonce(f) == pytest.approx(math.log(5))
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_training_finds_a_gaussian_pair(name):
+    task = truth.gaussian(0.75)
+    x, t = task.sample(1200, seed=0)
+    result = get(name)(x, t, steps=300, rng=0)
+    assert result.value == pytest.approx(task.mi, abs=0.15)
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_independence_reads_zero_on_held_out_pairs(name):
+    x, t = truth.independent(3).sample(800, seed=1)
+    result = get(name)(x, t, steps=100, rng=0)
+    assert abs(result.value) < 0.12
+
+
+@pytest.mark.parametrize("name", ["mi.infonce", "mi.smile"])
+def test_labels_and_a_joint_critic(name):
+    y = np.arange(600) % 3
+    t = np.random.default_rng(0).standard_normal((600, 4)) * 0.2 + np.eye(4)[y]
+    result = get(name)(y, t, steps=150, critic="joint", batch=64, hidden=32)
+    assert result.value == pytest.approx(math.log(3), abs=0.25)
+    assert result.ceiling == pytest.approx(math.log(3), abs=1e-12)
+
+
+def test_infonce_ceiling_is_log_of_the_batch_that_was_used():
+    x, t = truth.gaussian(0.999, 5).sample(800, seed=0)
+    result = get("mi.infonce")(x, t, steps=150, batch=16)
+    assert result.ceiling == pytest.approx(math.log(result.info["batch_used"]), abs=1e-12)
+    assert result.value <= result.ceiling
+
+
+def test_private_seeds_and_untouched_torch_state():
+    x, t = truth.gaussian(0.75).sample(200, seed=0)
+    before, threads = torch.get_rng_state(), torch.get_num_threads()
+    first = get("mi.nwj")(x, t, steps=40, rng=3)
+    with torch.no_grad():
+        again = get("mi.nwj")(x, t, steps=40, rng=3)
+    assert first.value == again.value
+    assert first.value != get("mi.nwj")(x, t, steps=40, rng=4).value
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.get_num_threads() == threads
+
+
+def test_a_warm_start_needs_fewer_steps():
+    x, t = truth.gaussian(0.9, 2).sample(1000, seed=0)
+    model = neural.warm(2, 2)
+    get("mi.infonce")(x, t, steps=300, start=model)
+    warm = get("mi.infonce")(x, t, steps=10, start=model).value
+    assert warm > get("mi.infonce")(x, t, steps=10).value + 0.2
+
+
+def test_degenerate_and_early_stop(monkeypatch):
+    x, t = truth.gaussian(0.75).sample(200, seed=0)
+    assert get("mi.js")(x, np.ones((200, 2))).status is Status.DEGENERATE
+    assert get("mi.js")(np.zeros(200, int), t).flags == ("single_class",)
+    monkeypatch.setattr(neural_critics, "PATIENCE", 2)
+    noise = np.random.default_rng(0).standard_normal((60, 40))
+    stopped = get("mi.nwj")(noise, noise[::-1], steps=500, batch=16)
+    assert stopped.info["steps_done"] < 500
