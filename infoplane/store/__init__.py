@@ -1,7 +1,7 @@
 """Runs on disk: journals with checksums, a safetensors file a snapshot, one writer, any readers."""
 
 from infoplane.store.annotator import Annotator
-from infoplane.store.listing import RunSummary, is_run, list_runs
+from infoplane.store.listing import Listing, RunSummary, is_run, list_runs
 from infoplane.store.run import Run, open_run
 from infoplane.store.snapshots import read_file
 from infoplane.store.status import RunStatus
@@ -11,6 +11,7 @@ from infoplane.store.verify import Inspection, verify
 __all__ = [
     "Annotator",
     "Inspection",
+    "Listing",
     "Run",
     "RunStatus",
     "RunSummary",

@@ -39,6 +39,7 @@ class Session:
     """What was recorded between two starts, by the run's one writer."""
 
     start: int | None = None
+    last: int | None = None
     entries: dict[tuple[str, int], Entry] = field(default_factory=dict)
     scalars: dict[str, dict[int, float]] = field(default_factory=dict)
     rows: dict[str, Measurement] = field(default_factory=dict)
@@ -49,12 +50,22 @@ class Session:
         self.rows = {key: row for key, row in self.rows.items() if row.step < step}
         for name, values in self.scalars.items():
             self.scalars[name] = {at: value for at, value in values.items() if at < step}
+        if self.last is not None and self.last >= step:
+            steps = [key[1] for key in self.entries] + [s for v in self.scalars.values() for s in v]
+            self.last = max(steps, default=None)
 
 
 class Index:
-    """Accumulates records; each bad one is counted in `rejected` and hides no other."""
+    """Accumulates records; each bad one is counted in `rejected` and hides no other.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    measurements : bool
+        Whether to read measurements too, most of a journal's bytes; a list of runs needs none.
+    """
+
+    def __init__(self, *, measurements: bool = True) -> None:
+        self._passed_over = () if measurements else ("measurements",)
         self.sessions = [Session()]
         self.rows: dict[str, Measurement] = {}
         self.probes: dict[str, snapshots.Stored] = {}
@@ -69,7 +80,7 @@ class Index:
     def apply(self, writer: str, record: Mapping[str, Any]) -> None:
         """Take one record into account; kinds of later versions are passed over."""
         handler = (_HANDLERS if writer == MAIN else _ANYONE).get(record["kind"])
-        if handler is None:
+        if handler is None or record["kind"] in self._passed_over:
             return
         try:
             handler(self, writer, record)
@@ -128,6 +139,7 @@ class Index:
             current.start = step
             for earlier in self.sessions[:-1]:
                 earlier.drop_from(step)
+        current.last = step if current.last is None else max(current.last, step)
         return current
 
     # -- any writer --------------------------------------------------------------------------------
@@ -150,6 +162,11 @@ class Index:
         self.annotations.setdefault(kind, []).append(detail)
 
     # -- views -------------------------------------------------------------------------------------
+
+    @property
+    def last_step(self) -> int | None:
+        """Latest step in the view with a snapshot, a scalar or an online measurement."""
+        return max((s.last for s in self.sessions if s.last is not None), default=None)
 
     def entries(self) -> dict[tuple[str, int], Entry]:
         """Collect the snapshots in the view by (probe, step), thinned ones included."""

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from infoplane.errors import StoreError
 from infoplane.store import files, header
+from infoplane.store.index import ENDS
+from infoplane.store.journal import MAIN
 from infoplane.store.status import RunStatus
 from infoplane.store.view import View
 
@@ -39,7 +41,66 @@ def list_runs(directory: str | os.PathLike[str]) -> list[RunSummary]:
 
     Links are not followed, and folders inside a run are not searched.
     """
-    return [summary(path) for path in _find(Path(directory).absolute())]
+    return Listing(directory).poll()
+
+
+class Listing:
+    """The runs under a folder, looked at again and again at little cost.
+
+    Runs that have ended are read once, unless they change; of the others only what is new is read.
+
+    Parameters
+    ----------
+    directory : path
+        Where to look; need not exist yet.
+    """
+
+    def __init__(self, directory: str | os.PathLike[str]) -> None:
+        self.directory = Path(directory).absolute()
+        self._views: dict[Path, View] = {}
+        self._ended: dict[Path, tuple[tuple[int, ...], RunSummary]] = {}
+
+    def poll(self) -> list[RunSummary]:
+        """List every run by path as it stands now; a broken one is listed with its reason."""
+        paths = _find(self.directory)
+        for gone in (self._views.keys() | self._ended.keys()) - set(paths):
+            self._views.pop(gone, None)
+            self._ended.pop(gone, None)
+        return [self._summary(path) for path in paths]
+
+    def _summary(self, path: Path) -> RunSummary:
+        stamp = _stamp(path)
+        known, told = self._ended.get(path, ((), None))
+        if told is not None and known == stamp:
+            return told
+        try:
+            view = self._views.pop(path, None) or View(path, main_only=True)
+            status = view.status()
+            told = RunSummary(
+                path, view.uuid, view.name, status, view.created, len(view.steps), len(view.layers)
+            )
+        except StoreError as error:
+            view, status = None, RunStatus("broken", str(error))
+            told = RunSummary(path, "", path.name, status)
+        if view is not None and status.state not in ENDS:
+            self._views[path] = view
+            self._ended.pop(path, None)
+        else:
+            self._ended[path] = stamp, told
+        return told
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    """Take what changes when a run does: sizes and times of its header and main journal."""
+    stamp: list[int] = []
+    for file in (path / header.FILE, path / "journal" / f"{MAIN}.jsonl"):
+        try:
+            found = os.lstat(file)
+        except OSError:
+            stamp += (-1, -1)
+        else:
+            stamp += (found.st_size, found.st_mtime_ns)
+    return tuple(stamp)
 
 
 def _find(root: Path) -> list[Path]:
@@ -63,14 +124,3 @@ def _subfolders(folder: Path) -> list[Path]:
     except OSError:  # not ours to read
         return []
     return [path for path in paths if path.is_dir() and not path.is_symlink()]
-
-
-def summary(path: Path) -> RunSummary:
-    """One run in a few words; never raises for a run that cannot be read."""
-    try:
-        run = View(path, main_only=True)
-        return RunSummary(
-            path, run.uuid, run.name, run.status(), run.created, len(run.steps), len(run.layers)
-        )
-    except StoreError as error:
-        return RunSummary(path, "", path.name, RunStatus("broken", str(error)))

@@ -30,6 +30,7 @@ class View:
         self.path = Path(path).absolute()
         self._mutex = threading.RLock()
         self._header = header.read(self.path)
+        self._own_header = False  # a writer's table in memory is ahead of the one on disk
         for folder in (self._journals, self._snapshots):
             if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
                 raise CorruptRunError(
@@ -37,11 +38,10 @@ class View:
                     "Copy the whole run here."
                 )
         self._follower = Follower(self._journals, main_only=main_only)
-        self._index = Index()
+        self._index = Index(measurements=not main_only)
         self._entries: dict[tuple[str, int], Entry] | None = None
         self._measurements: list[Measurement] | None = None
         self._stale = False
-        self._own_header = False  # a writer's table in memory is ahead of the one on disk
         self.refresh()
 
     @property
@@ -254,9 +254,7 @@ class View:
     def status(self) -> RunStatus:
         """Tell how the run stands now (polls the journals)."""
         self.refresh()
-        scalars = [step for values in self.scalars().values() for step in values]
-        last = max([*(step for _, step in self._view()), *scalars], default=None)
-        return assess(self.path / "lock", self._follower, self._index, last)
+        return assess(self.path / "lock", self._follower, self._index, self._index.last_step)
 
     def annotator(self) -> Annotator:
         """Make a second, independent writer for measurements and notes; no lock, any process."""

@@ -182,6 +182,7 @@ class Shelf:
         self._clock = clock
         self._due = 0.0
         self._lock = threading.Lock()
+        self._listing = store.Listing(directory)
         self._runs: list[RunSummary] = []
         self._said: tuple[int, str] = (-1, "")
         self.poll()
@@ -211,7 +212,7 @@ class Shelf:
             if now < self._due:
                 return False
             self._due = now + LIST_EVERY
-            runs = store.list_runs(self.directory) if self.directory.is_dir() else []
+            runs = self._listing.poll() if self.directory.is_dir() else []
             changed = [_shown(run) for run in runs] != [_shown(run) for run in self._runs]
             self._runs = runs
             self.version += changed

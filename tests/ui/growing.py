@@ -38,9 +38,7 @@ def rows(step: int, layers: list[str]) -> list[Measurement]:
                         version=1,
                         params={},
                         value=float(value),
-                        null=Null(0.03, 0.01, 0.02, 0.03, 0.05, 20, 0.05)
-                        if target == "Y"
-                        else None,
+                        null=NULL if target == "Y" else None,
                         ceiling=float(ceiling),
                         verdict=Verdict.OK if i else Verdict.CAUTION,
                         reason="" if i else f"{layer} is at 99 % of log n",
