@@ -55,9 +55,12 @@ def open_regular(path: Path, flags: int = READ) -> int:
         if path.is_symlink() or path.is_dir() or path.is_fifo():
             raise _not_regular(path) from error
         raise
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise _not_regular(path)
+    except BaseException:
         os.close(fd)
-        raise _not_regular(path)
+        raise
     return fd
 
 

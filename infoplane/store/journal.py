@@ -71,8 +71,12 @@ class JournalWriter:
         self._pid = os.getpid()
         with files.reported("open the journal", path):
             self._fd = files.open_regular(path, files.APPEND)
-            files.sync_folder(path.parent)
-            self._torn = _is_torn(self._fd)
+            try:
+                files.sync_folder(path.parent)
+                self._torn = _is_torn(self._fd)
+            except BaseException:
+                self.close()
+                raise
 
     def reserve(self) -> int:
         """Take a number that no record before or after will have."""

@@ -96,30 +96,34 @@ class Run(View):
         if dtype not in FLOATS:
             raise InputError(f"`dtype` must be one of {FLOATS}; got {dtype!r}.")
         settings = None if config is None else codec.plain(config)
-        place.check(root, resume)
         with files.reported("create the run", root):
+            place.check(root, resume)
             place.make(root)
             lock = RunLock(root / "lock")
-        try:
-            place.check(root, resume)  # again: somebody may have been quicker
-            place.tidy(root)
-            if not (root / header.FILE).exists():
-                header.write(root, place.new_header(name or root.name, settings or {}))
-            run = cls(root, dtype=dtype)
-            run._start(lock, settings)
-        except BaseException:
-            lock.release()
-            raise
+            try:
+                place.check(root, resume)  # again: somebody may have been quicker
+                place.tidy(root)
+                if not (root / header.FILE).exists():
+                    header.write(root, place.new_header(name or root.name, settings or {}))
+                run = cls(root, dtype=dtype)
+                run._start(lock, settings)
+            except BaseException:
+                lock.release()
+                raise
         return run
 
     def _start(self, lock: RunLock, config: Mapping[str, Any] | None) -> None:
         """Become the writer."""
         number = max(self._follower.main.seq, place.highest_number(self._snapshots)) + 1
         self._journal = JournalWriter(self._journals / f"{MAIN}.jsonl", number)
+        try:
+            self._append("open", {} if config is None else {"config": config})
+        except BaseException:
+            self._journal.close()
+            raise
         self._lock = lock
         self._own_header = True
         _WRITERS.add(self)
-        self._append("open", {} if config is None else {"config": config})
 
     def close(self) -> None:
         """End the writing (as "finished" unless `end` said otherwise) and free the lock.
