@@ -17,14 +17,16 @@ from infoplane.capture.probe import home
 
 
 @contextmanager
-def undisturbed(model: nn.Module) -> Iterator[None]:
+def undisturbed(model: nn.Module, *, autocast: bool = True) -> Iterator[None]:
     """Eval mode without gradients inside; modes, buffers and random states as before outside.
 
     Saved and restored: every module's training flag (a frozen BatchNorm stays frozen), every buffer
     (running statistics, counters), the global random states of python, numpy and torch (CPU and the
     model's device), the fused attention switch. Compiled parts run eagerly inside, so that hooks
-    fire and no compiled graph is thrown away. ``no_grad`` and not ``inference_mode``: a tensor that
-    a module caches in inference mode (rotary tables, masks) could not be used by autograd later.
+    fire and no compiled graph is thrown away. `autocast` False leaves the user's autocast for the
+    pass, where a kernel of low precision has no inference version. ``no_grad`` and not
+    ``inference_mode``: a tensor that a module caches in inference mode (rotary tables, masks) could
+    not be used by autograd later.
     """
     with ExitStack() as stack:
         stack.enter_context(_random_states(home(model)[0]))
@@ -32,7 +34,7 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
         stack.enter_context(_buffers(model))
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.no_grad())
-        stack.enter_context(_uncached_autocast())
+        stack.enter_context(_uncached_autocast(autocast))
         stack.enter_context(_eager())
         stack.enter_context(_visible_attention())
         stack.enter_context(_expected_warnings())
@@ -92,13 +94,18 @@ def _named_buffers(model: nn.Module) -> Iterator[tuple[nn.Module, str, Tensor]]:
                 yield module, name, buffer
 
 
-def _uncached_autocast() -> AbstractContextManager[Any]:
+def autocast_kind() -> str | None:
+    """Return the device kind for which the user's autocast is on, if it is."""
+    return next((kind for kind in ("cuda", "cpu") if torch.is_autocast_enabled(kind)), None)
+
+
+def _uncached_autocast(wanted: bool) -> AbstractContextManager[Any]:
     """Inside the user's autocast, casts made without gradients must not enter its weight cache."""
-    for kind in ("cuda", "cpu"):
-        if torch.is_autocast_enabled(kind):
-            dtype = torch.get_autocast_dtype(kind)
-            return torch.autocast(kind, dtype=dtype, cache_enabled=False)
-    return nullcontext()
+    kind = autocast_kind()
+    if kind is None:
+        return nullcontext()
+    dtype = torch.get_autocast_dtype(kind)
+    return torch.autocast(kind, dtype=dtype, enabled=wanted, cache_enabled=False)
 
 
 def _eager() -> AbstractContextManager[Any]:

@@ -34,11 +34,13 @@ class Reader:
     taps : sequence of Tap
     on_fault : callable
         ``on_fault(layer name, error)``.
+    autocast : bool
+        Whether an autocast that is on stays on.
     """
 
-    def __init__(self, taps: Sequence[Tap], on_fault: OnFault) -> None:
+    def __init__(self, taps: Sequence[Tap], on_fault: OnFault, *, autocast: bool = True) -> None:
         self.taps = list(taps)
-        self.on_fault = on_fault
+        self.on_fault, self.autocast = on_fault, autocast
 
     def read(self, model: nn.Module, probe: Probe) -> dict[str, Tensor]:
         """Return {layer: (n, d) float32 in host memory}; on CUDA copies may be under way.
@@ -46,7 +48,7 @@ class Reader:
         Every hook is attached for this call only and returns None.
         """
         page = _Page(self, probe, pinned=home(model)[0].type == "cuda")
-        with undisturbed(model), page.attached(model):
+        with undisturbed(model, autocast=self.autocast), page.attached(model):
             for start in range(0, probe.n, probe.batch_size):
                 page.turn(start, min(start + probe.batch_size, probe.n))
                 page.result(probe.run(model, page.start, page.stop))

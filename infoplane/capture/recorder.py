@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
+from dataclasses import replace
 from functools import partial
 from time import perf_counter
 from types import TracebackType
@@ -20,13 +21,14 @@ from infoplane.capture.faults import Faults, tell
 from infoplane.capture.gradients import GradientStatistics
 from infoplane.capture.models import unwrap
 from infoplane.capture.probe import Probe, as_probes, home
+from infoplane.capture.quiet import autocast_kind
 from infoplane.capture.reader import OUT_OF_MEMORY, Reader
 from infoplane.capture.reduce import ReduceLike
 from infoplane.capture.scalars import Row, Scalars, held, settle
 from infoplane.capture.schedule import ScheduleLike, as_schedule
-from infoplane.capture.select import LayersLike
+from infoplane.capture.select import LayersLike, Selection
 from infoplane.capture.sinks import as_sink
-from infoplane.capture.taps import KINDS, Plan, find_taps
+from infoplane.capture.taps import KINDS, Plan, Tap, find_taps
 from infoplane.capture.weights import weight_statistics
 from infoplane.capture.writer import Job, Writer
 from infoplane.errors import InputError
@@ -190,9 +192,9 @@ class Watcher:
             return self
         begun = perf_counter()
         self._process, self._begun = os.getpid(), begun
-        taps, selection = find_taps(self.model, self.probes[0], self.plan)
+        taps, selection = self._find_taps()
         self.layers = tuple(tap.layer for tap in taps)
-        self._reader = Reader(taps, self._layer_fault)
+        self._reader = Reader(taps, self._layer_fault, autocast=self.plan.autocast)
         self.probes = tuple(self._capped(probe) for probe in self.probes)
         self._weights = Fingerprint(self.model)
         self.info = self._info(selection.left_out)
@@ -242,7 +244,7 @@ class Watcher:
             self._gradients.remove()
         self._flush()
         self.seconds += perf_counter() - begun
-        self._report("cost", self.cost())
+        self._writer.put(Job("event", partial(self._last_words, self.cost())))
         self._writer.put(Job("end", partial(self.sink.end, status)))  # type: ignore[union-attr]
         self._writer.close()
 
@@ -380,6 +382,10 @@ class Watcher:
     def _report(self, event: str, detail: Mapping[str, Any]) -> None:
         self._writer.put(Job("event", partial(self.sink.report, event, detail)))  # type: ignore[union-attr]
 
+    def _last_words(self, cost: Mapping[str, float]) -> None:
+        """Report the cost with the faults that writing met until the end."""
+        self.sink.report("cost", {**cost, "faults": self.faults.counts.total()})  # type: ignore[union-attr]
+
     def _layer_fault(self, name: str, error: Exception) -> None:
         self.faults.add(f"layer {name}", error)
 
@@ -402,6 +408,16 @@ class Watcher:
         generator = np.random.default_rng(self.plan.seed)
         return probe.take(np.sort(generator.choice(probe.n, rows, replace=False)))
 
+    def _find_taps(self) -> tuple[tuple[Tap, ...], Selection]:
+        """Find what to read; without autocast where a kernel cannot run under it in eval mode."""
+        try:
+            return find_taps(self.model, self.probes[0], self.plan)
+        except RuntimeError:
+            if autocast_kind() is None:
+                raise
+            self.plan = replace(self.plan, autocast=False)
+            return find_taps(self.model, self.probes[0], self.plan)
+
     def _info(self, left_out: Mapping[str, str]) -> dict[str, Any]:
         device, dtype = home(self.model)
         return {
@@ -410,6 +426,7 @@ class Watcher:
             "device": device.type,
             "dtype": str(dtype).removeprefix("torch."),
             "unwrapped": list(self.wrappers),
+            "autocast": autocast_kind() is not None and self.plan.autocast,
             "schedule": self.schedule.text,
             "budget": self.budget,
             "start": self.clock.start,

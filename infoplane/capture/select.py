@@ -73,8 +73,8 @@ def is_activation(call: Call) -> bool:
     if call.module is None:
         return True
     home = type(call.module).__module__.rpartition(".")[2]
-    return (home in ("activation", "activations") and not any(call.module.parameters(recurse=False)
-                                                             )) or call.kind == "PReLU"  # fmt: skip
+    weighs = any(True for _ in call.module.parameters(recurse=False))
+    return call.kind == "PReLU" or (home in ("activation", "activations") and not weighs)
 
 
 def _default(calls: Sequence[Call]) -> Selection:

@@ -72,6 +72,8 @@ class Plan:
         As for `watch`.
     capture : tuple of str
         Of `KINDS`.
+    autocast : bool
+        Whether an autocast that is on stays on in the probe pass.
     """
 
     layers: LayersLike | None = None
@@ -79,6 +81,7 @@ class Plan:
     units: int = 1024
     seed: int = 0
     capture: tuple[str, ...] = ("output",)
+    autocast: bool = True
 
 
 def samples_first(t: Tensor, axis: int, factor: int, n: int) -> Tensor:
@@ -129,9 +132,8 @@ class _Finder:
 
     def __init__(self, model: nn.Module, probe: Probe, plan: Plan) -> None:
         self.plan, self.probe = plan, probe
-        attention = "attention" in plan.capture
-        self.two, few = _traced(model, probe, 2, attention)
-        self.three, many = _traced(model, probe, 3, attention)
+        self.two, few = _traced(model, probe, 2, plan)
+        self.three, many = _traced(model, probe, 3, plan)
         self.results = (first_tensor(few), first_tensor(many))
         self.chosen = select(self.three.calls, model, plan.layers)
         self.left_out = dict(self.chosen.left_out)
@@ -238,9 +240,10 @@ def losses_of(probe: Probe, output: Tensor, rows: Any) -> Tensor:
     return torch.as_tensor(probe.loss(output, y)).reshape(len(y), -1)
 
 
-def _traced(model: nn.Module, probe: Probe, rows: int, attention: bool) -> tuple[Trace, Any]:
-    few, trace = probe.take(np.arange(rows) % probe.n), Trace(attention=attention)
-    with undisturbed(model), trace.watching(model):
+def _traced(model: nn.Module, probe: Probe, rows: int, plan: Plan) -> tuple[Trace, Any]:
+    few = probe.take(np.arange(rows) % probe.n)
+    trace = Trace(attention="attention" in plan.capture)
+    with undisturbed(model, autocast=plan.autocast), trace.watching(model):
         result = few.run(model, 0, rows)
     return trace, result
 

@@ -54,7 +54,7 @@ def train(
     np.random.seed(0)  # noqa: NPY002
     model = build()
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-2)
-    sink, losses = MemorySink(), []
+    sink, losses = options.pop("sink", None) or MemorySink(), []
     options = {"every": 2, "on_backpressure": "block", **options}
     probe = options.pop("probe", None) or Probe(x[:10], y[:10])
     context = watch(model, probe, sink, **options) if watched else nullcontext()

@@ -79,6 +79,20 @@ def test_snapshots_hold_what_the_network_computes_at_that_step():
             np.testing.assert_array_equal(made, wanted)
 
 
+def test_a_model_that_cannot_run_under_autocast_in_eval_mode_is_read_without_it(kit):
+    class Picky(nn.Linear):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if torch.is_autocast_enabled("cpu") and not torch.is_grad_enabled():
+                raise RuntimeError("no such kernel")
+            return super().forward(x)
+
+    x, y = kit.data()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        sink = kit.neutral(lambda: Picky(6, 3), x, y)
+        assert sink.info["autocast"] is False
+        assert kit.neutral(lambda: nn.Linear(6, 3), x, y).info["autocast"] is True
+
+
 def test_hooks_are_gone_and_random_states_untouched_when_the_model_raises(kit):
     class Moody(nn.Module):
         def __init__(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from infoplane.capture import at, every, log_spaced
@@ -31,7 +33,7 @@ def test_they_combine():
 def test_log_spaced_spends_its_points_on_the_span_given(points, until):
     steps = taken(log_spaced(points, until=until), until)
     assert 0.9 * points - 1 <= len(steps) <= points
-    gaps = [b - a for a, b in zip(steps, steps[1:], strict=False)]
+    gaps = [b - a for a, b in pairwise(steps)]
     assert steps[:3] == [0, 1, 2]
     assert gaps == sorted(gaps)  # dense early, ever wider
 
@@ -43,7 +45,7 @@ def test_log_spaced_is_every_step_when_there_are_points_enough():
 def test_log_spaced_goes_on_beyond_its_span():
     schedule = log_spaced(50, until=1000)
     beyond = [step for step in taken(schedule, 100_000) if step > 1000]
-    ratios = [b / a for a, b in zip(beyond, beyond[1:], strict=False)]
+    ratios = [b / a for a, b in pairwise(beyond)]
     assert len(beyond) > 10
     assert max(ratios) - min(ratios) < 0.01
 

@@ -1,0 +1,223 @@
+"""Which layers are found, how they are named, and what is made of them."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F  # noqa: N812
+
+from infoplane.capture import MemorySink, Probe, watch
+from infoplane.errors import CaptureError, HookNotFiredError, InputError
+
+
+def captured(model, x, **options):
+    """Snapshot of step 0 with the sink's layer table."""
+    sink = MemorySink()
+    with watch(model, options.pop("probe", None) or Probe(x), sink, **options):
+        pass
+    return sink
+
+
+def names(model, x, **options):
+    return [layer.name for layer in captured(model, x, **options).layers]
+
+
+def reduces(sink):
+    return {layer.name: layer.reduce for layer in sink.layers}
+
+
+class Functional(nn.Module):
+    """Activations as functions, as in many public scripts."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.bn = nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4)
+        self.drop = nn.Dropout(0.2)
+        self.fc1, self.fc2 = nn.Linear(4 * 3 * 3, 6), nn.Linear(6, 3)
+
+    def forward(self, x):
+        x = F.max_pool2d(F.relu(self.bn(self.conv(x))), 2)
+        x = torch.tanh(self.fc1(self.drop(x.flatten(1))))
+        return F.log_softmax(self.fc2(x), dim=1)
+
+
+IMAGES = torch.randn(9, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+ROWS = torch.randn(9, 4, generator=torch.Generator().manual_seed(0))
+
+
+def test_a_layer_is_its_output_after_normalisation_and_activation():
+    model = nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+        nn.Dropout(), nn.Linear(36, 5), nn.Tanh(), nn.Identity(), nn.Linear(5, 3), nn.Softmax(1),
+    )  # fmt: skip
+    sink = captured(model, IMAGES)
+    assert [layer.name for layer in sink.layers] == ["2", "7", "10"]
+    assert sink.info["left_out"]["0"] == "pre-activation of 1"
+    assert "eval mode" in sink.info["left_out"]["5"]
+    assert "no parameters" in sink.info["left_out"]["3"]
+
+
+def test_functional_activations_are_layers():
+    sink = captured(Functional(), IMAGES)
+    assert [layer.name for layer in sink.layers] == ["bn:relu", "fc1:tanh", "fc2:log_softmax"]
+    assert all(layer.kind in ("relu", "tanh", "log_softmax") for layer in sink.layers)
+    made = sink.snapshots[0].layers
+    assert made["bn:relu"].min() >= 0
+    assert made["fc1:tanh"].min() < 0
+    np.testing.assert_allclose(np.exp(made["fc2:log_softmax"]).sum(1), 1, rtol=1e-5)
+
+
+def test_reductions_are_chosen_by_kind_and_shown():
+    class Mixed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.line = nn.Conv2d(1, 4, 3), nn.Conv1d(4, 2, 3)
+            self.rnn = nn.LSTM(2, 5)
+            self.token = nn.Linear(5, 6)
+
+        def forward(self, x):
+            x = self.line(self.conv(x).flatten(2))  # (n, 2, positions)
+            x, _ = self.rnn(x.permute(2, 0, 1))  # time first
+            return self.token(x.transpose(0, 1))
+
+    sink = captured(Mixed(), IMAGES)
+    assert reduces(sink) == {"conv": "mean", "line": "mean", "rnn": "last_token",
+                             "token": "mean_token"}  # fmt: skip
+    model = Mixed().eval()
+    layers = captured(model, IMAGES).snapshots[0].layers
+    with torch.no_grad():
+        line = model.line(model.conv(IMAGES).flatten(2))
+        wanted = model.rnn(line.permute(2, 0, 1))[0]
+    np.testing.assert_allclose(layers["rnn"], wanted[-1].numpy(), atol=1e-6)
+    np.testing.assert_allclose(layers["line"], line.mean(2).numpy(), atol=1e-6)
+
+
+def test_reductions_can_be_named_given_or_mapped():
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3))
+    assert reduces(captured(model, IMAGES, reduce="flatten")) == {"1": "flatten", "3": "flatten"}
+    sink = captured(model, IMAGES, reduce={"1": lambda t: t.amax((2, 3))})
+    assert reduces(sink) == {"1": "<lambda>", "3": "flatten"}
+    assert sink.snapshots[0].layers["1"].shape == (9, 4)
+    with pytest.raises(InputError, match="must be one of flatten"):
+        captured(model, IMAGES, reduce="flaten")
+    with pytest.raises(CaptureError, match="must turn an activation"):
+        captured(model, IMAGES, reduce=lambda t: t.sum())
+
+
+def test_units_are_capped_with_a_private_seed():
+    model = nn.Linear(4, 50)
+    state = torch.get_rng_state(), np.random.get_state()[1].tobytes()  # noqa: NPY002
+    whole, part = captured(model, ROWS), captured(model, ROWS, units=7)
+    again = captured(model, ROWS, units=7)
+    assert part.layers[0].reduce == "flatten[7 of 50]"
+    assert part.layers[0].width == 7
+    kept = part.snapshots[0].layers["model"]
+    np.testing.assert_array_equal(kept, again.snapshots[0].layers["model"])
+    columns = {column.tobytes() for column in whole.snapshots[0].layers["model"].T.copy()}
+    assert {column.tobytes() for column in kept.T.copy()} <= columns
+    assert torch.equal(state[0], torch.get_rng_state())
+    assert state[1] == np.random.get_state()[1].tobytes()  # noqa: NPY002
+
+
+def test_selection_by_list_glob_and_predicate():
+    model = Functional()
+    assert names(model, IMAGES, layers=["fc2", "conv"]) == ["conv", "fc2"]
+    assert names(model, IMAGES, layers="fc*") == ["fc1", "fc1:tanh", "fc2", "fc2:log_softmax"]
+    assert names(model, IMAGES, layers=lambda name, module: isinstance(module, nn.Linear)) == [
+        "fc1", "fc2",
+    ]  # fmt: skip
+
+
+def test_names_that_match_nothing_are_refused_with_near_ones():
+    with pytest.raises(CaptureError, match=r"Did you mean: .*fc1"):
+        names(Functional(), IMAGES, layers=["fc11"])
+    model = Functional()
+    model.unused = nn.Linear(2, 2)
+    with pytest.raises(HookNotFiredError, match="'unused' exists but was never called"):
+        names(model, IMAGES, layers=["unused"])
+    with pytest.raises(HookNotFiredError, match="nothing to capture"):
+        names(model, IMAGES, layers=lambda name, module: False)
+
+
+@dataclasses.dataclass
+class Result:
+    note: str
+    hidden: torch.Tensor
+
+
+def test_tuples_mappings_and_dataclasses_are_read():
+    class Odd(nn.Module):
+        def __init__(self, wrap):
+            super().__init__()
+            self.fc, self.wrap = nn.Linear(4, 3), wrap
+
+        def forward(self, x):
+            return self.wrap(self.fc(x))
+
+    class Outer(nn.Module):
+        def __init__(self, wrap):
+            super().__init__()
+            self.odd = Odd(wrap)
+
+        def forward(self, x):
+            return self.odd(x)
+
+    for wrap in (lambda t: (None, t), lambda t: {"n": 3, "t": [t]}, lambda t: Result("a", t)):
+        layers = captured(Outer(wrap), ROWS, layers=["odd", "odd.fc"]).snapshots[0].layers
+        np.testing.assert_array_equal(layers["odd"], layers["odd.fc"])
+
+
+def test_the_sample_axis_is_found_wherever_it_is():
+    class Layout(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.time_first, self.windows, self.table = (nn.Linear(2, 3), nn.Linear(2, 3),
+                                                         nn.Embedding(4, 3))  # fmt: skip
+
+        def forward(self, x):
+            x = x.reshape(len(x), 2, 2)
+            a = self.time_first(x.transpose(0, 1)).mean(0)  # (positions, n, 3)
+            b = self.windows(x.reshape(-1, 2)).reshape(len(x), 2, 3).mean(1)  # (n · 2, 3)
+            return a + b + self.table(torch.tensor([0]))
+
+    model = Layout()
+    sink = captured(model, ROWS, reduce="flatten")
+    assert [layer.name for layer in sink.layers] == ["time_first", "windows"]
+    assert [layer.shape for layer in sink.layers] == [(2, 3), (2, 3)]
+    assert "no axis" in sink.info["left_out"]["table"]
+    layers = sink.snapshots[0].layers
+    wanted = model.windows(ROWS.reshape(9, 2, 2)).detach().reshape(9, 6).numpy()
+    np.testing.assert_allclose(layers["windows"], wanted, atol=1e-6)
+    wanted = model.time_first(ROWS.reshape(9, 2, 2)).detach().reshape(9, 6).numpy()
+    np.testing.assert_allclose(layers["time_first"], wanted, atol=1e-6)
+    with pytest.raises(CaptureError, match="has no row per sample"):
+        captured(model, ROWS, layers=["table"])
+
+
+def test_bfloat16_is_widened_and_batches_are_joined():
+    model = nn.Linear(4, 3).bfloat16()
+    layers = captured(model, ROWS, probe=Probe(ROWS, batch_size=4)).snapshots[0].layers
+    assert layers["model"].dtype == np.float32
+    wanted = model(ROWS.bfloat16()).float().detach().numpy()
+    np.testing.assert_array_equal(layers["model"], wanted)
+
+
+def test_rows_are_subsampled_to_the_memory_allowed():
+    with pytest.warns(UserWarning, match="5 of the 9 rows"):
+        sink = captured(nn.Linear(4, 3), ROWS, memory=60)
+    assert sink.snapshots[0].layers["model"].shape == (5, 3)
+    assert len(sink.probes[0].x) == 5
+    for wrong in ("plenty", 0, "-3MB"):
+        with pytest.raises(InputError, match="`memory` must be"):
+            captured(nn.Linear(4, 3), ROWS, memory=wrong)
+
+
+def test_inplace_changes_after_the_hook_do_not_reach_the_copy():
+    model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(inplace=True))
+    layers = captured(model, ROWS, layers=["0", "1"], reduce="flatten").snapshots[0].layers
+    assert layers["0"].min() < 0
+    np.testing.assert_array_equal(np.maximum(layers["0"], 0), layers["1"])
