@@ -26,6 +26,7 @@ from infoplane.estimators.contract import (
     classes,
     conclude,
     generator,
+    heavy_tailed,
     is_discrete,
     live_columns,
     plain,
@@ -124,7 +125,7 @@ def _prepare(
     pairs = pairwise(x, shared, np.float64 if double else np.float32)
     sigma = pairs.width(params["sigma"], random)
     diffusion = _Diffusion(pairs, sigma, params["t"], params["alpha"], params["method"])
-    return diffusion, pairs.at_an_end(sigma)
+    return diffusion, Flags([*heavy_tailed(x), *pairs.at_an_end(sigma)])
 
 
 @estimator(

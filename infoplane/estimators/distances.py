@@ -165,13 +165,20 @@ class Distances:
         return float(sigma)
 
     def at_an_end(self, sigma: float) -> Flags:
-        """Flag a width under which every row is alone, or under which all rows are one."""
+        """Flag a width under which every row is alone, all rows are one, or digits are lost.
+
+        ``rounding``: next to a far outlier the distances of the others, at the scale of this width,
+        are below the resolution of the floating point numbers.
+        """
         some = np.arange(0, self.n, max(1, self.n // 256))
         kernel = self.gaussian(sigma, some)
         others = max(1, len(some) * (len(some) - 1))
         typical = (float(kernel.sum()) - len(some)) / others
         if typical * self.n < 0.01:
             return Flags(["sigma_low"])
+        error = np.finfo(self.norms.dtype).eps * float(self.norms.max())
+        if error * min(self.scale / sigma, 1e150) ** 2 > 1e-3:
+            return Flags(["rounding"])
         return Flags(["sigma_high"] if typical > 0.99 else [])
 
     def _product(self, rows: slice | IntArray, columns: slice | IntArray) -> NDArray[Any]:

@@ -24,6 +24,7 @@ from infoplane.estimators.contract import (
     Rng,
     conclude,
     generator,
+    heavy_tailed,
     is_discrete,
     live_columns,
     plain,
@@ -200,7 +201,7 @@ def _read(
     same_length(plain(v, name="v"), x)
     _refuse_too_many(name, len(x))
     second = _continuous(x, sigma, random, shared)
-    flags = [*live_columns(x)[1], *second.pairs.at_an_end(second.sigma)]
+    flags = [*live_columns(x)[1], *heavy_tailed(x), *second.pairs.at_an_end(second.sigma)]
     if not is_discrete(v):
         return _continuous(samples(v, name="v"), sigma, random), second, Flags(flags)
     codes = symbols(v, estimator=name)
@@ -308,7 +309,9 @@ def renyi_entropy(
     random = generator(rng)
     variable = _continuous(x, sigma, random, shared)
     value = variable.marginal(alpha, random)
-    flags = Flags([*live_columns(x)[1], *variable.pairs.at_an_end(variable.sigma)])
+    flags = Flags(
+        [*live_columns(x)[1], *heavy_tailed(x), *variable.pairs.at_an_end(variable.sigma)]
+    )
     return _finish(name, value, params, flags, variable, {}, ceiling=math.log(len(x)))
 
 

@@ -126,3 +126,12 @@ def test_float32_is_close():
     single = Distances(t, np.float32)
     assert single.squared().dtype == np.float32
     np.testing.assert_allclose(single.gaussian(1.0), Distances(t).gaussian(1.0), atol=1e-5)
+
+
+def test_a_wild_outlier_is_flagged():
+    t = cloud()
+    t[0] = 1e12
+    assert Distances(t).at_an_end(1.0) == ("rounding",)
+    assert Distances(cloud()).at_an_end(1e12) == ("sigma_high",)
+    assert Distances(t).at_an_end(1e-12) == ("sigma_low",)
+    assert Distances(cloud()).at_an_end(1.0) == ()
