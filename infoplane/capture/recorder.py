@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -204,6 +205,7 @@ class Watcher:
         if "gradients" in self.plan.capture:
             self._gradients = GradientStatistics(self.model, self.faults.add, self._here)
         self._active = True
+        atexit.register(self.close, "interrupted")
         self._flushed = self._told = begun
         if self.clock.start is not None and self.schedule(self.clock.start):
             self._take(self.clock.start, wait=True)
@@ -247,6 +249,15 @@ class Watcher:
         self._writer.put(Job("event", partial(self._last_words, self.cost())))
         self._writer.put(Job("end", partial(self.sink.end, status)))  # type: ignore[union-attr]
         self._writer.close()
+        atexit.unregister(self.close)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint needs so that a resumed watch continues the time axis."""
+        return {"step": self.clock.last}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue the time axis of a checkpoint; call it before entering."""
+        self.clock = Clock(int(state["step"]))
 
     def cost(self) -> dict[str, float]:
         """Return what capture took so far: seconds, share of the training time, what was lost."""
