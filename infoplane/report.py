@@ -8,10 +8,13 @@ plain HTML, complete without a script and when printed.
 from __future__ import annotations
 
 import os
+import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 from infoplane import __version__, analysis
 from infoplane.store import Run, open_run
@@ -55,7 +58,7 @@ def report(
 
 def html(run: Run, *, mode: str = "auto", view: ViewState | None = None) -> str:
     """Return the text of a run's report."""
-    delta, live, _ = RunTail(run).now()
+    delta, live = RunTail(run).now()
     kit = PlaneKit(delta, Live(live.state, live.reason, None, live.step), mode=mode, view=view)
     return offline.page(
         kit.layout(),
@@ -79,15 +82,16 @@ def _words(run: Run) -> str:
     measurements = [m for m in run.measurements() if m.quantity == Quantity.MI]
     names = {layer.name: f"T{i + 1}" for i, layer in enumerate(run.layer_table)}
     parts = [
-        _section("What this run shows", _paragraphs(analysis.findings(run))),
-        _section("Methods", _paragraphs(analysis.methods(run))),
+        _section("What this run shows", _paragraphs(analysis.findings(run), names)),
+        _section("Methods", _paragraphs(analysis.methods(run), {})),
         _section(
             "Every estimate at the last step, and what it is good for",
             _verdicts(measurements, names),
         ),
         _section("The layers", _layers(run)),
         f"<footer>Run {label(run.name)} · {label(run.uuid)} · made {label(run.created)} · "
-        f"written by infoplane {label(__version__)}. This file asks nothing of any network.</footer>",
+        f"written by infoplane {label(__version__)}. "
+        "This file asks nothing of any network.</footer>",
     ]
     return f'<main class="words">{"".join(parts)}</main>'
 
@@ -96,9 +100,16 @@ def _section(title: str, body: str) -> str:
     return f"<section><h2>{label(title)}</h2>{body}</section>"
 
 
-def _paragraphs(text: str) -> str:
-    lines = [line for line in str(text).splitlines() if line.strip()]
-    return "".join(f"<p>{label(line, 4000)}</p>" for line in lines)
+def _paragraphs(text: str, names: Mapping[str, str]) -> str:
+    """Return lines as paragraphs; one that begins with a layer's name gets its label in bold."""
+
+    def paragraph(line: str) -> str:
+        name, colon, rest = line.partition(": ")
+        if colon and name in names:
+            return f"<p><b>{label(names[name])} {label(name)}</b>: {label(rest, 4000)}</p>"
+        return f"<p>{label(line, 4000)}</p>"
+
+    return f"<div class=prose>{''.join(paragraph(x) for x in text.splitlines() if x.strip())}</div>"
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]], numeric: frozenset[int]) -> str:
@@ -111,10 +122,11 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], numeric: frozense
         )
 
     body = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in rows)
-    return f"<div class=scroll><table><thead><tr>{cells(head, 'th')}</tr></thead><tbody>{body}</tbody></table></div>"
+    top = f"<thead><tr>{cells(head, 'th')}</tr></thead>"
+    return f"<div class=scroll><table>{top}<tbody>{body}</tbody></table></div>"
 
 
-def _verdicts(measurements: list[Measurement], names: dict[str, str]) -> str:
+def _verdicts(measurements: list[Measurement], names: Mapping[str, str]) -> str:
     if not measurements:
         return "<p>Nothing has been estimated yet.</p>"
     last: dict[tuple[str, str, str, str], Measurement] = {}
@@ -147,7 +159,7 @@ def _verdicts(measurements: list[Measurement], names: dict[str, str]) -> str:
     )
 
 
-def _verdict(m: Measurement, names: dict[str, str], counts: Counter[Verdict]) -> list[str]:
+def _verdict(m: Measurement, names: Mapping[str, str], counts: Counter[Verdict]) -> list[str]:
     quantity = "I(X;T)" if m.target == "X" else "I(T;Y)" if m.target == "Y" else f"I({m.target};T)"
     shares = ", ".join(f"{counts[v]} {_WORDS[v]}" for v in Verdict if counts[v])
     return [
@@ -183,3 +195,13 @@ def _layers(run: Run) -> str:
     )
     head = ["", "name", "module", "shape of one sample", "d", "reduced by", "stored as"]
     return _table(head, rows, frozenset({4}))
+
+
+class _Module(ModuleType):
+    # `infoplane.report` is both this module and the function of the façade: whichever Python binds
+    # to the name, calling it writes the report.
+    def __call__(self, run: Any, path: Any = "report.html", **options: Any) -> Path:
+        return report(run, path, **options)
+
+
+sys.modules[__name__].__class__ = _Module

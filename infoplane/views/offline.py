@@ -25,13 +25,19 @@ from infoplane.views.text import label
 
 _LIBRARIES = ("bokeh.min.js", "bokeh-widgets.min.js")
 
+# Bokeh compiles its callbacks ('unsafe-eval') and styles its elements ('unsafe-inline').
+_POLICY = (
+    "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; "
+    "script-src 'nonce-{nonce}' 'unsafe-eval'; style-src 'unsafe-inline'"
+)
+
 _PAGE = """<!doctype html>
 <html lang="en"{theme}>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; base-uri 'none'; form-action 'none'; script-src 'nonce-{nonce}' 'unsafe-eval'; style-src 'unsafe-inline'; img-src data:">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
 <meta name="referrer" content="no-referrer">
 <title>{title}</title>
 <style>{style}</style>
@@ -53,7 +59,8 @@ _START = """
     const node = document.getElementById(id)
     const bytes = Uint8Array.from(atob(node.textContent), c => c.charCodeAt(0))
     node.remove()
-    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text()
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))
+    return new Response(stream).text()
   }
   try {
     const script = document.createElement("script")
@@ -66,7 +73,8 @@ _START = """
     const note = document.createElement("p")
     note.className = "failed"
     note.textContent = "The interactive view could not start in this browser (" + error +
-      "). Chrome 80, Firefox 113, Safari 16.4 or newer are needed. The words and tables below are complete without it."
+      "). Chrome 80, Firefox 113 or Safari 16.4 or newer is needed. " +
+      "The words and tables below are complete without it."
     document.querySelector(".view").replaceChildren(note)
     throw error
   }
@@ -124,6 +132,7 @@ def page(
     nonce = hashlib.sha256((packed + before + after).encode()).hexdigest()[:32]
     return _PAGE.format(
         theme="" if mode == "auto" else f' data-theme="{mode}"',
+        policy=_POLICY.format(nonce=nonce),
         nonce=nonce,
         title=label(title),
         style=style,
@@ -162,7 +171,7 @@ def write(text: str, path: str | os.PathLike[str]) -> Path:
             temporary.unlink(missing_ok=True)
     except OSError as error:
         raise StoreError(
-            f"the report must be written to {os.fspath(goal)!r}; that failed: {error.strerror or error}. "
-            "Choose another path, or make room."
+            f"the file must be written to {os.fspath(goal)!r}; that failed: "
+            f"{error.strerror or error}. Choose another path, or make room."
         ) from error
     return goal

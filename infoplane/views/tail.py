@@ -73,11 +73,14 @@ class RunTail:
         """Let go of the run's files."""
         self.run.close()
 
-    def now(self) -> tuple[Delta, Live, Place]:
-        """Everything that is known, and the place from which to go on."""
+    def now(self, since: Cursor | None = None) -> tuple[Delta, Live]:
+        """Return what a report or a notebook has to apply: what is new since, and the status."""
         with self._lock:
-            delta = self._builder.delta()
-            return delta, self._live, (self._reading, delta.cursor, self._version)
+            reading, generation = divmod(since.generation if since else -1, 1_000_000)
+            same = since is not None and reading == self._reading
+            delta = self._builder.delta(replace(since, generation=generation) if same else None)
+            cursor = replace(delta.cursor, generation=self._generation(delta))
+            return replace(delta, cursor=cursor), self._live
 
     def message(self, cursor: Place | None) -> tuple[str | None, Place]:
         """Tell what changed since `cursor`, as one JSON text for ``infoplane.frame``."""
