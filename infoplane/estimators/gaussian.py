@@ -9,6 +9,7 @@ import numpy as np
 
 from infoplane.estimators.contract import (
     Rng,
+    classes,
     conclude,
     enough,
     entropy_of_counts,
@@ -133,6 +134,8 @@ def gaussian(
     Kay, Signal Process. 27, 91 (1992). Ledoit & Wolf, J. Multivariate Anal. 88, 365 (2004).
     """
     params = check_params(GAUSSIAN, {"shrinkage": shrinkage})
+    if is_discrete(t) and not is_discrete(v) and _repeats(t):  # the labels condition
+        v, t = t, v
     right = samples(t, name="t", minimum=2, estimator=GAUSSIAN)
     n = len(right)
     same_length(plain(v, name="v"), right)
@@ -145,7 +148,7 @@ def gaussian(
     if right.shape[1] == 0:
         return conclude(0.0, flags=flags, status=Status.DEGENERATE, **common)
     if is_discrete(v):
-        codes = symbols(v, name="v", estimator=GAUSSIAN)
+        codes = classes(v, name="v", estimator=GAUSSIAN)
         return _of_labels(codes, standardise(right), shrinkage, flags, common)
     left, dead_left = live_columns(samples(v, name="v", minimum=2, estimator=GAUSSIAN))
     flags += heavy_tailed(left)
@@ -171,6 +174,12 @@ def gaussian(
         info={"shrinkage": delta, "correlations": [float(value) for value in r[:16]]},
         **common,
     )
+
+
+def _repeats(t: Any) -> bool:
+    """Whether integers are labels rather than quantised activations."""
+    codes = symbols(t, name="t", estimator=GAUSSIAN)
+    return int(codes.max()) + 1 <= 0.5 * len(codes)
 
 
 def _of_labels(

@@ -312,7 +312,15 @@ def nwj_bound(
     rng: Rng = None,
     shared: Shared | None = None,
 ) -> Estimate:
-    """NWJ lower bound in nats on held-out pairs; parameters as those of ``mi.mine``."""
+    """NWJ lower bound in nats on held-out pairs of a trained critic.
+
+    Parameters
+    ----------
+    v, t
+        As in ``mi.mine``.
+    steps, batch, rate, critic, hidden, embed, start, rng, shared
+        As in ``mi.mine``.
+    """
     params = check_params("mi.nwj", {"steps": steps, "batch": batch, "rate": rate,
         "critic": critic, "hidden": hidden, "embed": embed})  # fmt: skip
     return _estimate("mi.nwj", v, t, params, _train_nwj, nwj, rng, start)
@@ -342,7 +350,15 @@ def js(
     rng: Rng = None,
     shared: Shared | None = None,
 ) -> Estimate:
-    """JS-trained lower bound in nats on held-out pairs; parameters as those of ``mi.mine``."""
+    """NWJ lower bound in nats of a critic trained on the Jensen–Shannon objective.
+
+    Parameters
+    ----------
+    v, t
+        As in ``mi.mine``.
+    steps, batch, rate, critic, hidden, embed, start, rng, shared
+        As in ``mi.mine``.
+    """
     params = check_params("mi.js", {"steps": steps, "batch": batch, "rate": rate,
         "critic": critic, "hidden": hidden, "embed": embed})  # fmt: skip
     return _estimate("mi.js", v, t, params, _train_js, jensen_shannon, rng, start)
@@ -373,7 +389,15 @@ def infonce_bound(
     rng: Rng = None,
     shared: Shared | None = None,
 ) -> Estimate:
-    """InfoNCE lower bound in nats on held-out pairs, at most log batch; else as ``mi.mine``."""
+    """InfoNCE lower bound in nats on held-out pairs, at most log batch.
+
+    Parameters
+    ----------
+    v, t
+        As in ``mi.mine``.
+    steps, batch, rate, critic, hidden, embed, start, rng, shared
+        As in ``mi.mine``.
+    """
     params = check_params("mi.infonce", {"steps": steps, "batch": batch, "rate": rate,
         "critic": critic, "hidden": hidden, "embed": embed})  # fmt: skip
     return _estimate("mi.infonce", v, t, params, _train_infonce, infonce, rng, start)
@@ -404,7 +428,17 @@ def smile_estimate(
     rng: Rng = None,
     shared: Shared | None = None,
 ) -> Estimate:
-    """SMILE in nats on held-out pairs, the partition clipped at ``clip``; else as ``mi.mine``."""
+    """SMILE estimate in nats on held-out pairs, the partition clipped.
+
+    Parameters
+    ----------
+    v, t
+        As in ``mi.mine``.
+    steps, batch, rate, critic, hidden, embed, start, rng, shared
+        As in ``mi.mine``.
+    clip : float
+        τ: scores of unpaired rows enter the partition clipped to [−τ, τ].
+    """
     params = check_params("mi.smile", {"steps": steps, "batch": batch, "rate": rate,
         "critic": critic, "hidden": hidden, "embed": embed, "clip": clip})  # fmt: skip
 

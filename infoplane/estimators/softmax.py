@@ -38,7 +38,7 @@ def probabilities(t: Any, form: str = "auto") -> FloatArray:
 
     "auto" takes non-negative rows that sum to one (within 1e-3) for probabilities.
     """
-    t = samples(t, name="t", minimum=1, estimator=SOFTMAX)
+    t = samples(t, name="t", minimum=2, estimator=SOFTMAX)
     alike = t.shape[1] > 1 and t.min() >= 0 and np.abs(t.sum(axis=1) - 1).max() <= SUMS_TO_ONE
     if form == "probabilities" or (form == "auto" and alike):
         if t.shape[1] == 1:
@@ -112,7 +112,7 @@ def _codes(v: Any) -> IntArray:
     complexity="n C",
     min_samples=2,
     ceiling="min(H(V), log C)",
-    invariant=("row order", "label names", "class order"),
+    invariant=("row order", "label names", "unit order"),
     assumes=("T holds logits or probabilities of a categorical output",),
     limits=(
         "only for the output layer, or any layer read through a softmax",

@@ -15,7 +15,9 @@ from infoplane.types import Kind
 N, D = 60, 4
 
 # Parameters with which a card is called throughout, so that a slow one stays quick.
-SETTINGS: dict[str, dict] = {}
+SETTINGS: dict[str, dict] = {
+    f"mi.{name}": {"steps": 5} for name in ("mine", "nwj", "js", "infonce", "smile")
+}
 
 REPRESENTATION = ("representation", "labels", "logits")
 """Needs whose main array is a plain (n, d): all hostile inputs apply to them."""
