@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+from functools import cache
 from typing import Any
 
 from bokeh.document import Document
-from bokeh.models import CustomJS
 from markupsafe import Markup
 
 from infoplane.errors import InfoplaneError
 from infoplane.views import plane
 from infoplane.views.feed import SessionFeed
 from infoplane.views.hub import Hub
-from infoplane.views.page import Page
+from infoplane.views.page import Page, in_script
 from infoplane.views.state import PageState
 from infoplane.views.tail import RunTail, Shelf, open_tail
 from infoplane.views.text import plain
@@ -57,34 +58,42 @@ def build(document: Document, state: PageState, shelf: Shelf, hub: Hub) -> Page:
 
 
 def _plane(
-    document: Document, state: PageState, run_id: str, key: Any, tail: RunTail, hub: Hub
+    document: Document, state: PageState, run_id: str, key: Hashable, tail: RunTail, hub: Hub
 ) -> Page:
-    delta, live, place = tail.now()
-    kit = plane.PlaneKit(delta, live, view=_view(state))
-    kit.ack.syncable = kit.view.syncable = False  # the feed has its own; the address is kept there
-    sources = {
-        name: getattr(kit, name)
-        for name in ("raw", "scalars", "texts", "facts", "head", "scalar_head", "live")
-    }
-    feed = SessionFeed(document, tail, place, receive="infoplane.frame", using=sources)
-    kit.view.js_on_change("data", CustomJS(code="infoplane.address(cb_obj.data)"))
+    first, place = tail.message(None)
+    feed = SessionFeed(document, tail, place, receive="infoplane.frame")
     return Page(
         heading=plain(tail.run.name) or "Run",
-        drawn=(kit.layout(),),
-        first={"run": run_id, "defaults": {"unit": "bits"}},
+        figures=kit(),
+        first={"run": run_id, "frame": first, "view": _view(state), "defaults": {"unit": "bits"}},
         start=lambda: feed.start(hub, key),
         close=feed.close,
     )
 
 
-def _view(state: PageState) -> plane.ViewState:
-    return plane.ViewState(
-        estimator=state.estimator or None,
-        unit=state.unit,
-        probe=state.probe or None,
-        step=state.step if state.step >= 0 else None,
-        layer=state.layer or None,
-    )
+@cache
+def kit() -> Markup:
+    """Return the empty view as JSON, made once a process.
+
+    Everything in it happens in the browser, so it is no part of the session's document: building
+    and walking its 400 models for each visitor would cost a second, for nothing that differs.
+    """
+    holder = Document(title="")
+    holder.add_root(plane.PlaneKit().layout())
+    return in_script(holder.to_json(deferred=False))
+
+
+def _view(state: PageState) -> dict[str, list[Any]]:
+    """Tell the controller what the address asks for."""
+    chosen = {
+        "estimator": state.estimator or None,
+        "unit": state.unit,
+        "minus": False,
+        "probe": state.probe or None,
+        "step": state.step if state.step >= 0 else None,
+        "layer": state.layer or None,
+    }
+    return {name: [chosen[name]] for name in plane.VIEW_COLUMNS}
 
 
 def _wait(document: Document, shelf: Shelf, hub: Hub, body: Markup) -> Page:

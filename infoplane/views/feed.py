@@ -13,12 +13,11 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Hashable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable, Hashable
 from typing import Any, Protocol
 
 from bokeh.document import Document
-from bokeh.models import ColumnDataSource, CustomJS, Model
+from bokeh.models import ColumnDataSource, CustomJS
 
 from infoplane.views.hub import Hub, Source
 
@@ -50,9 +49,7 @@ class SessionFeed:
     cursor : object
         What the page holds already (it was built from the source).
     receive : str
-        JavaScript expression of a function of (models, message).
-    using : mapping of str to Model
-        Models that the function gets.
+        JavaScript expression of a function that takes a parsed message.
     """
 
     def __init__(
@@ -62,7 +59,6 @@ class SessionFeed:
         cursor: Any = None,
         *,
         receive: str,
-        using: Mapping[str, Model] = MappingProxyType({}),
     ) -> None:
         self._document, self._source, self._cursor = document, source, cursor
         self._sent = self._answered = 0
@@ -72,10 +68,7 @@ class SessionFeed:
         self.ack = ColumnDataSource(name="answer")
         self.inbox.js_on_change(
             "tags",
-            CustomJS(
-                args={"ack": self.ack, "models": dict(using)},
-                code=_RECEIVE.replace("RECEIVE", receive),
-            ),
+            CustomJS(args={"ack": self.ack}, code=_RECEIVE.replace("RECEIVE", receive)),
         )
         self.ack.on_change("tags", self._answer)
         document.add_root(self.inbox)
@@ -130,7 +123,7 @@ class SessionFeed:
 
 _RECEIVE = """
 const [number, message] = cb_obj.tags
-RECEIVE(models, JSON.parse(message))
+RECEIVE(JSON.parse(message))
 requestAnimationFrame(() => requestAnimationFrame(() => { ack.tags = [number] }))
 """
 

@@ -1,4 +1,7 @@
-"""One page of the app: what its builder returns, and the HTML frame into which it is put."""
+"""One page of the app: what its builder returns, and the HTML frame into which it is put.
+
+A session's document holds two small models, its feed; what is drawn lives in the browser alone.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,12 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from bokeh.core.json_encoder import serialize_json
 from bokeh.document import Document
-from bokeh.models import CustomJS, Model
+from bokeh.models import CustomJS
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
-from infoplane.views.feed import to_json
 from infoplane.views.guard import NONCE
 from infoplane.views.state import PageState
 from infoplane.views.theme import FONT, variables
@@ -43,7 +46,7 @@ if (theme === "light" || theme === "dark") document.documentElement.dataset.them
 
 @dataclass(slots=True)
 class Page:
-    """What a page's builder returns: models, words, and what is to happen after.
+    """What a page's builder returns: words, figures, and what is to happen after.
 
     Attributes
     ----------
@@ -62,17 +65,15 @@ class Page:
     """
 
     heading: str
-    drawn: tuple[Model, ...] = ()
     body: Markup = field(default_factory=Markup)
+    figures: Markup = field(default_factory=Markup)
     first: Mapping[str, Any] = field(default_factory=dict)
     start: Callable[[], None] | None = None
     close: Callable[[], None] | None = None
 
 
 def place(document: Document, page: Page, state: PageState) -> None:
-    """Put a page into a document: its models as roots, its words into the frame."""
-    for model in page.drawn:
-        document.add_root(model)
+    """Put a page into the frame of a document."""
     document.title = page.heading
     document.template = _template()
     document.js_on_event("connection_lost", CustomJS(code="infoplane.lost()"))
@@ -92,7 +93,8 @@ def place(document: Document, page: Page, state: PageState) -> None:
         icon=MARK,
         navigation=navigation,
         body=page.body,
-        first=_in_script(page.first),
+        figures=page.figures,
+        first=in_script(page.first),
         nonce=_nonce(document),
         signed=_signed(_nonce(document)),
         scripts=_scripts,
@@ -127,9 +129,14 @@ def _css() -> str:
     return tokens + resource("shell.css")
 
 
-def _in_script(value: Any) -> Markup:
-    """JSON that no text inside can end the script element with."""
-    text = to_json(value).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+def in_script(value: Any) -> Markup:
+    """Write JSON so that no text inside can end the script element."""
+    text = (
+        serialize_json(value)
+        .replace("<", "\\u003c")
+        .replace(">", "\\u003e")
+        .replace("&", "\\u0026")
+    )
     return Markup(text)
 
 

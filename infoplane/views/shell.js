@@ -2,27 +2,38 @@
 // that are plain HTML. Text from a run becomes text nodes only. Figures are controller.js's.
 "use strict"
 window.infoplane = (() => {
-  const quiet = {sync: false}  // what the server knows already is not told back to it
   const first = JSON.parse(document.getElementById("ip-first").textContent)
   const floats = (text) => new Float32Array(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer)
-  const replace = (source, data) => source.setv({data}, quiet)
 
-  // -- Explore: rows go into the kit's sources, the live row last ---------------------------------
-  function frame(kit, message) {
+  // -- Explore: a document of its own, in the browser alone; the live row is written last -----------
+  let kit = null
+  function frame(message, options) {
     const {raw, scalars, texts, facts, head, scalar_head, live} = kit
+    const replace = (source, data) => source.setv({data}, options)
     if (message.reset) {
       replace(raw, {v: floats(message.rows)})
       replace(scalars, {v: floats(message.scalars)})
     } else {
-      if (message.rows) raw.stream({v: floats(message.rows)}, undefined, quiet)
-      if (message.scalars) scalars.stream({v: floats(message.scalars)}, undefined, quiet)
+      if (message.rows) raw.stream({v: floats(message.rows)})
+      if (message.scalars) scalars.stream({v: floats(message.scalars)})
     }
-    if (message.texts) texts.stream({text: message.texts}, undefined, quiet)
+    if (message.texts) replace(texts, {text: [...texts.data.text, ...message.texts]})
     if (message.meta) replace(facts, {json: [message.meta]})
     replace(head, {v: floats(message.head)})
     replace(scalar_head, {v: floats(message.scalar_head)})
     replace(live, message.live)
   }
+  function draw() {
+    const figures = Bokeh.require("document").Document.from_json(JSON.parse(document.getElementById("ip-kit").textContent))
+    const names = ["raw", "scalars", "texts", "facts", "head", "scalar_head", "live", "view"]
+    kit = Object.fromEntries(names.map((name) => [name, figures.get_model_by_name(name)]))
+    frame(JSON.parse(first.frame), {silent: true})  // before anything is drawn
+    kit.view.setv({data: first.view}, {silent: true})
+    kit.view.properties.data.change.connect(() => address(kit.view.data))
+    Bokeh.documents.push(figures)
+    return Bokeh.embed.add_document_standalone(figures, document.getElementById("ip-figures"))
+  }
+  if (document.getElementById("ip-kit")) addEventListener("DOMContentLoaded", draw)
 
   // What the reader has chosen is kept in the address, so that it can be sent to a colleague.
   function address(view) {
@@ -97,5 +108,5 @@ window.infoplane = (() => {
   }
   addEventListener("pagehide", () => { gone = true })  // leaving is not losing
 
-  return {frame, address, lost, runs: (_, rows) => runs(rows), reload: () => location.reload()}
+  return {frame, lost, runs, reload: () => location.reload()}
 })()

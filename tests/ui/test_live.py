@@ -9,8 +9,8 @@ from ui.serving import ROOT, Process, Server
 
 pytestmark = pytest.mark.ui
 
-READY = "window.Bokeh && Bokeh.documents.length && Bokeh.documents[0].is_idle"
-MODEL = "Bokeh.documents[0].get_model_by_name"
+READY = "window.Bokeh && Bokeh.documents.length > 1 && Bokeh.documents.every(d => d.is_idle)"
+MODEL = "(name => Bokeh.documents.map(d => d.get_model_by_name(name)).find(Boolean))"
 STEP = f"({MODEL}('live').data.step[0] ?? -1)"
 VIEW = f"Object.fromEntries(Object.entries({MODEL}('view').data).map(([k, v]) => [k, v[0]]))"
 INK = """() => [...Bokeh.index.roots].flatMap(view => {
@@ -90,7 +90,7 @@ def test_scrubbing_by_keyboard_moves_in_time_and_sends_nothing_upstream(live, se
     live.keyboard.press("ArrowRight")
     live.wait_for_function(f"({VIEW}).step > 0", timeout=5_000)
     assert live.locator("[data-ip=clock]").inner_text() == str(live.evaluate(f"({VIEW}).step"))
-    largest = max(live.sent[6:], default=0)
+    largest = max(live.sent, default=0)
     assert largest < 400, "only short answers go up, whatever the reader does"
     live.keyboard.press("End")
     live.wait_for_function(f"({VIEW}).step === null", timeout=5_000)
@@ -118,7 +118,7 @@ def test_a_throttled_browser_falls_behind_by_a_bounded_time(live):
     behind = []
     for _ in range(12):
         live.wait_for_timeout(250)
-        behind.append(live.evaluate(f"{inbox} - ({MODEL}('answer').tags[0] ?? 0)"))
+        behind.append(live.evaluate(f"({inbox} ?? 0) - ({MODEL}('answer').tags[0] ?? 0)"))
     session.send("Emulation.setCPUThrottlingRate", {"rate": 1})
     assert max(behind) <= 2
     before = live.evaluate(STEP)

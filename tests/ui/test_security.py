@@ -8,7 +8,7 @@ from ui.serving import Server
 
 pytestmark = pytest.mark.ui
 
-READY = "window.Bokeh && Bokeh.documents.length && Bokeh.documents[0].is_idle"
+READY = "window.Bokeh && Bokeh.documents.length && Bokeh.documents.every(d => d.is_idle)"
 PAYLOADS = [
     "<img src=x onerror=window.pwned=1>",
     "<script>window.pwned=1</script>",
