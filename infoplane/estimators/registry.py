@@ -52,6 +52,7 @@ FAMILIES: tuple[str, ...] = (
     "renyi",
     "diversity",
     "dimension",
+    "collapse",
     "knn",
     "kl",
     "gaussian",

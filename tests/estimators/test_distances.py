@@ -133,5 +133,5 @@ def test_a_wild_outlier_is_flagged():
     t[0] = 1e12
     assert Distances(t).at_an_end(1.0) == ("rounding",)
     assert Distances(cloud()).at_an_end(1e12) == ("sigma_high",)
-    assert Distances(t).at_an_end(1e-12) == ("sigma_low",)
+    assert Distances(cloud()).at_an_end(1e-12) == ("sigma_low",)
     assert Distances(cloud()).at_an_end(1.0) == ()
