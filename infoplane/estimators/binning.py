@@ -14,11 +14,18 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from infoplane.estimators.bins import RuleMaker, adaptive_rule, columns, fixed_rule, intervals
+from infoplane.estimators.bins import (
+    Entries,
+    RuleMaker,
+    adaptive_rule,
+    fixed_rule,
+    intervals,
+    row_keys,
+)
 from infoplane.estimators.contract import (
     Rng,
+    column_ends,
     conclude,
-    entropy_of_counts,
     fold,
     generator,
     heavy_tailed,
@@ -28,10 +35,10 @@ from infoplane.estimators.contract import (
     samples,
     symbols,
 )
-from infoplane.estimators.plugin import information, joint_counts, shuffled
+from infoplane.estimators.plugin import Tally, information, joint_entropy, shuffled, tally
 from infoplane.estimators.registry import Bounds, check_params, estimator
 from infoplane.estimators.shared import Shared, recall, serving
-from infoplane.types import Cost, Estimate, Flags, FloatArray, IntArray, Kind, Quantity, Status
+from infoplane.types import Cost, Estimate, Flags, FloatArray, Kind, Quantity, Status
 
 FIXED = "mi.binning"
 ADAPTIVE = "mi.adaptive"
@@ -49,27 +56,27 @@ class Cells:
 
     Attributes
     ----------
-    codes : ndarray, (n,)
-        Symbols 0 … C−1 of the rows.
-    counts : ndarray, (C,)
-        Rows in each.
-    d : int
-        Units.
-    dead : int
-        Units of zero variance.
+    tally : Tally
+        Symbols of the rows and their counts.
+    d, dead : int
+        Units, and those of zero variance.
     bins_used : int
-        Largest number of bins that could be filled in one unit.
+        Symbols between the layer's lowest and highest value.
     info, flags
         Whatever the binning rule adds.
     """
 
-    codes: IntArray
-    counts: IntArray
+    tally: Tally
     d: int
     dead: int
     bins_used: int
     info: Mapping[str, Any]
     flags: Flags
+
+    @property
+    def capacity(self) -> float:
+        """Largest entropy that the live units' bins can hold."""
+        return (self.d - self.dead) * math.log(self.bins_used)
 
 
 _COMMON: dict[str, Any] = {
@@ -91,7 +98,7 @@ def _null(name: str) -> Callable[..., FloatArray]:
         v: Any, t: Any, *, draws: int, rng: Rng = None, shared: Shared | None = None, **params: Any
     ) -> FloatArray:
         cells = _cells(name, t, check_params(name, params), shared)
-        return shuffled(_paired(name, v, cells), cells.codes, draws, generator(rng))
+        return shuffled(_paired(name, v, cells), cells.tally, draws, generator(rng))
 
     return null
 
@@ -286,87 +293,76 @@ def binning_given(
     """
     params = check_params(GIVEN, {"bins": bins, "compat": compat})
     cells = _cells(GIVEN, t, params, shared)
-    codes = _paired(GIVEN, v, cells)
-    sizes = np.bincount(codes)
-    within = entropy_of_counts(joint_counts(codes, cells.codes, len(sizes), len(cells.counts)))
-    value = within - entropy_of_counts(sizes)
-    ceiling: float | None = min(
-        math.log(len(codes)) - entropy_of_counts(sizes),
-        (cells.d - cells.dead) * math.log(cells.bins_used),
-    )
+    given = _paired(GIVEN, v, cells)
+    n = len(given.codes)
+    value = joint_entropy(given, cells.tally) - given.entropy
+    ceiling: float | None = min(math.log(n) - given.entropy, cells.capacity)
     if compat == "published":
-        value, ceiling = _mean_of_classes(t, codes, params), None
+        value, ceiling = _mean_of_classes(t, given, params), None
     return conclude(
         value,
         estimator=GIVEN,
-        n=len(codes),
+        n=n,
         d=cells.d,
         params=params,
         ceiling=ceiling,
         floor=0.0,
-        flags=[*cells.flags, *(["single_class"] if len(sizes) == 1 else [])],
+        flags=[*cells.flags, *(["single_class"] if len(given.counts) == 1 else [])],
         status=Status.DEGENERATE if cells.dead == cells.d else Status.OK,
-        info={"occupied": len(cells.counts), "dead": cells.dead, "log_n": math.log(len(codes))},
+        info={"occupied": len(cells.tally.counts), "dead": cells.dead, "log_n": math.log(n)},
     )
 
 
-def _mean_of_classes(t: Any, codes: IntArray, params: Mapping[str, Any]) -> float:
+def _mean_of_classes(t: Any, given: Tally, params: Mapping[str, Any]) -> float:
     rows = plain(t, name="t")
-    members = (rows[codes == c] for c in range(int(codes.max()) + 1))
-    return float(
-        np.mean(
-            [
-                entropy_of_counts(_cells(GIVEN, part, params, None).counts)
-                if len(part) > 1
-                else 0.0
-                for part in members
-            ]
-        )
-    )
+    members = (rows[given.codes == c] for c in range(len(given.counts)))
+    entropies = [
+        _cells(GIVEN, part, params, None).tally.entropy if len(part) > 1 else 0.0
+        for part in members
+    ]
+    return float(np.mean(entropies))
 
 
 def _conclude(name: str, v: Any, cells: Cells, params: Mapping[str, Any]) -> Estimate:
-    codes = _paired(name, v, cells)
-    n, h_v = len(codes), entropy_of_counts(np.bincount(codes))
-    alone = float((cells.counts == 1).sum() / n)
-    per_bin = n / len(cells.counts)
+    asked, binned = _paired(name, v, cells), cells.tally
+    n, occupied = len(binned.codes), len(binned.counts)
+    alone = float((binned.counts == 1).sum() / n)
     flags = list(cells.flags)
     if alone >= _SINGLETONS:
         flags.append("singleton_bins")
-    if per_bin < _PER_BIN:
+    if n / occupied < _PER_BIN:
         flags.append("few_samples_per_bin")
-    if h_v == 0.0:
+    if len(asked.counts) == 1:
         flags.append("single_class")
-    trivial = h_v == 0.0 or cells.dead == cells.d
-    capacity = (cells.d - cells.dead) * math.log(cells.bins_used)
+    trivial = len(asked.counts) == 1 or cells.dead == cells.d
     return conclude(
-        information(codes, cells.codes),
+        information(asked, binned),
         estimator=name,
         n=n,
         d=cells.d,
         params=params,
-        ceiling=min(math.log(n), h_v, capacity),
+        ceiling=min(math.log(n), asked.entropy, cells.capacity),
         floor=0.0,
         flags=flags,
         status=Status.DEGENERATE if trivial else Status.OK,
         info={
-            "occupied": len(cells.counts),
+            "occupied": occupied,
             "singleton_share": alone,
-            "samples_per_bin": per_bin,
+            "samples_per_bin": n / occupied,
             "bins_used": cells.bins_used,
             "dead": cells.dead,
             "log_n": math.log(n),
-            "entropy_t": entropy_of_counts(cells.counts),
-            "entropy_v": h_v,
+            "entropy_t": binned.entropy,
+            "entropy_v": asked.entropy,
             **cells.info,
         },
     )
 
 
-def _paired(name: str, v: Any, cells: Cells) -> IntArray:
+def _paired(name: str, v: Any, cells: Cells) -> Tally:
     codes = symbols(v, estimator=name)
-    same_length(codes, cells.codes)
-    return codes
+    same_length(codes, cells.tally.codes)
+    return tally(codes)
 
 
 def _cells(name: str, t: Any, params: Mapping[str, Any], shared: Shared | None) -> Cells:
@@ -379,16 +375,17 @@ def _bin_layer(name: str, t: Any, params: Mapping[str, Any], shared: Shared | No
     raw = plain(t, name="t")
     values = recall(shared, "samples", lambda: samples(t, minimum=2, estimator=name))
     n, d = values.shape
-    alive = values.max(axis=0) > values.min(axis=0)
+    low, high = recall(shared, "column ends", lambda: column_ends(values))
+    alive = high > low
     dead = d - int(alive.sum())
     if dead == d:
-        return Cells(np.zeros(n, np.int64), np.array([n]), d, d, 1, {}, Flags(["constant"]))
+        return Cells(tally(np.zeros(n, np.int64)), d, d, 1, {}, Flags(["constant"]))
     flags = [f"dead={dead}"] if dead else []
     if raw.dtype.kind in "biu":
         codes = fold((ranks(column) for column in np.ascontiguousarray(raw.reshape(n, d).T)), n)
-        return Cells(codes, np.bincount(codes), d, dead, n, {}, Flags([*flags, "discrete"]))
-    levels = raw.reshape(n, d) if raw.dtype.kind == "f" else values
-    made = _RULES[name](values, levels, alive, params)
-    codes = fold(columns(values if not dead else values[:, alive], made.encode), n)
-    flags += [*heavy_tailed(values), *made.flags]
-    return Cells(codes, np.bincount(codes), d, dead, made.bins, made.info, Flags(flags))
+        return Cells(tally(codes), d, dead, n, {}, Flags([*flags, "discrete"]))
+    entries = Entries(raw.reshape(n, d) if raw.dtype == np.float32 else values, low, high, alive)
+    rule = _RULES[name](entries, params)
+    codes = fold(row_keys(entries, rule), n)
+    flags += [*heavy_tailed(values, max(-entries.lowest, entries.highest)), *rule.flags]
+    return Cells(tally(codes), d, dead, rule.bins, rule.info, Flags(flags))

@@ -6,6 +6,8 @@ distribution, no bias correction.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from infoplane.estimators.contract import entropy_of_counts, ranks
@@ -14,41 +16,67 @@ from infoplane.types import FloatArray, IntArray
 _TABLE = 1 << 22  # cells up to which joint counts are tabled; above, the pairs are sorted
 
 
-def information(v: IntArray, t: IntArray) -> float:
-    """I(V;T) in nats of two vectors of codes 0 … C−1, each code present."""
-    v_counts, t_counts = np.bincount(v), np.bincount(t)
-    if len(v_counts) == len(v):  # every v on its own: H(T|V) = 0
-        return entropy_of_counts(t_counts)
-    if len(t_counts) == len(t):
-        return entropy_of_counts(v_counts)
-    joint = entropy_of_counts(joint_counts(v, t, len(v_counts), len(t_counts)))
-    return entropy_of_counts(v_counts) + entropy_of_counts(t_counts) - joint
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """A discrete variable counted.
+
+    Attributes
+    ----------
+    codes : ndarray, (n,)
+        Symbols 0 … C−1, each present.
+    counts : ndarray, (C,)
+        Samples of each.
+    entropy : float
+        Plug-in H in nats.
+    """
+
+    codes: IntArray
+    counts: IntArray
+    entropy: float
+
+    @property
+    def distinct(self) -> bool:
+        """Whether every sample has a symbol of its own."""
+        return len(self.counts) == len(self.codes)
 
 
-def joint_counts(v: IntArray, t: IntArray, v_size: int, t_size: int) -> IntArray:
-    """Count the pairs (v, t); zeros are possible."""
-    pairs = t * v_size + v
-    return np.bincount(pairs if v_size * t_size <= _TABLE else ranks(pairs))
+def tally(codes: IntArray) -> Tally:
+    """Count codes 0 … C−1."""
+    counts = np.bincount(codes)
+    return Tally(codes, counts, entropy_of_counts(counts))
 
 
-def shuffled(v: IntArray, t: IntArray, draws: int, rng: np.random.Generator) -> FloatArray:
+def information(v: Tally, t: Tally) -> float:
+    """I(V;T) in nats."""
+    if v.distinct:  # H(T|V) = 0
+        return t.entropy
+    if t.distinct:
+        return v.entropy
+    return v.entropy + t.entropy - joint_entropy(v, t)
+
+
+def joint_entropy(v: Tally, t: Tally) -> float:
+    """H(V,T) in nats."""
+    pairs = t.codes * len(v.counts) + v.codes
+    small = len(v.counts) * len(t.counts) <= _TABLE
+    return entropy_of_counts(np.bincount(pairs if small else ranks(pairs)))
+
+
+def shuffled(v: Tally, t: Tally, draws: int, rng: np.random.Generator) -> FloatArray:
     """I(π(V);T) in nats for ``draws`` random pairings π, shape (draws,).
 
     The marginals stay, so only H(V,T) is counted anew; many draws share one table of counts.
     """
-    n = len(v)
-    v_counts, t_counts = np.bincount(v), np.bincount(t)
-    if n in (len(v_counts), len(t_counts)):  # pairing distinct symbols anew changes nothing
+    if v.distinct or t.distinct:  # pairing distinct symbols anew changes nothing
         return np.full(draws, information(v, t))
-    marginal = entropy_of_counts(v_counts) + entropy_of_counts(t_counts)
-    cells = len(v_counts) * len(t_counts)
+    n, cells = len(v.codes), len(v.counts) * len(t.counts)
     joint = np.empty(draws)
     together = max(1, min(_TABLE // cells, _TABLE // n))
     for start in range(0, draws, together):
         stop = min(start + together, draws)
-        pairs = t * len(v_counts) + rng.permuted(np.tile(v, (stop - start, 1)), axis=1)
-        joint[start:stop] = _row_entropies(pairs, cells)
-    return marginal - joint
+        labels = rng.permuted(np.tile(v.codes, (stop - start, 1)), axis=1)
+        joint[start:stop] = _row_entropies(t.codes * len(v.counts) + labels, cells)
+    return v.entropy + t.entropy - joint
 
 
 def _row_entropies(pairs: IntArray, cells: int) -> FloatArray:

@@ -211,6 +211,17 @@ def test_one_outlier_is_flagged_and_does_not_move_adaptive_bins():
     assert adaptive(v, wild).value == pytest.approx(adaptive(v, t).value, abs=0.05)
 
 
+def test_arithmetic_and_bisection_agree_next_to_every_edge():
+    edges = np.linspace(-1, 1, 30)
+    for grid in (edges, edges.astype(np.float32).astype(np.float64)):
+        points = np.concatenate([np.nextafter(grid, -9), grid, np.nextafter(grid, 9)])
+        params = {} if grid is edges else {"compat": "idnns"}
+        symbols = np.searchsorted(grid, points, side="right")
+        symbols[symbols == 0] = 30 if params else 0
+        expected = twin.entropy(symbols.tolist())
+        assert binning(np.arange(90), points, **params).value == pytest.approx(expected, abs=1e-12)
+
+
 def test_float32_and_float64_agree_where_the_values_are_the_same():
     t = layer().astype(np.float32)
     for function in (binning, adaptive):
