@@ -16,7 +16,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from infoplane import __version__, analysis
+from infoplane import __version__
+from infoplane.analysis.reading import findings, methods
 from infoplane.store import Run, open_run
 from infoplane.types import NATS_TO_BITS, Measurement, Quantity, Verdict
 from infoplane.views import offline
@@ -82,8 +83,8 @@ def _words(run: Run) -> str:
     measurements = [m for m in run.measurements() if m.quantity == Quantity.MI]
     names = {layer.name: f"T{i + 1}" for i, layer in enumerate(run.layer_table)}
     parts = [
-        _section("What this run shows", _paragraphs(analysis.findings(run), names)),
-        _section("Methods", _paragraphs(analysis.methods(run), {})),
+        _section("What this run shows", _paragraphs(findings(run), names)),
+        _section("Methods", _paragraphs(methods(run), {})),
         _section(
             "Every estimate at the last step, and what it is good for",
             _verdicts(measurements, names),

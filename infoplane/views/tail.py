@@ -76,9 +76,11 @@ class RunTail:
     def now(self, since: Cursor | None = None) -> tuple[Delta, Live]:
         """Return what a report or a notebook has to apply: what is new since, and the status."""
         with self._lock:
-            reading, generation = divmod(since.generation if since else -1, 1_000_000)
-            same = since is not None and reading == self._reading
-            delta = self._builder.delta(replace(since, generation=generation) if same else None)
+            if since is not None:
+                reading, generation = divmod(since.generation, 1_000_000)
+                same = reading == self._reading
+                since = replace(since, generation=generation) if same else None
+            delta = self._builder.delta(since)
             cursor = replace(delta.cursor, generation=self._generation(delta))
             return replace(delta, cursor=cursor), self._live
 
