@@ -53,6 +53,7 @@ FAMILIES: tuple[str, ...] = (
     "diversity",
     "dimension",
     "collapse",
+    "rate",
     "knn",
     "kl",
     "gaussian",
