@@ -44,7 +44,7 @@ class Phase:
     onset_low, onset_high : int
         Steps among which the turning point lies: the smoothed curve is within its noise there.
     amount : float
-        Height in nats, positive.
+        Height of the smoothed curve in nats, positive; smoothing takes a little off sharp peaks.
     confidence : float
         1 − p, where p is the chance of a swing this large in a flat curve with this noise.
     """
