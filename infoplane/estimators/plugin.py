@@ -40,14 +40,21 @@ class Tally:
         return len(self.counts) == len(self.codes)
 
 
-def tally(codes: IntArray) -> Tally:
+Discrete = Tally | IntArray
+"""A discrete variable: its codes 0 … C−1, each present, or these already counted."""
+
+
+def tally(codes: Discrete) -> Tally:
     """Count codes 0 … C−1."""
+    if isinstance(codes, Tally):
+        return codes
     counts = np.bincount(codes)
     return Tally(codes, counts, entropy_of_counts(counts))
 
 
-def information(v: Tally, t: Tally) -> float:
+def information(v: Discrete, t: Discrete) -> float:
     """I(V;T) in nats."""
+    v, t = tally(v), tally(t)
     if v.distinct:  # H(T|V) = 0
         return t.entropy
     if t.distinct:
@@ -62,11 +69,12 @@ def joint_entropy(v: Tally, t: Tally) -> float:
     return entropy_of_counts(np.bincount(pairs if small else ranks(pairs)))
 
 
-def shuffled(v: Tally, t: Tally, draws: int, rng: np.random.Generator) -> FloatArray:
+def shuffled(v: Discrete, t: Discrete, draws: int, rng: np.random.Generator) -> FloatArray:
     """I(π(V);T) in nats for ``draws`` random pairings π, shape (draws,).
 
     The marginals stay, so only H(V,T) is counted anew; many draws share one table of counts.
     """
+    v, t = tally(v), tally(t)
     if v.distinct or t.distinct:  # pairing distinct symbols anew changes nothing
         return np.full(draws, information(v, t))
     n, cells = len(v.codes), len(v.counts) * len(t.counts)

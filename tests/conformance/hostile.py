@@ -59,7 +59,11 @@ HOSTILE = [
     ("duplicate column", lambda t: np.column_stack([t, t[:, 0]]), "value"),
     ("collinear columns", lambda t: t @ np.ones((t.shape[1], 1)) * np.arange(1, 5), "value"),
     ("ties by rounding", lambda t: np.round(t, 1), "value"),
-    ("more units than samples", lambda t: np.repeat(t, 30, axis=1) + np.eye(len(t), 30 * t.shape[1]), "value"),
+    (
+        "more units than samples",
+        lambda t: np.repeat(t, 30, axis=1) + np.eye(len(t), 30 * t.shape[1]),
+        "value",
+    ),
     ("one row unlike the rest", lambda t: put(np.zeros_like(t), 0, 1.0), "value"),
     ("dead relu", lambda t: np.maximum(t - 0.5, 0.0), "value"),
     ("saturated tanh", lambda t: np.tanh(50 * t), "value"),
