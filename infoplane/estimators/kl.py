@@ -26,7 +26,7 @@ from infoplane.estimators.contract import (
 from infoplane.estimators.distances import Distances
 from infoplane.estimators.knn import Side, side
 from infoplane.estimators.neighbours import JITTER, jittered
-from infoplane.estimators.plugin import information, shuffled
+from infoplane.estimators.plugin import information, shuffled, tally
 from infoplane.estimators.registry import Bounds, check_params, estimator
 from infoplane.estimators.shared import Shared
 from infoplane.types import Cost, Estimate, FloatArray, IntArray, Kind, Quantity, Status
@@ -162,7 +162,7 @@ def _null(
     k, rng = check_params(KL, params)["k"], generator(rng)
     first, second = _sides(v, t, k)
     if first.codes is not None and second.codes is not None:
-        return shuffled(first.codes, second.codes, draws, rng)
+        return shuffled(tally(first.codes), tally(second.codes), draws, rng)
     if first.points is not None and second.points is not None:
         x, y = support(first.points), support(second.points)
         w = weights(k, x.shape[1] + y.shape[1])
@@ -280,8 +280,9 @@ def kl(
         if one.codes is not None and one.codes.max() == 0:
             return conclude(0.0, flags=[*flags, mark], status=Status.DEGENERATE, **common)
     if first.codes is not None and second.codes is not None:
-        ceiling = min(entropy_of_counts(np.bincount(c)) for c in (first.codes, second.codes))
-        value = information(first.codes, second.codes)
+        of_v, of_t = tally(first.codes), tally(second.codes)
+        ceiling = min(one.entropy, two.entropy)
+        value = information(of_v, of_t)
         return conclude(value, ceiling=ceiling, floor=0.0, flags=flags, **common)
     bound: float | None = None
     if first.points is not None and second.points is not None:

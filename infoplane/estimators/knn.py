@@ -42,7 +42,7 @@ from infoplane.estimators.neighbours import (
     standardise,
     use_tree,
 )
-from infoplane.estimators.plugin import information, shuffled
+from infoplane.estimators.plugin import information, shuffled, tally
 from infoplane.estimators.registry import Bounds, check_params, estimator
 from infoplane.estimators.shared import Shared, recall, serving
 from infoplane.types import Cost, Estimate, Flags, FloatArray, IntArray, Kind, Quantity, Status
@@ -159,7 +159,7 @@ def _null(
     rng, k, workers = generator(rng), params["k"], params["workers"]
     first, second = _sides(v, t, params, serving(shared, t))
     if first.codes is not None and second.codes is not None:
-        return shuffled(first.codes, second.codes, draws, rng)
+        return shuffled(tally(first.codes), tally(second.codes), draws, rng)
     if first.codes is None and second.codes is None:
         assert first.points is not None
         assert second.points is not None
@@ -369,8 +369,9 @@ def ksg(
         if one.codes is not None and one.codes.max() == 0:
             return conclude(0.0, flags=[*flags, mark], status=Status.DEGENERATE, **common)
     if first.codes is not None and second.codes is not None:
-        ceiling = min(entropy_of_counts(np.bincount(c)) for c in (first.codes, second.codes))
-        value = information(first.codes, second.codes)
+        of_v, of_t = tally(first.codes), tally(second.codes)
+        ceiling = min(one.entropy, two.entropy)
+        value = information(of_v, of_t)
         return conclude(value, ceiling=ceiling, floor=0.0, flags=flags, **common)
     dims = sum(one.d for one in (first, second) if one.codes is None)
     flags += [f"high_dimension={dims}"] if dims > MAX_DIM else []

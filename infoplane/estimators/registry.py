@@ -60,6 +60,11 @@ FAMILIES: tuple[str, ...] = (
     "softmax",
     "compressed",
     "neural",
+    "interaction",
+    "decomposition",
+    "codes",
+    "scalar",
+    "spacing",
 )
 
 

@@ -1,0 +1,376 @@
+"""How several variables hang together: total correlation, dual total correlation, O-information.
+
+Over layers (or over the units of one) in closed form: for continuous variables that of a Gaussian
+with the observed covariance, for integers that of the counts.
+TC = Σ h(X_i) − h(X), DTC = h(X) − Σ h(X_i|X_−i), Ω = TC − DTC (positive: redundancy outweighs
+synergy), S = TC + DTC.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Annotated, Any
+
+import numpy as np
+
+from infoplane.errors import InputError
+from infoplane.estimators.compressed import principal_axes
+from infoplane.estimators.contract import (
+    Rng,
+    conclude,
+    enough,
+    entropy_of_counts,
+    fold,
+    is_discrete,
+    live_columns,
+    plain,
+    ranks,
+    same_length,
+    samples,
+    symbols,
+)
+from infoplane.estimators.gaussian import ledoit_wolf
+from infoplane.estimators.neighbours import standardise
+from infoplane.estimators.registry import Bounds, check_params, estimator
+from infoplane.estimators.shared import Shared
+from infoplane.types import Cost, Estimate, FloatArray, IntArray, Kind, Quantity, Status
+
+LEAST = 1e-9  # smallest variance of a direction, in units of the columns' own
+MOST = 64  # variables up to which all sums are taken
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Entropies that all four quantities are made of, in nats (differential up to a constant).
+
+    ``each`` h(X_i), ``without`` h(X_−i), ``joint`` h(X).
+    """
+
+    each: FloatArray
+    without: FloatArray
+    joint: float
+
+    @property
+    def total(self) -> float:
+        """TC = Σ h(X_i) − h(X) ≥ 0."""
+        return float(self.each.sum()) - self.joint
+
+    @property
+    def dual(self) -> float:
+        """DTC = Σ h(X_−i) − (N−1) h(X) ≥ 0."""
+        return float(self.without.sum()) - (len(self.each) - 1) * self.joint
+
+
+def gaussian_parts(covariance: FloatArray, sizes: list[int]) -> Parts:
+    """Entropies ½ log det of the blocks of a covariance; ``sizes`` are the variables' widths."""
+    ends = np.cumsum(sizes)
+    blocks = [np.arange(end - size, end) for end, size in zip(ends, sizes, strict=True)]
+    everything = np.arange(ends[-1])
+
+    def half_log_det(columns: IntArray) -> float:
+        values = np.linalg.eigvalsh(covariance[np.ix_(columns, columns)])
+        return 0.5 * float(np.log(np.maximum(values, LEAST)).sum()) if len(columns) else 0.0
+
+    return Parts(
+        np.array([half_log_det(block) for block in blocks]),
+        np.array([half_log_det(np.setdiff1d(everything, block)) for block in blocks]),
+        half_log_det(everything),
+    )
+
+
+def discrete_parts(codes: list[IntArray]) -> Parts:
+    """Plug-in entropies of code vectors (n,)."""
+    n = len(codes[0])
+
+    def entropy(of: list[IntArray]) -> float:
+        return entropy_of_counts(np.bincount(fold(of, n))) if of else 0.0
+
+    return Parts(
+        np.array([entropy([one]) for one in codes]),
+        np.array([entropy(codes[:i] + codes[i + 1 :]) for i in range(len(codes))]),
+        entropy(codes),
+    )
+
+
+def variables(t: Any, name: str) -> list[Any]:
+    """Split what was given: a sequence or mapping of layers, or the columns of one array."""
+    if isinstance(t, Mapping):
+        return list(t.values())
+    if isinstance(t, (list, tuple)) and len(t) and all(np.ndim(one) >= 1 for one in t):
+        arrays = [plain(one, name="t") for one in t]
+        if any(one.ndim > 1 for one in arrays):
+            for one in arrays[1:]:
+                same_length(arrays[0], one, first="t[0]", second="t[i]")
+            return arrays
+    if is_discrete(t):
+        array = plain(t, name="t")
+        enough(len(array), 4, estimator=name)
+        return list(array.reshape(len(array), -1).T)
+    return [column[:, None] for column in samples(t, minimum=4, estimator=name).T]
+
+
+def _compressed(layer: Any, dim: int, name: str) -> FloatArray:
+    """Leading principal components of a standardised layer, at most ``dim``."""
+    live, _ = live_columns(samples(layer, minimum=4, estimator=name))
+    if live.shape[1] == 0:
+        return live
+    live = standardise(live)
+    return live if live.shape[1] <= dim else standardise(live @ principal_axes(live, dim)[0])
+
+
+def _parts(t: Any, dim: int, shrinkage: float | str, name: str) -> tuple[Parts | None, int, int]:
+    given = variables(t, name)
+    n = len(given[0])
+    enough(n, 4, estimator=name)
+    if len(given) > MOST:
+        raise InputError(
+            f"`{name}` takes at most {MOST} variables; got {len(given)}. Pass layers as a list of "
+            "arrays, or select columns."
+        )
+    if all(is_discrete(one) for one in given):
+        codes = [symbols(one, name="t") for one in given]
+        codes = [one for one in codes if one.max() > 0]
+        return (discrete_parts(codes) if codes else None), n, len(given)
+    layers = [_compressed(one, dim, name) for one in given]
+    layers = [one for one in layers if one.shape[1]]
+    if not layers:
+        return None, n, len(given)
+    joint = np.hstack(layers)
+    delta = ledoit_wolf(joint) if isinstance(shrinkage, str) else float(shrinkage)
+    covariance = (1 - delta) * joint.T @ joint / n + delta * np.eye(joint.shape[1])
+    return gaussian_parts(covariance, [one.shape[1] for one in layers]), n, len(given)
+
+
+def _conclude(name: str, t: Any, dim: int, shrinkage: Any, pick: str) -> Estimate:
+    params = check_params(name, {"dim": dim, "shrinkage": shrinkage})
+    parts, n, count = _parts(t, dim, shrinkage, name)
+    common: dict[str, Any] = {"estimator": name, "n": n, "d": count, "params": params}
+    if parts is None:
+        return conclude(0.0, flags=["constant"], status=Status.DEGENERATE, **common)
+    total, dual = parts.total, parts.dual
+    values = {"tc": total, "dtc": dual, "o": total - dual, "s": total + dual}
+    floor = None if pick == "o" else 0.0
+    info = {"variables": len(parts.each), **values}
+    return conclude(values[pick], floor=floor, slack=1e-6, info=info, **common)
+
+
+_COMMON: dict[str, Any] = {
+    "quantity": Quantity.INTERACTION,
+    "accepts": (Kind.CONTINUOUS, Kind.DISCRETE),
+    "cost": Cost.QUICK,
+    "complexity": "n (N dim)² + N (N dim)³ for N variables",
+    "min_samples": 4,
+    "invariant": ("row order", "scaling", "unit order"),
+    "assumes": ("rows i.i.d.", "jointly Gaussian (continuous), counts representative (discrete)"),
+    "needs": "layers",
+    "meaningful_null": (),
+}
+_LIMITS = (
+    "linear dependence only; sees the leading `dim` components of each layer",
+    "a layer that is a linear function of others makes it infinite: variances are cut at 1e-9",
+)
+Dim = Annotated[int, Bounds(1, 64)]
+Shrinkage = Annotated[float, Bounds(0, 1)]
+
+
+@estimator(
+    id="interaction.total_correlation",
+    label="total correlation",
+    measures="TC of layers as Gaussians (or of integer codes, counted)",
+    formula="TC = Σ h(X_i) − h(X)",
+    limits=_LIMITS,
+    reference="Watanabe, IBM J. Res. Dev. 4 (1960)",
+    **_COMMON,
+)
+def total_correlation(
+    t: Any,
+    *,
+    dim: Dim = 4,
+    shrinkage: Shrinkage = 0.0,
+    rng: Rng = None,
+    shared: Shared | None = None,
+) -> Estimate:
+    """Total correlation TC = Σ h(X_i) − h(X) of several layers, in nats.
+
+    Parameters
+    ----------
+    t : sequence or mapping of (n, d_i) arrays, or one array (n, N)
+        The variables: layers, or the columns of one array. Integers are counted.
+    dim : int
+        Principal components kept of each layer.
+    shrinkage : float in [0, 1]
+        Share of the identity mixed into the covariance.
+    rng, shared
+        Not used.
+
+    Returns
+    -------
+    Estimate
+        ``info`` holds all four of tc, dtc, o and s.
+    """
+    return _conclude("interaction.total_correlation", t, dim, shrinkage, "tc")
+
+
+@estimator(
+    id="interaction.dual_total_correlation",
+    label="dual total correlation",
+    measures="DTC of layers as Gaussians (or of integer codes, counted)",
+    formula="DTC = h(X) − Σ h(X_i|X_−i)",
+    limits=_LIMITS,
+    reference="Han, Inf. Control 36 (1978)",
+    **_COMMON,
+)
+def dual_total_correlation(
+    t: Any,
+    *,
+    dim: Dim = 4,
+    shrinkage: Shrinkage = 0.0,
+    rng: Rng = None,
+    shared: Shared | None = None,
+) -> Estimate:
+    """Dual total correlation DTC = h(X) − Σ h(X_i|X_−i) of several layers, in nats.
+
+    Parameters
+    ----------
+    t, dim, shrinkage, rng, shared
+        As in ``interaction.total_correlation``.
+    """
+    return _conclude("interaction.dual_total_correlation", t, dim, shrinkage, "dtc")
+
+
+@estimator(
+    id="interaction.o_information",
+    label="O-information",
+    measures="Ω of layers as Gaussians: redundancy minus synergy",
+    formula="Ω = TC − DTC",
+    limits=(*_LIMITS, "a small Ω may hide large redundancy and synergy that cancel"),
+    reference="Rosas et al., Phys. Rev. E 100, 032305 (2019)",
+    **_COMMON,
+)
+def o_information(
+    t: Any,
+    *,
+    dim: Dim = 4,
+    shrinkage: Shrinkage = 0.0,
+    rng: Rng = None,
+    shared: Shared | None = None,
+) -> Estimate:
+    """O-information Ω = TC − DTC of several layers, in nats; positive when redundancy outweighs.
+
+    Parameters
+    ----------
+    t, dim, shrinkage, rng, shared
+        As in ``interaction.total_correlation``.
+    """
+    return _conclude("interaction.o_information", t, dim, shrinkage, "o")
+
+
+@estimator(
+    id="interaction.s_information",
+    label="S-information",
+    measures="S of layers as Gaussians: all dependence, redundant and synergistic",
+    formula="S = TC + DTC = Σ I(X_i; X_−i)",
+    limits=_LIMITS,
+    reference="Rosas et al., Phys. Rev. E 100, 032305 (2019)",
+    **_COMMON,
+)
+def s_information(
+    t: Any,
+    *,
+    dim: Dim = 4,
+    shrinkage: Shrinkage = 0.0,
+    rng: Rng = None,
+    shared: Shared | None = None,
+) -> Estimate:
+    """S-information TC + DTC = Σ I(X_i; X_−i) of several layers, in nats.
+
+    Parameters
+    ----------
+    t, dim, shrinkage, rng, shared
+        As in ``interaction.total_correlation``.
+    """
+    return _conclude("interaction.s_information", t, dim, shrinkage, "s")
+
+
+def margins(count: int, order: int) -> Iterator[tuple[int, ...]]:
+    """All subsets of ``order`` of ``count`` variables."""
+    return combinations(range(count), order)
+
+
+@estimator(
+    id="interaction.factorised",
+    label="factorised information",
+    quantity=Quantity.INTERACTION,
+    measures="mean multi-information over all groups of `order` units, binned into `levels`",
+    formula="F = mean_A [Σ_{i∈A} H(X_i) − H(X_A)] over |A| = order",
+    accepts=(Kind.CONTINUOUS, Kind.DISCRETE),
+    cost=Cost.STANDARD,
+    complexity="n C(d, order)",
+    min_samples=4,
+    invariant=("row order", "unit order", "scaling", "shift"),
+    limits=(
+        "pairs miss synergy: 0 for the three bits of a XOR",
+        "counting bias grows with levels^order / n",
+        "above 2,000 groups an even selection of them is taken and flagged",
+    ),
+    reference="Merkh & Montúfar, Factorized mutual information maximization, Kybernetika 56 (2020)",
+    needs="layers",
+    meaningful_null=(),
+)
+def factorised(
+    t: Any,
+    *,
+    order: Annotated[int, Bounds(2, 6)] = 2,
+    levels: Annotated[int, Bounds(2, 64)] = 4,
+    rng: Rng = None,
+    shared: Shared | None = None,
+) -> Estimate:
+    """Mean multi-information over all groups of ``order`` variables, in nats, by counting.
+
+    Parameters
+    ----------
+    t : sequence or mapping of (n, d_i) arrays, or one array (n, N)
+        The variables; integers are symbols, floats are cut into ``levels`` equally full bins (a
+        layer by its first principal component).
+    order : int
+        Size of the groups: 2 for pairs, the number of variables for their total correlation.
+    levels : int
+        Bins of a continuous variable.
+    rng, shared
+        Not used.
+    """
+    name = "interaction.factorised"
+    params = check_params(name, {"order": order, "levels": levels})
+    given = variables(t, name)
+    enough(len(given[0]), 4, estimator=name)
+    codes = [code for one in given if (code := symbol_codes(one, levels, name)).max() > 0]
+    n = len(given[0])
+    common: dict[str, Any] = {"estimator": name, "n": n, "d": len(given), "params": params}
+    if len(codes) < order:
+        return conclude(0.0, flags=["constant"], status=Status.DEGENERATE, **common)
+    groups = math.comb(len(codes), order)
+    stride = -(-groups // 2000)
+    alone = [entropy_of_counts(np.bincount(code)) for code in codes]
+    values = [
+        sum(alone[i] for i in group)
+        - entropy_of_counts(np.bincount(fold([codes[i] for i in group], n)))
+        for place, group in enumerate(margins(len(codes), order))
+        if place % stride == 0
+    ]
+    flags = [f"groups={len(values)}/{groups}"] if stride > 1 else []
+    return conclude(float(np.mean(values)), floor=0.0, flags=flags, **common)
+
+
+def symbol_codes(layer: Any, levels: int, name: str) -> IntArray:
+    """Codes of a variable: symbols of integers, equally full bins of a layer's first component."""
+    if is_discrete(layer):
+        return symbols(layer, name="t")
+    points = _compressed(layer, 1, name)
+    if points.shape[1] == 0:
+        return np.zeros(len(points), dtype=np.int64)
+    column = points[:, 0]
+    edges = np.quantile(column, np.arange(1, levels) / levels)
+    return ranks(np.searchsorted(edges, column, side="right"))
