@@ -143,6 +143,8 @@ def refusal(entry: Card, target: str, probe: ProbeData, layers: Sequence[str]) -
     """Say why an estimator cannot be asked about a target; empty when it can."""
     if entry.needs == "layers":
         return f"`{entry.id}` looks at several layers at once; call it on the arrays."
+    if entry.needs in ("classifier", "gradient"):
+        return f"`{entry.id}` needs a {entry.needs} that no run keeps; call it on the arrays."
     if target == "" and len(positional(entry.function)) > 1 and probe.y is None:
         return f"`{entry.id}` needs labels and the probe set has none."
     if target == "" or target in layers or (target == "X" and entry.accepts):

@@ -196,7 +196,8 @@ class Card:
     meaningful_null : tuple of str
         Targets for which shuffling the pairing tells something: ("Y",) or ("X", "Y").
     needs : str
-        "representation", "logits", "attention", "weights", "labels", "layers" (several at once).
+        "representation", "logits", "attention", "weights", "labels", "layers" (several at once);
+        "classifier" and "gradient" come as further arrays beside T and are in no run.
     null : callable or None
         Fast null: ``null(v, t, *, draws, rng, **params) -> ndarray (draws,)``. None: the generic
         loop over shuffled pairings.

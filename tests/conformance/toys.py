@@ -19,7 +19,7 @@ SETTINGS: dict[str, dict] = {
     f"mi.{name}": {"steps": 5} for name in ("mine", "nwj", "js", "infonce", "smile")
 }
 
-REPRESENTATION = ("representation", "labels", "logits", "classifier")
+REPRESENTATION = ("representation", "labels", "logits", "classifier", "gradient")
 """Needs whose main array is a plain (n, d): all hostile inputs apply to them."""
 
 
@@ -85,10 +85,17 @@ MAIN = {
     "attention": attention,
     "weights": weights,
     "classifier": layer,
+    "gradient": layer,
 }
 
 
-EXTRA = {"classifier": {"weight": np.random.default_rng(9).normal(size=(3, D))}}
+EXTRA = {
+    "classifier": {"weight": np.random.default_rng(9).normal(size=(3, D))},
+    "gradient": {
+        "gradient": np.random.default_rng(8).normal(size=(N, D)),
+        "function_values": np.linspace(0.5, 2.0, N),
+    },
+}
 """Keyword arguments that are data, by what a card needs."""
 
 
