@@ -1,4 +1,21 @@
-"""Runs on disk: journals with checksums, a safetensors file a snapshot, one writer, any readers."""
+"""Runs on disk: journals with checksums, a safetensors file a snapshot, one writer, many readers.
+
+Layout of a run, format 1.0::
+
+    run.json                      identity, format, config, layer table, probe sets, H(Y) in nats
+    journal/w0.jsonl              what the run's one writer recorded
+    journal/a<16 hex>.jsonl       what one annotator added: measurements, notes
+    snapshots/w0-<8 digits>.safetensors    the layers at one step, or a probe set's arrays
+    lock                          held by the writer, freed by the kernel when it dies
+
+A journal is lines of ``crc32 JSON``, appended and never changed. A snapshot exists if and only if
+a good line names it and length and checksums match: file, fsync, rename, fsync of the folder,
+line, fdatasync, in this order. Records of ``w0``: open (a writer came), begin (capture starts:
+layer ids in the network's order, info), probe, snapshot, scalars, measurements, event, annotation,
+forget (arrays thinned out), end. Order is the order of lines; times are labels. Readers follow by
+byte offset, lock nobody out, pass over kinds and fields they do not know, and refuse a newer major
+format.
+"""
 
 from infoplane.store.annotator import Annotator
 from infoplane.store.listing import Listing, RunSummary, is_run, list_runs

@@ -48,6 +48,8 @@ class RunLock:
     """
 
     def __init__(self, path: Path) -> None:
+        self._pid = os.getpid()
+        self._labelled = False
         self._fd = files.open_regular(path, files.UPDATE)
         try:
             self._take(path)
@@ -73,6 +75,7 @@ class RunLock:
                 "make sure that one process only writes this run.",
                 stacklevel=5,
             )
+        self._labelled = True
         with contextlib.suppress(OSError):  # a label for error messages, nothing relies on it
             os.ftruncate(self._fd, 0)
             os.write(self._fd, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
@@ -80,6 +83,9 @@ class RunLock:
     def release(self) -> None:
         """Free the lock; harmless when it is free."""
         if self._fd >= 0:
+            if self._labelled and self._pid == os.getpid():
+                with contextlib.suppress(OSError):
+                    os.ftruncate(self._fd, 0)
             os.close(self._fd)
             self._fd = -1
 

@@ -347,8 +347,8 @@ def test_measurements_of_a_superseded_snapshot_leave_the_view(kit, record, aband
 
 def test_online_rows_follow_the_session(kit, record, abandon):
     run = record()
-    run.measure([kit.measurement("a", 10), kit.measurement("b", 20)])
-    assert [row.key for row in run.measurements()] == ["a", "b"]
+    run.measure([kit.measurement(key, step) for key, step in [("a", 10), ("x", 15), ("b", 20)]])
+    assert [row.key for row in run.measurements()] == ["a", "x", "b"]
     assert run.measurements()[0].snapshot == 0
     abandon(run)
     run = record(resume="allow")
@@ -385,7 +385,8 @@ def test_seq_and_file_names_go_on(kit, record, abandon):
     run = record()
     run.write(kit.snapshot(0))
     path = abandon(run)
-    orphan = path / "snapshots" / "w0-00000123.safetensors"
+    number = run.tail().poll()[-1]["seq"] + 1
+    orphan = path / "snapshots" / f"w0-{number:08d}.safetensors"
     orphan.write_bytes(b"renamed, but its line was never written")
     run = record(resume="allow")
     run.write(kit.snapshot(5))
@@ -439,6 +440,14 @@ def test_status_over_a_life(kit, record, abandon):
     assert "gone without an end" in status.reason
     record(resume="must").close()
     assert read.status().state == "finished"
+    run = record(resume="must")
+    assert read.status().state == "live"
+    run.end("failed")
+    run.record(9, {"loss": 1.0})
+    assert read.status().state == "live"
+    run.end("interrupted")
+    run.begin((), (), {})
+    assert read.status().state == "live"
 
 
 def test_empty_run(tmp_path):
