@@ -151,17 +151,18 @@ class Agenda:
         crc = self._run.snapshot_crc(step, probe)
         jobs = []
         for layer, asks in self._by_layer(probe):
-            missing = [(key, ask) for ask in asks if (key := self._key(ask, probe, layer, crc))]
+            missing = [(k, ask) for ask in asks if (k := self._key(ask, probe, step, layer, crc))]
             self.present += len(asks) - len(missing)
             if missing:
                 jobs.append(Job(step, layer, probe, tuple(missing)))
         return jobs
 
-    def _key(self, ask: Ask, probe: str, layer: str, crc: object) -> str:
+    def _key(self, ask: Ask, probe: str, step: int, layer: str, crc: object) -> str:
         """Return the key of a measurement, empty when the run has it."""
         key = key_of(
             ask,
             uuid=self._run.uuid,
+            step=step,
             crc=crc,
             probe=probe,
             layer=layer,

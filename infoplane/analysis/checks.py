@@ -8,6 +8,7 @@ Amounts in sentences are in bits, as on the screen.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -147,8 +148,8 @@ def _crowded(case: Case) -> bool:
 
 
 def saturated(case: Case) -> str | None:
-    """At a ceiling made of the sample size, not of the network."""
-    if not case.at_ceiling or _earned(case):
+    """At a ceiling made of the sample size or the batch, not of the network."""
+    if not case.at_ceiling or _earned(case) or _limited_by_bins(case):
         return None
     ceiling = case.estimate.ceiling or 0.0
     share = 100 * case.estimate.value / ceiling
@@ -159,6 +160,25 @@ def saturated(case: Case) -> str | None:
         f"saturated at {min(share, 100):.0f} % of {what} ({bits(ceiling)}): any finer layer reads "
         f"the same, so neither a value nor a change can be read off; {cure} or a layer-wise summary"
     )
+
+
+def resolution(case: Case) -> str | None:
+    """At the most that so few units can say in so many bins."""
+    if not case.at_ceiling or _earned(case) or not _limited_by_bins(case):
+        return None
+    ceiling, units = case.estimate.ceiling or 0.0, case.context.portrait.d
+    return (
+        f"at {100 * min(case.estimate.value / ceiling, 1.0):.0f} % of what {units} units can say in "
+        f"these bins ({bits(ceiling)}): a rise cannot show, a fall can; use more bins to see finer"
+    )
+
+
+def _limited_by_bins(case: Case) -> bool:
+    """Whether the ceiling is the capacity of the bins, below log n and the target's entropy."""
+    ceiling, target = case.estimate.ceiling or 0.0, case.context.target
+    others = [math.log(max(case.context.portrait.n, 2))]
+    others += [target.entropy] if target.entropy is not None else []
+    return case.info("occupied") is not None and ceiling < 0.99 * min(others)
 
 
 def _earned(case: Case) -> bool:
@@ -372,6 +392,7 @@ RULES: tuple[Rule, ...] = (
     Rule("bound_broken", Verdict.NOT_USABLE, bound_broken),
     Rule("singleton", Verdict.NOT_USABLE, singleton),
     Rule("constant", Verdict.CAUTION, constant, information_only=False),
+    Rule("resolution", Verdict.CAUTION, resolution),
     Rule("nothing_detected", Verdict.CAUTION, nothing_detected),
     Rule("mostly_null", Verdict.CAUTION, mostly_null),
     Rule("dead_units", Verdict.CAUTION, dead_units, information_only=False),

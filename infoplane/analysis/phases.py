@@ -110,7 +110,9 @@ def find_phases(
     kept = np.isfinite(curve)
     at, curve = at[kept], curve[kept]
     if len(at) < FEWEST:
-        return Phases(refusal=f"not read: {len(at)} usable points, and {FEWEST} are the least")
+        return Phases(
+            refusal=f"not read: {len(at)} usable points, and at least {FEWEST} are needed"
+        )
     order = np.argsort(at)
     at, curve = at[order], curve[order]
     errors = np.asarray(stderr, dtype=float)[kept] if stderr is not None else np.array([])

@@ -173,9 +173,14 @@ def applies(entry: Card, layer: Layer, last: str) -> bool:
     return layer.what not in ("weight", "loss", "gradient")
 
 
-def key_of(ask: Ask, *, uuid: str, crc: Any, probe: str, layer: str, seed: int, null: int) -> str:
-    """Return the content key of a measurement: blake2b of all that decides its value."""
-    content = [uuid, crc, probe, layer, ask.target, ask.estimator, ask.version, ask.params]
+def key_of(
+    ask: Ask, *, uuid: str, step: int, crc: Any, probe: str, layer: str, seed: int, null: int
+) -> str:
+    """Return the content key of a measurement: blake2b of all that decides its value.
+
+    The step is part of it: two steps may have the same snapshot, and both want their row.
+    """
+    content = [uuid, step, crc, probe, layer, ask.target, ask.estimator, ask.version, ask.params]
     text = json.dumps([*content, seed, null], sort_keys=True, separators=(",", ":"))
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 

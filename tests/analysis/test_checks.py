@@ -64,6 +64,10 @@ TRIGGERS = {
         {"value": 0.99 * LOG_N, "ceiling": LOG_N, "target": X, "null": None},
         {"value": 0.9 * LOG_N, "ceiling": LOG_N, "target": X, "null": None},
     ),
+    "resolution": (
+        {"value": 3.3, "ceiling": 3.4, "target": X, "null": None},
+        {"value": 3.0, "ceiling": 3.4, "target": X, "null": None},
+    ),
     "bound_broken": ({"value": 0.9}, {"value": 0.69}),
     "singleton": (
         {"info": {**SOUND, "singleton_share": 0.97}},

@@ -1,0 +1,172 @@
+"""Planted runs are called what they are, in plain words."""
+
+import numpy as np
+import pytest
+
+import infoplane as ip
+from infoplane.analysis import findings, methods
+
+N = 512
+STEPS = (0, 1, 2, 4, 8, 16, 32, 64, 128, 256)
+Y = np.random.default_rng(0).permutation(np.arange(N) % 2)
+SIGNAL = 2.0 * Y[:, None] - 1.0
+NOISE = np.random.default_rng(1).standard_normal((N, 2))
+
+
+def learning(step):
+    """One unit that separates the classes better and better."""
+    return np.tanh(NOISE[:, :1] * 0.5 + 0.4 * np.log1p(step) * SIGNAL)
+
+
+def compressing(step):
+    """Spreads out, then collapses onto the class."""
+    grow = min(1.0, np.log1p(step) / np.log1p(16))
+    shrink = max(0.0, (np.log1p(step) - np.log1p(16)) / (np.log1p(256) - np.log1p(16)))
+    return (0.05 + grow * (1 - shrink)) * 0.4 * np.clip(NOISE[:, :1], -1.2, 1.2) + (
+        0.45 * grow * SIGNAL
+    )
+
+
+def planted(record, layer, y=Y, **kwargs):
+    run = record({step: {"layer": layer(step)} for step in STEPS}, y=y, **kwargs)
+    ip.evaluate(run, ["mi.binning"])
+    return run
+
+
+def line(run, name="layer"):
+    (text,) = [t for t in findings(run).splitlines() if t.startswith(f"{name}: ")]
+    return text
+
+
+def test_a_learning_layer_is_fitted_by_a_step(record):
+    text = line(planted(record, learning))
+    assert "fitted by step" in text
+    assert "of H(Y) = 1.00 bits" in text
+
+
+def test_random_labels_detect_nothing(record):
+    shuffled = np.random.default_rng(9).permutation(Y)
+    text = line(planted(record, learning, y=shuffled))
+    assert "fitted" not in text
+    assert "no dependence on Y is detected" in text or "above its null" in text
+
+
+def test_shuffled_rows_detect_nothing(record):
+    order = np.random.default_rng(8).permutation(N)
+    text = line(planted(record, lambda step: learning(step)[order]))
+    assert "fitted" not in text
+
+
+def test_a_wide_layer_is_saturated_and_inside_its_null(record):
+    wide = np.random.default_rng(2)
+    text = line(planted(record, lambda step: np.tanh(wide.standard_normal((N, 30)))))
+    assert "I(T;Y) cannot be read" in text
+    assert "inside its null" in text
+    assert "compression cannot be read" in text
+    assert "saturated" in text
+
+
+def test_a_dead_layer_is_not_said_to_know_or_to_compress(record):
+    run = planted(record, lambda step: np.zeros((N, 3)))
+    text = line(run)
+    assert "fitted" not in text
+    assert "falls" not in text
+    assert "no compression is concluded" in text
+    reasons = {row.reason for row in run.measurements()}
+    assert any("dead" in reason for reason in reasons)
+
+
+def test_a_flat_curve_has_no_phase(record):
+    rng = np.random.default_rng(3)
+    run = planted(record, lambda step: np.tanh(0.4 * rng.standard_normal((N, 1)) + 0.5 * SIGNAL))
+    assert "no compression is concluded, none found" in line(run)
+
+
+def test_fit_then_compress_is_seen_with_its_onset(record):
+    text = line(planted(record, compressing))
+    assert "fitted by step" in text
+    assert "I(X;T) falls by" in text
+    onset = int(text.partition("falls by")[2].partition("from step ")[2].split()[0])
+    assert 8 <= onset <= 32
+
+
+def test_a_memorising_layer_knows_everything_and_is_not_called_usable(record):
+    # every row its own place: H(Y) of random labels is read, and so it is with shuffled ones
+    places = np.linspace(-0.99, 0.99, N)[:, None] * [1, 0.3, 0.1, 0.05]
+    random = np.random.default_rng(4).permutation(Y)
+    run = record({s: {"layer": places} for s in STEPS}, y=random)
+    ip.evaluate(run, [("mi.binning", {"bins": 2000})])
+    assert "I(T;Y) cannot be read" in line(run)
+
+
+def test_a_linear_chain_is_ordered_and_a_break_is_told(record):
+    def layers(step):
+        t = learning(step)
+        return {"first": t, "second": np.clip(np.round(t * 3) / 3, -1, 1)}
+
+    run = record({s: layers(s) for s in STEPS}, y=Y)
+    ip.evaluate(run, ["mi.binning"])
+    assert "more I(X;T)" not in findings(run)
+    spread = record(
+        {s: {"first": 0.1 * learning(s), "second": learning(s)} for s in STEPS}, y=Y, name="s"
+    )
+    ip.evaluate(spread, ["mi.binning"])
+    assert "more I(X;T) in second than in first" in findings(spread)
+
+
+def test_epochs_are_named_when_they_were_recorded(record):
+    scalars = {step: {"epoch": step / 4, "loss": 1 / (1 + step)} for step in STEPS}
+    run = planted(record, learning, scalars=scalars)
+    assert "fitted by epoch" in line(run)
+    assert "The loss falls fastest around epoch" in findings(run)
+
+
+def test_several_estimators_are_compared(record):
+    run = planted(record, learning)
+    ip.evaluate(run, ["mi.adaptive"])
+    assert "rank correlation" in findings(run)
+
+
+def test_limits_are_always_told(record):
+    text = findings(planted(record, learning))
+    assert "What cannot be concluded" in text
+    assert "one run" in text
+    assert "deterministic network" in text
+
+
+def test_every_number_of_the_findings_is_a_measurement(record):
+    run = planted(record, learning)
+    last = [r for r in run.measurements() if r.step == STEPS[-1] and r.target == "Y"]
+    assert f"{last[0].value / np.log(2):.2f} bits at step {STEPS[-1]}" in line(run)
+
+
+def test_nothing_measured_says_so(record):
+    run = record({0: {"layer": learning(0)}}, y=Y)
+    assert "Nothing has been measured" in findings(run)
+
+
+def test_findings_from_a_dataset_are_the_same(record):
+    run = planted(record, learning)
+    assert findings(ip.trajectories(run)) == findings(run)
+
+
+def test_methods_hold_what_a_reviewer_asks_for(record):
+    run = planted(record, learning)
+    ip.evaluate(run, [("mi.kde", {"variance": 0.01})], null=10)
+    text = methods(run)
+    for needed in (
+        f"n = {N} samples", "2 classes", "H(Y) = 1.00 bits", "log n = 9.00 bits", run.uuid,
+        "10 steps, from step 0 to 256", "by flatten", "float32", "bins = 30", "range = (-1, 1)",
+        "variance = 0.01", "20 shuffled pairings", "10 shuffled pairings", "version 1", "numpy",
+        "infoplane", "are ok", "caution", "not usable", "nats",
+    ):  # fmt: skip
+        assert needed in text, needed
+
+
+@pytest.mark.parametrize("target", ["regression", None])
+def test_methods_without_classes(record, target):
+    rng = np.random.default_rng(0)
+    y = rng.random(N) if target else None
+    run = record({0: {"layer": learning(0)}}, y=y, target=target or "class")
+    ip.evaluate(run, ["mi.binning"])
+    assert ("real-valued targets" if target else "no labels") in methods(run)
