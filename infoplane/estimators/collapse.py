@@ -518,9 +518,12 @@ def _scores(
         return scores, _classifier(case, y, stand_in)[1]
     present = _classifier(case, y, weight)[1]
     rows = samples(weight, name="weight", minimum=1)
-    scores = case.x @ rows.T
+    # both brought to order one, so that the largest doubles do not overflow; the argmax is the same
+    large, wide = (max(float(np.abs(a).max()), np.finfo(np.float64).tiny) for a in (case.x, rows))
+    scores = (case.x / large) @ (rows / wide).T
     if bias is not None:
         offsets = samples(bias, name="bias", minimum=1)[:, 0]
         same_length(offsets, rows, first="bias", second="weight")
-        scores += offsets
+        with np.errstate(over="ignore"):
+            scores += np.clip(offsets / large / wide, -1e300, 1e300)
     return scores, present

@@ -54,6 +54,7 @@ FAMILIES: tuple[str, ...] = (
     "dimension",
     "collapse",
     "rate",
+    "sparsity",
     "knn",
     "kl",
     "gaussian",
