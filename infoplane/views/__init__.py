@@ -1,4 +1,4 @@
-"""The page: one Explore view for the server, the notebook and the offline file; and the app around it.
+"""The page: one Explore view for server, notebook and offline file, and the app around it.
 
 Names are resolved on first use: ``import infoplane.views`` loads neither panel nor bokeh.
 """

@@ -132,9 +132,9 @@ function tell() {  // from `chosen` into the `view` source, at most three times 
 
 // -- trajectories in the chosen unit -----------------------------------------------------------
 
-const points = layer => remember(`points/${layer}/${chosen.probe}/${chosen.estimator}/${chosen.unit}/${chosen.minus}`, () => {
+const points = (layer, estimator = chosen.estimator) => remember(`points/${layer}/${chosen.probe}/${estimator}/${chosen.unit}/${chosen.minus}`, () => {
   const k = scale(), off = value => chosen.minus && finite(value) ? value : 0
-  return rows_of(chosen.probe, chosen.estimator, layer).map(r => {
+  return rows_of(chosen.probe, estimator, layer).map(r => {
     const xo = off(r[C.x_null]), yo = off(r[C.y_null])
     return {
       step: r[C.step], u: time(r[C.step]), count: r[C.count], band: r[C.band],
@@ -196,13 +196,18 @@ const shade = u => { const p = shades(); return p[Math.max(0, Math.min(p.length 
 // -- drawing ------------------------------------------------------------------------------------
 
 const put = (name, data) => { sources[name].data = data }
-const faded = layer => chosen.layer !== null && chosen.layer !== layer ? 0.18 : 1
+const hex = color => [1, 3, 5].map(i => parseInt(color.slice(i, i + 2), 16))
+const pale = color => {  // towards the surface; overlapping transparent lines would show their joints
+  const from = hex(color), to = hex(options.tokens[chosen.mode].surface)
+  return "#" + from.map((c, i) => Math.round(0.2 * c + 0.8 * to[i]).toString(16).padStart(2, "0")).join("")
+}
+const tint = (layer, color) => chosen.layer !== null && chosen.layer !== layer ? pale(color) : color
 const set = (model, changes) => {
   for (const [name, value] of Object.entries(changes)) if (model[name] !== value) model.setv({[name]: value})
 }
 
 function trails(name, at) {  // polylines of one colour and style each; at(point) → [x, y]
-  const out = STYLES.map(() => ({xs: [], ys: [], color: [], alpha: []})), ghost = {xs: [], ys: []}
+  const out = STYLES.map(() => ({xs: [], ys: [], color: []})), ghost = {xs: [], ys: []}
   layers().forEach((_, l) => {
     const list = points(l), n = upto(list, now())
     let line = null, key = null
@@ -213,7 +218,7 @@ function trails(name, at) {  // polylines of one colour and style each; at(point
       if (key !== style + color) {
         key = style + color
         line = {xs: [x0], ys: [y0]}
-        out[style].xs.push(line.xs); out[style].ys.push(line.ys); out[style].color.push(color); out[style].alpha.push(faded(l))
+        out[style].xs.push(line.xs); out[style].ys.push(line.ys); out[style].color.push(tint(l, color))
       }
       line.xs.push(x1); line.ys.push(y1)
     }
@@ -305,6 +310,19 @@ function draw_null() {
   put("null_text", i < 0 ? {x: [], y: [], text: []} : {x: [end.x[i]], y: [end.y[i]], text: ["null"]})
 }
 
+function draw_rivals() {  // a layer that is picked out: its path under the other estimators, named
+  const lines = {xs: [], ys: [], color: []}, ends = {x: [], y: [], text: []}
+  if (chosen.layer !== null) measured().forEach((e, i) => {
+    if (i === chosen.estimator) return
+    const list = points(chosen.layer, i).slice(0, upto(points(chosen.layer, i), now())).filter(p => finite(p.x) && finite(p.y))
+    for (let j = 1; j < list.length; j++) {
+      lines.xs.push([list[j - 1].x, list[j].x]); lines.ys.push([list[j - 1].y, list[j].y]); lines.color.push(shade(list[j].u))
+    }
+    if (list.length) { ends.x.push(list[0].x); ends.y.push(list[0].y); ends.text.push(estimator_name(e)) }  // at the start: the ends crowd
+  })
+  put("rival", lines); put("rival_text", ends)
+}
+
 function draw_iso() {
   const lines = {xs: [], ys: []}, dots = {x: [], y: [], color: []}, words = {x: [], y: [], text: []}
   let first = true
@@ -318,7 +336,7 @@ function draw_iso() {
     })
     if (!joined.length) continue
     lines.xs.push(joined.map(p => p.x)); lines.ys.push(joined.map(p => p.y))
-    for (const p of joined) { dots.x.push(p.x); dots.y.push(p.y); dots.color.push(shade(p.u)) }
+    for (const p of joined) { dots.x.push(p.x); dots.y.push(p.y); dots.color.push(chosen.layer === null ? shade(p.u) : pale(shade(p.u))) }
     const left = joined.reduce((a, b) => b.x < a.x ? b : a)
     if (under_head(left)) continue
     words.x.push(left.x); words.y.push(left.y); words.text.push(first ? `${has_epochs() ? "epoch" : "step"} ${text}` : text)
@@ -362,9 +380,10 @@ function draw_heads() {  // markers keep clear of each other; a thin line leads 
   put("lead", lead); put("ellipse", ellipse)
   put("marker", {
     x: list.map(h => h.x / px), y: list.map(h => h.y / py), text: list.map(h => h.layer.label),
-    fill: list.map(h => h.p.v >= 1 ? t.surface : h.l === chosen.layer ? t.accent : t.head),
-    line: list.map(h => h.l === chosen.layer ? t.accent : h.p.v >= 2 ? t.muted : t.head),
-    dash: list.map(h => h.p.v >= 2 ? [3, 3] : []), ink: list.map(h => h.p.v >= 2 ? t.muted : h.p.v === 1 ? t.ink : t["head-ink"]),
+    fill: list.map(h => h.p.v >= 1 ? t.surface : chosen.layer === null || h.l === chosen.layer ? t.head : t.ghost),
+    line: list.map(h => chosen.layer !== null && h.l !== chosen.layer ? t.ghost : h.p.v >= 2 ? t.muted : t.head),
+    dash: list.map(h => h.p.v >= 2 ? [3, 3] : []),
+    ink: list.map(h => chosen.layer !== null && h.l !== chosen.layer ? (h.p.v >= 1 ? t.faint : t.surface) : h.p.v >= 2 ? t.muted : h.p.v === 1 ? t.ink : t["head-ink"]),
   })
   chosen.targets = list.map(h => ({l: h.l, x: h.x / px, y: h.y / py}))
 }
@@ -412,10 +431,12 @@ function draw_curves(name, x, low, high) {
       band.ys.push([...wide.map(p => p[high]), ...wide.map(p => p[low]).reverse()])
       band.color.push(shade(wide.at(-1).u))
     }
-    if (past.length) { dots.x.push(past.at(-1).u); dots.y.push(past.at(-1)[x]); ends.push({text: layer.label, x: past.at(-1).u, y: past.at(-1)[x]}) }
+    if (past.length) { dots.x.push(past.at(-1).u); dots.y.push(past.at(-1)[x]); ends.push({text: layer.label, x: past.at(-1).u, y: past.at(-1)[x], from: past.at(-1)[x]}) }
   })
   const plot = figures[name], gap = 13 * (plot.y_range.end - plot.y_range.start) / (plot.inner_height || 140)
   spread(ends, gap, plot.y_range.start + gap / 2, plot.y_range.end - gap / 2)
+  const step = 11 * (plot.x_range.end - plot.x_range.start) / (plot.inner_width || 500)
+  put(`${name}_lead`, {xs: ends.map(e => [e.x, e.x + step]), ys: ends.map(e => [e.from, e.y])})
   put(`${name}_ghost`, ghost); put(`${name}_band`, band); put(`${name}_dot`, dots)
   put(`${name}_text`, {x: ends.map(e => e.x), y: ends.map(e => e.y), text: ends.map(e => e.text)})
 }
@@ -631,7 +652,7 @@ function write_summary(force) {
   if (moved.length) parts.push(`${moved[0].layer.label} has given up ${number(moved[0].best.x - moved[0].p.x)} of ${number(moved[0].best.x)} ${unit} about the input since ${when(moved[0].best.step)}`)
   else parts.push("no layer is clearly below its own peak")
   const last = all.at(-1)
-  parts.push(`${last.layer.label} tells ${number(last.p.y)}${meta().h_y && !chosen.minus ? ` of ${number(meta().h_y * scale())}` : ""} ${unit} about the label`)
+  parts.push(`${last.layer === moved[0]?.layer ? "it" : last.layer.label} tells ${number(last.p.y)}${meta().h_y && !chosen.minus ? ` of ${number(meta().h_y * scale())}` : ""} ${unit} about the label`)
   const bad = all.filter(r => r.p.v >= 2).map(r => r.layer.label), wary = all.filter(r => r.p.v === 1).map(r => r.layer.label)
   if (bad.length) parts.push(`not usable: ${bad.join(", ")}`)
   if (wary.length) parts.push(`caution: ${wary.join(", ")}`)
@@ -682,13 +703,13 @@ function apply_theme() {
   const line = (name, color) => m[name].setv({line_color: {value: color}})
   for (const name of ["bounds", "compression_bound", "fitting_bound"]) line(name, t.faint)
   for (const name of ["ghost", "compression_ghost", "fitting_ghost", "scalar_left_ghost", "scalar_right_ghost"]) line(name, t.ghost)
-  line("null", t.null); line("fitting_null_line", t.null); line("iso", t.faint); line("scalar_left", t.ink); line("scalar_right", t.muted); line("lead", t.ink)
+  line("null", t.null); line("fitting_null_line", t.null); line("iso", t.faint); line("scalar_left", t.ink); line("scalar_right", t.muted); line("lead", t.ink); line("compression_lead", t.faint); line("fitting_lead", t.faint)
   m.null_end.setv({line_color: {value: t.null}, fill_color: {value: t.surface}})
   m.fitting_null.setv({fill_color: {value: t.null}})
   m.iso_dot.setv({line_color: {value: t.surface}}); m.halo.setv({fill_color: {value: t.surface}})
   for (const name of ["compression_dot", "fitting_dot"]) m[name].setv({fill_color: {value: t.ink}, line_color: {value: t.surface}})
   m.peak.setv({fill_color: {value: t.accent}})
-  for (const name of ["bounds_text", "iso_text", "null_text"]) m[name].setv({text_color: {value: t.muted}})
+  for (const name of ["bounds_text", "iso_text", "null_text", "rival_text"]) m[name].setv({text_color: {value: t.muted}})
   for (const name of ["compression_text", "fitting_text"]) m[name].setv({text_color: {value: t.ink}})
   for (const name of ["compression", "fitting", "training", "strip"]) m[`${name}_cursor`].setv({line_color: t.accent})
 }
@@ -779,7 +800,7 @@ function draw() {
   settle_wanted()
   if (chosen.estimator >= measured().length) chosen.estimator = 0
   apply_theme()
-  draw_ranges(); draw_density(); draw_time(); draw_titles(); draw_bounds(); draw_null(); draw_iso()
+  draw_ranges(); draw_density(); draw_time(); draw_titles(); draw_bounds(); draw_null(); draw_rivals(); draw_iso()
   put("ghost", trails("trail", p => [p.x, p.y]))
   draw_curves("compression", "x", "xl", "xh"); draw_curves("fitting", "y", "yl", "yh")
   draw_peaks(); draw_scalars(); draw_heads(); draw_cursor()

@@ -35,7 +35,7 @@ _WIDTH = {"ok": 3.0, "caution": 1.6, "bad": 1.4}
 _DASH: dict[str, Any] = {"ok": "solid", "caution": "solid", "bad": [1, 4]}
 
 _LINES = ("xs", "ys")
-_COLOURED = ("xs", "ys", "color", "alpha")
+_COLOURED = ("xs", "ys", "color")
 
 HOVER = """
 <div style="font:12.5px/1.45 sans-serif;max-width:300px;padding:2px">
@@ -123,7 +123,6 @@ def _trails(plot: figure, sources: dict[str, ColumnDataSource], name: str, scale
             xs="xs",
             ys="ys",
             line_color="color",
-            line_alpha="alpha",
             line_width=_WIDTH[style] * scale,
             line_dash=_DASH[style],
             line_join="round",
@@ -165,6 +164,8 @@ def _plane(sources: dict[str, ColumnDataSource], models: dict[str, Any]) -> figu
     )
     ghost = MultiLine(xs="xs", ys="ys", line_width=1.6, line_join="round")
     plot.add_glyph(_source(sources, "ghost", *_LINES), ghost)
+    rival = MultiLine(xs="xs", ys="ys", line_color="color", line_width=1.3)
+    plot.add_glyph(_source(sources, "rival", *_COLOURED), rival)
     iso = MultiLine(xs="xs", ys="ys", line_dash=[3, 3], line_width=1.1)
     plot.add_glyph(_source(sources, "iso", *_LINES), iso)
     _trails(plot, sources, "trail", 1.0)
@@ -178,6 +179,14 @@ def _plane(sources: dict[str, ColumnDataSource], models: dict[str, Any]) -> figu
         text_baseline="middle",
         x_offset=-9,
     )
+    models["rival_text"] = _text(
+        plot,
+        _source(sources, "rival_text", "x", "y", "text"),
+        "11.5px",
+        text_baseline="middle",
+        x_offset=7,
+        y_offset=4,
+    )
     ellipse = Ellipse(
         x="x", y="y", width="w", height="h", fill_color="color", fill_alpha=0.22, line_color="color"
     )
@@ -190,7 +199,8 @@ def _plane(sources: dict[str, ColumnDataSource], models: dict[str, Any]) -> figu
     lead = MultiLine(xs="xs", ys="ys", line_width=1)
     plot.add_glyph(_source(sources, "lead", *_LINES), lead)
     halo = Scatter(x="x", y="y", size=28, line_color=None)
-    plot.add_glyph(_source(sources, "marker", "x", "y", "fill", "line", "dash", "ink", "text"), halo)
+    marker = _source(sources, "marker", "x", "y", "fill", "line", "dash", "ink", "text")
+    plot.add_glyph(marker, halo)
     disc = Scatter(
         x="x",
         y="y",
@@ -200,10 +210,10 @@ def _plane(sources: dict[str, ColumnDataSource], models: dict[str, Any]) -> figu
         line_width=1.8,
         line_dash="dash",
     )
-    plot.add_glyph(sources["marker"], disc)
+    plot.add_glyph(marker, disc)
     models["marker_text"] = _text(
         plot,
-        sources["marker"],
+        marker,
         "11.5px",
         text_color="ink",
         text_align="center",
@@ -262,6 +272,8 @@ def _curves(plot: figure, sources: dict[str, ColumnDataSource], models: dict[str
         peak = Scatter(x="x", y="y", marker="inverted_triangle", size=8, line_color=None)
         plot.add_glyph(_source(sources, "peak", "x", "y"), peak)
         models["peak"] = peak
+    lead = MultiLine(xs="xs", ys="ys", line_width=1)
+    plot.add_glyph(_source(sources, f"{name}_lead", *_LINES), lead)
     dot = Scatter(x="x", y="y", size=6, line_width=1)
     plot.add_glyph(_source(sources, f"{name}_dot", "x", "y"), dot)
     models[f"{name}_text"] = _text(
@@ -269,12 +281,13 @@ def _curves(plot: figure, sources: dict[str, ColumnDataSource], models: dict[str
         _source(sources, f"{name}_text", "x", "y", "text"),
         "11.5px",
         text_baseline="middle",
-        x_offset=9,
+        x_offset=13,
     )
     models |= {
         f"{name}_bound": ceiling,
         f"{name}_ghost": ghost,
         f"{name}_dot": dot,
+        f"{name}_lead": lead,
     }
 
 
@@ -320,7 +333,7 @@ def _strip(
 
 
 def build(boot: Mapping[str, Any]) -> Figures:
-    """Build all figures; ``boot`` holds the arguments of the formatter that wakes the controller."""
+    """Build all figures; ``boot`` is what the formatter gets that wakes the controller."""
     sources: dict[str, ColumnDataSource] = {}
     models: dict[str, Any] = {}
     time, ticker = Range1d(0, 4), FixedTicker(ticks=[0])

@@ -2,10 +2,10 @@
 
 A :class:`FrameBuilder` is fed the run's measurements and scalars in whatever order they arrive
 (workers finish out of order, I(X;T) and I(T;Y) of one layer come separately) and keeps one *cell*
-per (probe, layer, estimator, log bin). What it hands out are *upserts*: packed rows that replace the
-cell with the same key, so a reader that applies them in order always holds the newest state, and a
-reader that comes late gets one row a cell. The open, newest cell of each series changes with every
-snapshot and therefore travels in ``head``, not in the append-only log.
+per (probe, layer, estimator, log bin). What it hands out are *upserts*: packed rows that replace
+the cell with the same key, so a reader that applies them in order always holds the newest state,
+and a reader that comes late gets one row a cell. The open, newest cell of each series changes with
+every snapshot and therefore travels in ``head``, not in the append-only log.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ class LayerInfo:
 class EstimatorInfo:
     """One choice of the estimator switch.
 
-    ``x_title`` and ``y_title`` are what the axes say ("I(X; bin(T))"), ``measures`` the card's whole
-    sentence, ``reason`` why it cannot be chosen (empty when it can).
+    ``x_title`` and ``y_title`` are what the axes say ("I(X; bin(T))"), ``measures`` the card's
+    whole sentence, ``reason`` why it cannot be chosen (empty when it can).
     """
 
     id: str
@@ -339,13 +339,13 @@ class FrameBuilder:
 
     @property
     def last_step(self) -> int | None:
-        """The newest step with a measurement or a scalar, None when there is nothing yet."""
+        """Newest step with a measurement or a scalar, None when there is nothing yet."""
         steps = [max(cells[max(cells)].points) for cells in self._series.values() if cells]
         steps += [bins[max(bins)].last[0] for bins in self._scalar_bins if bins]
         return max(steps, default=None)
 
     def meta(self) -> Meta:
-        """Everything that is not a trajectory."""
+        """Return everything that is not a trajectory."""
         n, h_y = self._entropies.get(self._probes[0] if self._probes else "", (None, None))
         greyed = self._offered | self._refused
         measured = {info.id for info in self._estimators}
@@ -363,7 +363,7 @@ class FrameBuilder:
         )
 
     def rows(self) -> Rows:
-        """One row a cell: everything that is known, newest state only."""
+        """Return one row a cell: everything that is known, newest state only."""
         return Rows(
             _pack(
                 (self._row(series, at) for series, cells in self._series.items() for at in cells),
@@ -372,11 +372,11 @@ class FrameBuilder:
         )
 
     def head(self) -> Rows:
-        """The newest cell of each series, and its exact newest point where the cell is pooled."""
+        """Return the newest cell of each series, and its exact newest point where it is pooled."""
         return Rows(_pack(self._head_rows(), len(COLUMNS)))
 
     def delta(self, since: Cursor | None = None) -> Delta:
-        """What a reader with that cursor has to apply; everything when it has none."""
+        """Return what a reader with that cursor has to apply; everything when it has none."""
         self._flush()
         now = Cursor(
             self._generation,

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.resources import files
+from string import Template
 from typing import Any
 
 import numpy as np
@@ -23,8 +24,9 @@ from bokeh.models import (
     Model,
 )
 
-from infoplane.views import figures, markup
+from infoplane.views import figures
 from infoplane.views.frame import COLUMNS, SCALAR_COLUMNS, Delta, Live, Meta, Packed
+from infoplane.views.text import label
 from infoplane.views.theme import FONT, TOKENS, css_variables, time_palette
 
 VIEW_COLUMNS = ("estimator", "unit", "minus", "probe", "step", "layer")
@@ -158,11 +160,7 @@ class PlaneKit:
                 sizing_mode="stretch_both" if name == "table" else "stretch_width",
                 name=f"ip-{name}",
             )
-            for name, text in (
-                ("header", markup.header(self._meta)),
-                ("table", markup.table()),
-                ("footer", markup.footer()),
-            )
+            for name, text in self._words().items()
         }
         root = GridBox(
             children=[
@@ -201,6 +199,16 @@ class PlaneKit:
         self.view.js_on_change("data", start)
         self._own(root)
         return root
+
+    def _words(self) -> dict[str, str]:
+        """Return the HTML around the figures; the controller fills what is marked ``data-ip``."""
+        meta = self._meta
+        header = Template(resource("header.html"))
+        return {
+            "header": header.substitute(run=label(meta.name), subtitle=label(meta.subtitle)),
+            "table": resource("table.html"),
+            "footer": resource("footer.html"),
+        }
 
     def _arguments(
         self,

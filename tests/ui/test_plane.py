@@ -265,7 +265,7 @@ def test_a_layer_can_be_picked_out(opened):
     row.click()
     frames(opened)
     assert row.get_attribute("aria-selected") == "true"
-    assert min(source(opened, "trail_bad")["alpha"]) < 0.5
+    assert source(opened, "rival_text")["text"] == ["KDE bounds"], "the other estimator's path"
     assert opened.evaluate(f"{CONTROLLER}.chosen.layer") == 3
     press(opened, "Escape")
     assert opened.evaluate(f"{CONTROLLER}.chosen.layer") is None

@@ -42,7 +42,7 @@ def wait_for(condition, seconds=10.0):
 
 
 def test_it_shows_what_is_there_and_takes_in_what_is_new(growing):
-    run, add = growing
+    run, _ = growing
     view = infoplane.dashboard(run, live=False)
     assert heads(view) == [0.0]
     assert not view.following
