@@ -74,11 +74,15 @@ class Annotator:
 
     def annotate(self, kind: str, detail: Mapping[str, Any]) -> None:
         """Keep a note; ``run.annotations(kind)`` lists them."""
-        self._open().append("annotation", {"about": str(kind), "detail": codec.plain(detail)})
+        self._open().append(
+            "annotation", {"about": codec.word(kind, "kind"), "detail": codec.plain(detail)}
+        )
 
     def report(self, event: str, detail: Mapping[str, Any]) -> None:
         """Keep an event; ``run.events()`` lists them."""
-        self._open().append("event", {"event": str(event), "detail": codec.plain(detail)})
+        self._open().append(
+            "event", {"event": codec.word(event, "event"), "detail": codec.plain(detail)}
+        )
 
     def _open(self) -> JournalWriter:
         if self._closed or self._pid != os.getpid():

@@ -183,6 +183,20 @@ def collect(decode: Callable[[Any], _T], rows: Iterable[Any]) -> tuple[list[_T],
 # -- scalars ---------------------------------------------------------------------------------------
 
 
+def word(value: Any, name: str) -> str:
+    """Take a name that a user gives, as text that will be read back.
+
+    Raises
+    ------
+    InputError
+        If it is too long.
+    """
+    text_ = str(value)
+    if len(text_) > NAME_CAP:
+        raise InputError(f"`{name}` must have at most {NAME_CAP} characters; got {len(text_)}.")
+    return text_
+
+
 def encode_scalars(scalars: Mapping[str, Any]) -> dict[str, float | str]:
     """Scalars by name; a loss may well be NaN, which JSON writes as text."""
     encoded: dict[str, float | str] = {}
@@ -251,6 +265,10 @@ def encode_measurement(measurement: Measurement) -> dict[str, Any]:
         if field.name in _DEFAULTS and value == _DEFAULTS[field.name]:
             continue
         row[field.name] = _encode_field(field.name, value)
+    try:
+        decode_measurement(row)
+    except CorruptRunError as error:  # what cannot be read back is not written
+        raise InputError(f"This measurement cannot be kept: {error}") from error
     return row
 
 
@@ -261,9 +279,6 @@ def _encode_field(name: str, value: Any) -> Any:
         numbers = {key: _encode_number(f"null.{key}", getattr(value, key)) for key in _NULL_NUMBERS}
         return {**numbers, "draws": int(value.draws)}
     if name in (*_WORDS, *_NOTES, "status"):
-        cap = NAME_CAP if name in _WORDS else TEXT_CAP
-        if len(str(value)) > cap:
-            raise InputError(f"`{name}` of a measurement must have at most {cap} characters.")
         return str(value)
     if name in ("params", "info", "flags"):
         return plain(value)

@@ -52,7 +52,7 @@ def open_regular(path: Path, flags: int = READ) -> int:
     try:
         fd = os.open(path, flags | _GUARD, 0o666)
     except OSError as error:
-        if path.is_symlink() or path.is_dir() or path.is_fifo():
+        if (mode := mode_of(path)) and not stat.S_ISREG(mode):
             raise _not_regular(path) from error
         raise
     try:
@@ -79,6 +79,14 @@ def opened(path: Path, flags: int = READ) -> Iterator[int]:
         yield fd
     finally:
         os.close(fd)
+
+
+def mode_of(path: Path) -> int:
+    """Return the mode of a path itself, links not followed; 0 when it cannot be seen."""
+    try:
+        return os.lstat(path).st_mode
+    except OSError:
+        return 0
 
 
 def size_of(path: Path) -> int:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from infoplane.errors import CorruptRunError, FormatError, NotARunError, StoreError
+from infoplane.errors import CorruptRunError, FormatError, InputError, NotARunError, StoreError
 from infoplane.store import codec, files
 from infoplane.types import Layer
 
@@ -73,6 +73,10 @@ def write(root: Path, header: Header) -> None:
         "layers": [codec.encode_layer(layer) for layer in header.layers],
     }
     data = codec.dumps(content)
+    try:
+        _decode(codec.loads(data), root / FILE)
+    except CorruptRunError as error:  # what cannot be read back is not written
+        raise InputError(f"This cannot be kept in {FILE}: {error} Shorten it.") from error
     if len(data) > _CAP or len(header.layers) > LAYER_CAP:
         raise StoreError(
             f"{FILE} must have at most {_CAP:,} bytes and {LAYER_CAP:,} layers; got {len(data):,} "

@@ -78,6 +78,11 @@ class JournalWriter:
                 self.close()
                 raise
 
+    @property
+    def torn(self) -> bool:
+        """Whether the last record was not written, or not wholly."""
+        return self._torn
+
     def reserve(self) -> int:
         """Take a number that no record before or after will have."""
         self._seq += 1
@@ -118,7 +123,7 @@ class JournalWriter:
                 f"A record of kind {kind!r} must fit into {LINE_CAP:,} bytes; it has "
                 f"{len(line):,}. Shorten its free text or split it."
             )
-        line = b"\n" + line if self._torn else line
+        line = b"#\n" + line if self._torn else line  # with the mark it can never become valid
         self._torn = True
         self._torn = not files.write_once(self._fd, line)
         if self._torn:
@@ -261,6 +266,10 @@ class Follower:
 
         An annotator's journal that cannot be read is named in `unreadable` and hides no other.
         """
+        with files.reported("read the journals in", self._folder):
+            return self._poll()
+
+    def _poll(self) -> list[tuple[str, dict[str, Any]]]:
         records: list[tuple[str, dict[str, Any]]] = []
         for writer in self._writers():
             if writer in self.unreadable:

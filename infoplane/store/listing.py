@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,8 +33,7 @@ class RunSummary:
 
 def is_run(path: str | os.PathLike[str]) -> bool:
     """Whether a folder holds a run of ours, readable or not by this version."""
-    file = Path(path) / header.FILE
-    return file.is_file() and not file.is_symlink()
+    return stat.S_ISREG(files.mode_of(Path(path) / header.FILE))
 
 
 def list_runs(directory: str | os.PathLike[str]) -> list[RunSummary]:
@@ -123,4 +123,4 @@ def _subfolders(folder: Path) -> list[Path]:
         paths = [folder / name for name in files.names(folder) if not name.startswith(".")]
     except OSError:  # not ours to read
         return []
-    return [path for path in paths if path.is_dir() and not path.is_symlink()]
+    return [path for path in paths if stat.S_ISDIR(files.mode_of(path))]

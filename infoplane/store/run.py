@@ -21,7 +21,7 @@ from infoplane.errors import InputError, StoreError
 from infoplane.store import codec, files, header, place, snapshots
 from infoplane.store.annotator import lines_of
 from infoplane.store.index import ENDS
-from infoplane.store.journal import MAIN, JournalWriter
+from infoplane.store.journal import LINE_CAP, MAIN, JournalWriter
 from infoplane.store.lock import RunLock
 from infoplane.store.view import View
 from infoplane.types import Layer, Measurement, ProbeData, Snapshot
@@ -104,7 +104,8 @@ class Run(View):
                 place.check(root, resume)  # again: somebody may have been quicker
                 place.tidy(root)
                 if not (root / header.FILE).exists():
-                    header.write(root, place.new_header(name or root.name, settings or {}))
+                    title = codec.word(name or root.name, "name")
+                    header.write(root, place.new_header(title, settings or {}))
                 run = cls(root, dtype=dtype)
                 run._start(lock, settings)
             except BaseException:
@@ -238,17 +239,18 @@ class Run(View):
         arrays = {
             name: _layer_array(name, array, self._dtype) for name, array in snapshot.layers.items()
         }
-        notes = {
-            "scalars": codec.encode_scalars(snapshot.scalars),
-            "info": codec.plain(snapshot.info),
-        }
+        notes = _notes(snapshot)
         with self._mutex:
             ids = self._ids_for(arrays)
             stem = self._new_stem()
         tensors = {f"L{ids[name]:04d}": array for name, array in arrays.items()}
         stored = snapshots.save(self._snapshots, stem, tensors)
-        body = {"step": step, "probe": str(snapshot.probe), **snapshots.encode(stored), **notes}
-        self._append("snapshot", body)
+        try:
+            self._append("snapshot", {"step": step, **snapshots.encode(stored), **notes})
+        except StoreError:
+            if self._writer.torn:  # no line names the file, nor ever will
+                files.remove(self._snapshots / stored.file)
+            raise
 
     def _ids_for(self, arrays: Mapping[str, NDArray[Any]]) -> dict[str, int]:
         """Id of each layer; a layer that nobody announced gets a row of its own."""
@@ -268,7 +270,7 @@ class Run(View):
     def report(self, event: str, detail: Mapping[str, Any] | None = None) -> None:
         """Keep an event."""
         if self._writable():
-            body = {"event": str(event), "detail": codec.plain(detail or {})}
+            body = {"event": codec.word(event, "event"), "detail": codec.plain(detail or {})}
             self._append("event", body, sync=False)
 
     def end(self, status: str) -> None:
@@ -353,9 +355,24 @@ if hasattr(os, "register_at_fork"):
 
 
 def _step(step: Any) -> int:
-    if isinstance(step, bool) or not isinstance(step, int | np.integer) or step < 0:
+    if isinstance(step, bool) or not isinstance(step, int | np.integer) or not 0 <= step < 2**63:
         raise InputError(f"`step` must be an int of at least 0; got {step!r}.")
     return int(step)
+
+
+def _notes(snapshot: Snapshot) -> dict[str, Any]:
+    """Make what the journal says of a snapshot beside its arrays."""
+    notes = {
+        "probe": codec.word(snapshot.probe, "probe"),
+        "scalars": codec.encode_scalars(snapshot.scalars),
+        "info": codec.plain(snapshot.info),
+    }
+    if len(codec.dumps(notes)) > LINE_CAP // 3:
+        raise InputError(
+            f"`scalars` and `info` of the snapshot at step {snapshot.step} must have at most "
+            f"{LINE_CAP // 3:,} characters. Keep larger things in a file of your own."
+        )
+    return notes
 
 
 def _layer_array(name: str, array: NDArray[Any], dtype: str) -> NDArray[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -30,9 +31,10 @@ class View:
         self.path = Path(path).absolute()
         self._mutex = threading.RLock()
         self._header = header.read(self.path)
+        self._header_due = False
         self._own_header = False  # a writer's table in memory is ahead of the one on disk
         for folder in (self._journals, self._snapshots):
-            if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+            if (mode := files.mode_of(folder)) and not stat.S_ISDIR(mode):
                 raise CorruptRunError(
                     f"{str(folder)!r} must be a folder of the run itself; it is a link or a file. "
                     "Copy the whole run here."
@@ -55,15 +57,16 @@ class View:
     def refresh(self) -> int:
         """Read what the journals have gained; return how many records (0.1 ms for none)."""
         with self._mutex:
-            with files.reported("read the journals of", self.path):
-                records = self._follower.poll()
+            records = self._follower.poll()
             for writer, record in records:
                 self._index.apply(writer, record)
             self._stale = False
             if records:
                 self._entries = self._measurements = None
-                if not self._own_header and any(r["kind"] in _TABLE for _, r in records):
-                    self._header = header.read(self.path)
+                self._header_due |= any(record["kind"] in _TABLE for _, record in records)
+            if self._header_due and not self._own_header:
+                self._header = header.read(self.path)
+                self._header_due = False
             return len(records)
 
     def _view(self) -> dict[tuple[str, int], Entry]:

@@ -196,6 +196,10 @@ def test_layers_that_nobody_announced(tmp_path):
         (Snapshot(0, {"a": np.array([["x"]])}), "must hold integers, booleans or floats"),
         (Snapshot(0, {"a": np.array([[1j]])}), "complex128"),
         (Snapshot(0, {}, {"loss": "high"}), "'loss' must be one number"),
+        (Snapshot(2**63, {}), "`step` must be an int"),
+        (Snapshot(0, {}, probe="p" * 3000), "`probe` must have at most 2000 characters; got 3000"),
+        (Snapshot(0, {}, {}, {"text": "x" * 400_000}), "must have at most 333,333 characters"),
+        (Snapshot(0, {"l" * 3000: np.zeros((1, 1))}), "cannot be kept in run.json"),
     ],
 )
 def test_refused_snapshots(snapshot, match, record):
@@ -203,7 +207,8 @@ def test_refused_snapshots(snapshot, match, record):
     with pytest.raises(InputError, match=match):
         run.write(snapshot)
     assert run.steps == []
-    assert not list((run.path / "snapshots").glob("*.tmp"))
+    assert len(list((run.path / "snapshots").iterdir())) == 1  # the probe set
+    assert open_run(run.path).status().reason == ""
 
 
 def test_unknown_steps_and_names(kit, record):
@@ -256,6 +261,8 @@ def test_arguments_of_create(tmp_path):
         Run.create(tmp_path / "run", dtype="bfloat16")
     with pytest.raises(StoreError, match="must have at most"):
         Run.create(tmp_path / "big", config={"text": "x" * (9 << 20)})
+    with pytest.raises(InputError, match="`name` must have at most"):
+        Run.create(tmp_path / "big", name="x" * 3000)
     Run.create(tmp_path / "big").close()  # the refused one has left no half run, and no lock
 
 
@@ -537,7 +544,13 @@ def test_many_rows_are_split_into_lines(kit, record):
     assert run.refresh() > 4
     assert run.measurements() == [kit.measurement(f"k{i}", note="x" * 20_000) for i in range(200)]
     with run.annotator() as notes, pytest.raises(InputError, match="at most 100000 characters"):
-        notes.measure([kit.measurement("k", note="x" * 200_000)])
+        notes.measure([kit.measurement("k"), kit.measurement("k", note="x" * 200_000)])
+    for changes in ({"layer": "l" * 3000}, {"step": -1}, {"n": 2**64}, {"info": [3]}):
+        with pytest.raises(InputError, match="cannot be kept"):
+            run.measure([kit.measurement(**changes)])
+    for call in (run.report, run.annotator().annotate):
+        with pytest.raises(InputError, match="at most 2000 characters"):
+            call("x" * 3000, {})
     with pytest.raises(StoreError, match="must fit into"):
         run.report("big", {"text": "x" * 2_000_000})
     run.report("small", {})
