@@ -33,7 +33,7 @@ CLOSE = 1e-8
 def information(joint: FloatArray) -> float:
     """I(A;B) of a joint table p(a, b)."""
     outside = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
-    kept = joint > 0
+    kept = joint > 1e-150  # smaller ones add nothing, and the product of margins underflows
     return float((joint[kept] * np.log(joint[kept] / outside[kept])).sum())
 
 

@@ -281,7 +281,7 @@ def kl(
             return conclude(0.0, flags=[*flags, mark], status=Status.DEGENERATE, **common)
     if first.codes is not None and second.codes is not None:
         of_v, of_t = tally(first.codes), tally(second.codes)
-        ceiling = min(one.entropy, two.entropy)
+        ceiling = min(of_v.entropy, of_t.entropy)
         value = information(of_v, of_t)
         return conclude(value, ceiling=ceiling, floor=0.0, flags=flags, **common)
     bound: float | None = None

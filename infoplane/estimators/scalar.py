@@ -208,7 +208,8 @@ def class_density(
     grid = np.zeros((int(codes.max()) + 1, size))
     np.add.at(grid, (codes, node), 1 - (place - node))
     np.add.at(grid, (codes, node + 1), place - node)
-    smooth = gaussian_filter1d(grid, h / (high - low) * (size - 1), axis=1, mode="constant")
+    width = max(h / (high - low) * (size - 1), 1e-3)  # in nodes; an outlier may leave next to none
+    smooth = gaussian_filter1d(grid, width, axis=1, mode="constant")
     return np.asarray(smooth / smooth.sum())
 
 

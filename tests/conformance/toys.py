@@ -86,6 +86,7 @@ MAIN = {
     "weights": weights,
     "classifier": layer,
     "gradient": layer,
+    "layers": layer,
 }
 
 
@@ -117,7 +118,17 @@ def predictions(entry):
     return [Toy(entry, (layer(y), target, target + 0.3 * continuous(y, 6)), 0, None, {})]
 
 
+def scalars(entry):
+    """One unit against labels, and against another unit."""
+    y = labels()
+    unit = layer(y, d=1)
+    return [Toy(entry, (y, unit), 1, 0, {}), Toy(entry, (continuous(y)[:, :1], unit), 1, None, {})]
+
+
 SPECIAL = {
+    "mi.birge_rozenholc": scalars,
+    "mi.fft_kde": scalars,
+    "mi.codes": lambda entry: [Toy(entry, (labels(), layer(labels())), 1, 0, {})],
     "mi.stochastic": side_by_side,
     "divergence.cauchy_schwarz_conditional": predictions,
 }

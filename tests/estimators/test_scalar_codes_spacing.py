@@ -4,11 +4,12 @@ import math
 
 import numpy as np
 import pytest
+from conformance.hostile import HOSTILE
 from scipy.special import digamma
 from scipy.stats import gaussian_kde
 
 from infoplane import truth
-from infoplane.errors import InputError
+from infoplane.errors import InputError, NonFiniteError
 from infoplane.estimators import card, get
 from infoplane.estimators.codes import redundancy
 from infoplane.estimators.scalar import bandwidth, best_bins, grid_density
@@ -89,6 +90,31 @@ def test_vectors_are_refused_and_constants_are_zero():
             get(name)(t[:, 0], t)
         assert get(name)(t[:, 0], np.ones(50)).status is Status.DEGENERATE
         assert get(name)(np.zeros(50, int), t[:, 0]).flags == ("single_class",)
+
+
+@pytest.mark.parametrize("name", ["mi.birge_rozenholc", "mi.fft_kde"])
+@pytest.mark.parametrize("first", ["labels", "unit"])
+def test_hostile_columns(name, first):
+    rng = np.random.default_rng(0)
+    y = np.arange(60) % 3
+    wide = np.tanh(rng.standard_normal((60, 4)) + y[:, None])
+    v = y if first == "labels" else wide[:, :1] + 0.3 * rng.standard_normal((60, 1))
+    for what, make, expected in HOSTILE:
+        if not isinstance(broken := make(wide), np.ndarray) or broken.ndim != 2:
+            continue
+        if len(broken) != 60 or broken.shape[1] == 0 or broken.dtype.kind in "OMUSV":
+            continue
+        column = broken[:, :1]
+        if expected == "nonfinite" and not np.isfinite(column).all():
+            with pytest.raises(NonFiniteError):
+                get(name)(v, column)
+            continue
+        if column.dtype.kind == "c":
+            continue
+        result = get(name)(v, column)
+        assert math.isfinite(result.value), what
+        if expected == "constant":
+            assert "constant" in result.flags, what
 
 
 # ------------------------------------------------------------------ codes
