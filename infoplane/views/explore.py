@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from functools import cache
+from bisect import bisect_right
+from collections.abc import Hashable, Mapping
+from functools import cache, partial
 from typing import Any
 
 from bokeh.document import Document
 from markupsafe import Markup
 
-from infoplane.errors import InfoplaneError
-from infoplane.views import plane
+from infoplane.errors import InfoplaneError, InputError
+from infoplane.store import Run
+from infoplane.views import layer, plane
+from infoplane.views.desk import Desk
 from infoplane.views.feed import SessionFeed
 from infoplane.views.hub import Hub
 from infoplane.views.page import Page, in_script
@@ -42,6 +45,23 @@ _BROKEN = Markup("""
 <a href="?page=runs">all runs of this directory</a></p></div>""")
 
 
+_LAYER = Markup("""
+<aside class="layer" id="layer" aria-label="Layer" hidden>
+<header><h2></h2><span class="grow"></span>
+<button type="button" class="button" value="-1" aria-label="Layer before">‹</button>
+<button type="button" class="button" value="1" aria-label="Layer after">›</button>
+<button type="button" class="button" value="0">close</button></header>
+<div><dl></dl><p class="error" role="status"></p></div><div class="figures">
+<figure><figcaption>Activations over training<small>darker = more often · blue = this step</small>
+</figcaption><div data-figure="history"></div></figure>
+<figure><figcaption>Spectrum<small>share of variance · blue = effective rank</small></figcaption>
+<div data-figure="spectrum"></div></figure>
+<figure><figcaption>Bin occupancy<small>units cut into {bins} bins over the layer’s range</small>
+</figcaption><div data-figure="cells"></div></figure>
+<figure><figcaption>Classes<small>first two directions · name = class mean</small>
+</figcaption><div data-figure="map"></div></figure></div></aside>""").format(bins=layer.BINS)
+
+
 def build(document: Document, state: PageState, shelf: Shelf, hub: Hub) -> Page:
     """Build the plane of the run in the address, or of the newest; words when there is none."""
     summary = shelf.find(state.run) if state.run else shelf.newest()
@@ -62,13 +82,38 @@ def _plane(
 ) -> Page:
     first, place = tail.message(None)
     feed = SessionFeed(document, tail, place, receive="infoplane.frame")
+    desk = Desk(document, partial(_look_at, tail.run), receive="infoplane.layer")
+
+    def close() -> None:
+        feed.close()
+        desk.close()
+
     return Page(
         heading=plain(tail.run.name) or "Run",
+        body=_LAYER,
         figures=kit(),
         first={"run": run_id, "frame": first, "view": _view(state), "defaults": {"unit": "bits"}},
         start=lambda: feed.start(hub, key),
-        close=feed.close,
+        close=close,
     )
+
+
+def _look_at(run: Run, question: Mapping[str, Any]) -> dict[str, Any]:
+    """Answer the Layer panel. The question comes from a browser: anything may stand in it."""
+    names = run.layers
+    index, step, probe = (question.get(name) for name in ("layer", "step", "probe"))
+    if type(index) is not int or not 0 <= index < len(names):
+        raise InputError(f"`layer` must be the place of one of {len(names)} layers.")
+    probe = probe if isinstance(probe, str) and probe in run.probes else None
+    steps = run.steps_of(probe)
+    if not steps:
+        raise InputError("This run holds no activations: its snapshots were not kept.")
+    last = step if isinstance(step, int | float) and step == step else steps[-1]
+    at = bisect_right(steps, last) - 1
+    answer = layer.picture(run, names[index], steps[max(at, 0)], probe)
+    if question.get("history") is True:
+        answer["history"] = layer.history(run, names[index], probe)
+    return answer
 
 
 @cache

@@ -73,9 +73,8 @@ class SessionFeed:
         self.ack.on_change("tags", self._answer)
         document.add_root(self.inbox)
         document.add_root(self.ack)
-        document.js_on_event(
-            "document_ready", CustomJS(args={"ack": self.ack}, code="ack.tags = [0]")
-        )
+        hello = CustomJS(args={"ack": self.ack}, code="infoplane.ready()\nack.tags = [0]")
+        document.js_on_event("document_ready", hello)
 
     def start(self, hub: Hub, key: Hashable) -> None:
         """Listen from now on: the last step of building a session."""

@@ -100,7 +100,7 @@ def place(document: Document, page: Page, state: PageState) -> None:
         scripts=_scripts,
         css=Markup(_css()),
         early=Markup(_EARLY),
-        script=Markup(resource("shell.js")),
+        script=Markup(resource("charts.js") + resource("shell.js")),
     )
 
 

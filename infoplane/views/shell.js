@@ -29,7 +29,7 @@ window.infoplane = (() => {
     kit = Object.fromEntries(names.map((name) => [name, figures.get_model_by_name(name)]))
     frame(JSON.parse(first.frame), {silent: true})  // before anything is drawn
     kit.view.setv({data: first.view}, {silent: true})
-    kit.view.properties.data.change.connect(() => address(kit.view.data))
+    kit.view.properties.data.change.connect(() => { address(kit.view.data); layer_panel() })
     Bokeh.documents.push(figures)
     return Bokeh.embed.add_document_standalone(figures, document.getElementById("ip-figures"))
   }
@@ -47,6 +47,78 @@ window.infoplane = (() => {
     const query = here.toString()
     history.replaceState(null, "", query ? `?${query}` : location.pathname)
   }
+
+  // -- Layer panel ---------------------------------------------------------------------------------
+  const CLASSES = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6bb1", "#b2a500", "#7f7f7f", "#a6761d"]
+  const percent = (share) => share === 0 || share === 1 || (share >= 0.01 && share <= 0.99) ? `${Math.round(100 * share)} %` : `${(100 * share).toFixed(1)} %`
+  let asked = 0, wanted = "", history_of = ""
+  const chosen_layer = () => {
+    const names = JSON.parse(kit.facts.data.json[0]).layers, view = kit.view.data
+    const index = names.findIndex((layer) => layer.label === view.layer[0])
+    return index < 0 ? null : {index, ...names[index], step: view.step[0], probe: view.probe[0]}
+  }
+  function layer_panel() {
+    const panel = document.getElementById("layer"), layer = chosen_layer()
+    panel.hidden = layer === null
+    const question_model = Bokeh.documents.map((d) => d.get_model_by_name("question")).find(Boolean)
+    if (layer === null || !question_model) { wanted = history_of = ""; return }
+    const step = layer.step ?? kit.live.data.step[0], key = `${layer.name}/${layer.probe}`
+    if (`${key}/${step}` === wanted) return
+    wanted = `${key}/${step}`
+    panel.querySelector("h2").replaceChildren(layer.label, element("span", [layer.name, layer.kind, `${layer.width} wide`].filter(Boolean).join(" · ")))
+    panel.querySelector(".figures").classList.add("wait")
+    const question = {layer: layer.index, step, probe: layer.probe, history: history_of !== key}
+    history_of = key
+    question_model.tags = [++asked, question]
+  }
+  let past = null
+  function layer(number, answer) {
+    if (answer.history) past = answer.history
+    if (number !== asked) return
+    const panel = document.getElementById("layer"), figures = panel.querySelector(".figures")
+    figures.classList.remove("wait")
+    const error = panel.querySelector(".error")
+    error.textContent = answer.error ?? ""
+    figures.hidden = panel.querySelector("dl").hidden = Boolean(answer.error) || !answer.spectrum
+    if (answer.error) return
+    const f = answer.facts
+    if (!answer.spectrum) { error.textContent = "Fewer than two samples are finite here; there is nothing to show."; return }
+    const told = [
+      ["step", infoplaneCharts.short(f.step), `of ${f.n} samples`],
+      ["effective rank", f.rank.toFixed(1), `of ${f.d}`],
+      ["dead units", String(f.dead), `of ${f.looked_at[1]}`],
+      ["at its extremes", percent(f.extreme), "of values"],
+      ["alone in a cell", percent(f.single), "of samples"],
+    ]
+    panel.querySelector("dl").replaceChildren(...told.map(([name, value, of]) => {
+      const row = element("div", "")
+      const dd = element("dd", `${value} `)
+      dd.append(element("small", of))
+      row.append(element("dt", name), dd)
+      return row
+    }))
+    const {plot} = infoplaneCharts, at = (name) => figures.querySelector(`[data-figure=${name}]`)
+    if (past?.steps.length) {
+      const s = past.steps, u = (v) => Math.log10(1 + v), size = past.density[0].length, height = (past.high - past.low) / size
+      const edge = (i) => i <= 0 ? s[0] : i >= s.length ? s.at(-1) + Math.max(1, 0.06 * s.at(-1)) : 10 ** ((u(s[i - 1]) + u(s[i])) / 2) - 1
+      const top = Math.max(...past.density.flat())
+      const cells = s.flatMap((_, i) => past.density[i].map((v, j) => ({x0: edge(i), x1: edge(i + 1), y0: past.low + j * height, y1: past.low + (j + 1) * height, v: Math.sqrt(v / top)})).filter((c) => c.v > 0.02))
+      plot(at("history"), {x: {scale: "step", label: "step", low: 0}, y: {label: "activation", low: past.low, high: past.high}, says: "activations of the layer over training", marks: [{kind: "cells", cells}, {kind: "rule", x: f.step, inside: false, style: "stroke:var(--ip-accent);stroke-dasharray:none;stroke-width:1.5"}]})
+    }
+    plot(at("spectrum"), {x: {label: "principal direction", low: 0.4, high: Math.max(answer.spectrum.length, 2) + 0.6}, y: {label: "share of variance", low: 0}, says: "spectrum", marks: [{kind: "bars", x: answer.spectrum.map((_, i) => i + 1), y: answer.spectrum}, {kind: "rule", x: f.rank, style: "stroke:var(--ip-accent)"}]})
+    plot(at("cells"), {x: {label: `cells, fullest first (${f.cells} in use)`, low: 0.4, high: Math.max(answer.cells.length, 2) + 0.6}, y: {label: "samples", low: 0}, says: "samples in each cell", marks: [{kind: "bars", x: answer.cells.map((_, i) => i + 1), y: answer.cells}]})
+    const {x, y, label = x.map(() => 0), names = [], means = []} = answer.map
+    const colour = (c) => names.length ? CLASSES[c % CLASSES.length] : "var(--ip-muted)"
+    const groups = [...new Set(label)].map((c) => ({kind: "dots", r: 2.2, x: x.filter((_, i) => label[i] === c), y: y.filter((_, i) => label[i] === c), style: `fill:${colour(c)};fill-opacity:.55`}))
+    plot(at("map"), {x: {label: "first direction"}, y: {label: "second direction"}, says: "samples and class means in two directions", marks: [...groups, ...(means.length ? [{kind: "text", x: means.map((m) => m[0]), y: means.map((m) => m[1]), text: names}] : [])]})
+  }
+  function show_layer(by) {  // 0 closes, ±1 goes to a neighbour
+    const {layers} = JSON.parse(kit.facts.data.json[0]), now = chosen_layer()
+    const next = by === 0 || now === null ? null : layers[(now.index + by + layers.length) % layers.length].label
+    kit.live.__ip.chosen.layer = null
+    kit.view.data = {...kit.view.data, layer: [next]}
+  }
+  for (const button of document.querySelectorAll("#layer button")) button.addEventListener("click", () => show_layer(Number(button.value)))
 
   // -- Runs --------------------------------------------------------------------------------------
   const element = (tag, text, attributes = {}) => {
@@ -108,5 +180,6 @@ window.infoplane = (() => {
   }
   addEventListener("pagehide", () => { gone = true })  // leaving is not losing
 
-  return {frame, lost, runs, reload: () => location.reload()}
+  const ready = () => { if (kit && document.getElementById("layer")) layer_panel() }
+  return {frame, layer, lost, ready, runs, reload: () => location.reload()}
 })()

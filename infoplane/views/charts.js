@@ -1,0 +1,95 @@
+// Small figures as SVG: axes, lines, bands, dots, bars, shaded cells. Text becomes text nodes only;
+// colours are the page's tokens, so light and dark need nothing. `infoplaneCharts.plot(host, spec)`
+// draws into an element and again whenever its width changes.
+"use strict"
+window.infoplaneCharts = (() => {
+  const NS = "http://www.w3.org/2000/svg"
+  const finite = Number.isFinite
+  const node = (tag, attributes = {}, ...children) => {
+    const made = document.createElementNS(NS, tag)
+    for (const [name, value] of Object.entries(attributes)) if (value != null) made.setAttribute(name, value)
+    made.append(...children)
+    return made
+  }
+  const short = (v) => {
+    const size = Math.abs(v)
+    if (size >= 1e6) return `${+(v / 1e6).toPrecision(3)}M`
+    if (size >= 1e3) return `${+(v / 1e3).toPrecision(3)}k`
+    return String(size !== 0 && size < 1e-3 ? v.toExponential(0) : +v.toPrecision(4)).replace("-", "−")
+  }
+  function ticks(low, high, count) {
+    const raw = (high - low) / Math.max(count, 1), power = 10 ** Math.floor(Math.log10(raw))
+    const step = [1, 2, 2.5, 5, 10].find((m) => m * power >= raw - 1e-12) * power
+    const found = []
+    for (let v = Math.ceil(low / step - 1e-9) * step; v <= high + 1e-9 * step; v += step) found.push(Math.abs(v) < step * 1e-9 ? 0 : v)
+    return found
+  }
+  const SCALES = {
+    linear: {to: (v) => v, ticks: (low, high, n) => ticks(low, high, n)},
+    // steps: log10(1 + step), so that step 0 has a place
+    step: {to: (v) => Math.log10(1 + v), ticks: (low, high) => [0, 1, 10, 100, 1e3, 1e4, 1e5, 1e6, 1e7].filter((v) => v >= low && v <= high)},
+    log: {to: (v) => Math.log10(v), ticks: (low, high) => { const found = []; for (let p = Math.ceil(Math.log10(low)); p <= Math.log10(high) + 1e-9; p++) found.push(10 ** p); return found }},
+  }
+  function axis(spec, values, room) {
+    const scale = SCALES[spec.scale ?? "linear"]
+    const seen = values.filter((v) => finite(v) && finite(scale.to(v)))
+    let low = spec.low ?? Math.min(...seen), high = spec.high ?? Math.max(...seen)
+    if (!finite(low) || !finite(high)) [low, high] = [0, 1]
+    if (low === high) { const pad = Math.abs(low) * 0.1 || 0.5; if (spec.low == null) low -= pad; high += pad }
+    else if (!spec.scale || spec.scale === "linear") { const pad = 0.06 * (high - low); if (spec.low == null) low -= pad; if (spec.high == null) high += pad }
+    const [a, b] = [scale.to(low), scale.to(high)]
+    return {at: (v) => room[0] + (scale.to(v) - a) / (b - a) * (room[1] - room[0]), ticks: scale.ticks(low, high, Math.abs(room[1] - room[0]) / (spec.every ?? 60))}
+  }
+  const path = (xs, ys, ax, ay) => {
+    let text = "", pen = false
+    xs.forEach((x, i) => {
+      if (!finite(x) || !finite(ys[i]) || !finite(ax.at(x)) || !finite(ay.at(ys[i]))) { pen = false; return }
+      text += `${pen ? "L" : "M"}${ax.at(x).toFixed(1)} ${ay.at(ys[i]).toFixed(1)}`
+      pen = true
+    })
+    return text
+  }
+  const MARKS = {
+    line: (s, ax, ay) => [node("path", {d: path(s.x, s.y, ax, ay), class: "line", style: s.style})],
+    band: (s, ax, ay) => {
+      const keep = s.x.map((_, i) => i).filter((i) => finite(s.low[i]) && finite(s.high[i]))
+      const up = path(keep.map((i) => s.x[i]), keep.map((i) => s.high[i]), ax, ay)
+      const down = path(keep.map((i) => s.x[i]).reverse(), keep.map((i) => s.low[i]).reverse(), ax, ay)
+      return up ? [node("path", {d: `${up}L${down.slice(1)}Z`, class: "band", style: s.style})] : []
+    },
+    dots: (s, ax, ay) => s.x.map((x, i) => [x, s.y[i], s.title?.[i]]).filter(([x, y]) => finite(x) && finite(y)).map(([x, y, title]) =>
+      node("circle", {cx: ax.at(x).toFixed(1), cy: ay.at(y).toFixed(1), r: s.r ?? 2, class: "dot", style: s.style}, ...(title ? [node("title", {}, title)] : []))),
+    bars: (s, ax, ay) => s.x.map((x, i) => {
+      const [left, right, top] = [ax.at(x - 0.42), ax.at(x + 0.42), ay.at(s.y[i])]
+      return node("rect", {x: left.toFixed(1), width: Math.max(right - left, 0.8).toFixed(1), y: top.toFixed(1), height: Math.max(ay.zero - top, 0.5).toFixed(1), class: "bar", style: s.style})
+    }),
+    rule: (s, ax, ay, box) => [s.x != null
+      ? node("line", {x1: ax.at(s.x), x2: ax.at(s.x), y1: box.top, y2: box.bottom, class: "rule", style: s.style})
+      : node("line", {y1: ay.at(s.y), y2: ay.at(s.y), x1: box.left, x2: box.right, class: "rule", style: s.style})],
+    text: (s, ax, ay) => s.x.map((x, i) => node("text", {x: ax.at(x), y: ay.at(s.y[i]), dx: s.dx ?? 0, dy: s.dy ?? 4, "text-anchor": s.anchor ?? "middle", class: "mark", style: s.style}, s.text[i])),
+    cells: (s, ax, ay) => s.cells.map((c) => node("rect", {x: ax.at(c.x0).toFixed(1), width: Math.max(ax.at(c.x1) - ax.at(c.x0), 0.5).toFixed(1), y: ay.at(c.y1).toFixed(1), height: Math.max(ay.at(c.y0) - ay.at(c.y1), 0.5).toFixed(1), "shape-rendering": "crispEdges", style: `fill:var(--ip-ink);fill-opacity:${c.v.toFixed(3)}`})),
+  }
+  function draw(host, spec) {
+    const width = host.clientWidth, height = spec.height ?? host.clientHeight
+    if (width < 40 || height < 40) return
+    const box = {left: spec.left ?? 46, right: width - (spec.right ?? 10), top: 6, bottom: height - (spec.x.label === "" ? 18 : 34)}
+    const all = (name) => spec.marks.flatMap((s) => s.kind === "cells" ? s.cells.flatMap((c) => [c[`${name}0`], c[`${name}1`]])
+      : s.kind === "band" && name === "y" ? [...s.low, ...s.high] : s.kind === "rule" && s.inside === false ? [] : [s[name]].flat())
+    const ax = axis(spec.x, all("x"), [box.left, box.right]), ay = axis({every: 34, ...spec.y}, all("y"), [box.bottom, box.top])
+    ay.zero = box.bottom
+    const svg = node("svg", {viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": spec.says ?? spec.y.label})
+    for (const v of ay.ticks) svg.append(node("line", {x1: box.left, x2: box.right, y1: ay.at(v), y2: ay.at(v), class: "grid"}), node("text", {x: box.left - 6, y: ay.at(v) + 4, "text-anchor": "end", class: "tick"}, short(v)))
+    for (const v of ax.ticks) svg.append(node("text", {x: ax.at(v), y: box.bottom + 14, "text-anchor": "middle", class: "tick"}, short(v)))
+    svg.append(node("line", {x1: box.left, x2: box.right, y1: box.bottom, y2: box.bottom, class: "axis"}))
+    if (spec.x.label) svg.append(node("text", {x: (box.left + box.right) / 2, y: height - 4, "text-anchor": "middle", class: "label"}, spec.x.label))
+    for (const mark of spec.marks) svg.append(...MARKS[mark.kind](mark, ax, ay, box))
+    host.replaceChildren(svg)
+  }
+  const watch = new ResizeObserver((entries) => { for (const {target} of entries) if (target.__spec) draw(target, target.__spec) })
+  function plot(host, spec) {
+    host.__spec = spec
+    draw(host, spec)
+    watch.observe(host)
+  }
+  return {plot, short}
+})()
