@@ -44,6 +44,18 @@ def objects(t):
 FEWER = {"no sample": 0, "one sample": 1, "two samples": 2, "three samples": 3}
 """Entries that shorten T: whatever else the estimator takes is shortened alike."""
 
+FLAT = {
+    "few atoms",
+    "duplicate column",
+    "collinear columns",
+    "more units than samples",
+    "a far column",
+    "mixed scales",
+    "three axes",
+    "scipy sparse",
+}
+"""Entries that can only be made from a layer of two axes."""
+
 HOSTILE = [
     # degenerate layers
     ("constant layer", lambda t: np.full_like(t, 0.25), "constant"),
