@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.optimizer import Optimizer, register_optimizer_step_pre_hook
+from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 
 from infoplane.capture.trace import plain
 
@@ -54,10 +54,11 @@ class _Sums:
 class GradientStatistics:
     """Accumulates what the training's backward passes leave in ``.grad``; no pass of its own.
 
-    The gradients are read in a hook before each optimiser step: after all-reduce, accumulation and
-    clipping, before ``zero_grad``. Per layer with weights of its own, over the mini-batches since
-    the last snapshot: ‖mean g‖, ‖std g‖ = √Σᵢ Var gᵢ and their ratio, the signal-to-noise ratio (at
-    most 1e6). Costs one more copy of the gradients in memory and two passes over them a step.
+    The gradients are read in a hook after each optimiser step, that is after all-reduce,
+    accumulation, unscaling and clipping, and before ``zero_grad``. Per layer with weights of its
+    own, over the mini-batches since the last snapshot: ‖mean g‖, ‖std g‖ = √Σᵢ Var gᵢ and their
+    ratio, the signal-to-noise ratio (at most 1e6). Costs one more copy of the gradients in memory
+    and two passes over them a step.
 
     Parameters
     ----------
@@ -85,9 +86,9 @@ class GradientStatistics:
         }
         self._mine = {id(weight) for sums in self._layers.values() for weight in sums.weights}
         self.seconds = 0.0
-        self._handle: Any = register_optimizer_step_pre_hook(self._before_step)
+        self._handle: Any = register_optimizer_step_post_hook(self._after_step)
 
-    def _before_step(self, optimiser: Optimizer, args: Any, kwargs: Any) -> None:
+    def _after_step(self, optimiser: Optimizer, args: Any, kwargs: Any) -> None:
         begun = perf_counter()
         try:
             if self.here():

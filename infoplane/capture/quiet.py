@@ -13,8 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from infoplane.capture.probe import home
-
 
 @contextmanager
 def undisturbed(model: nn.Module, *, autocast: bool = True) -> Iterator[None]:
@@ -29,7 +27,7 @@ def undisturbed(model: nn.Module, *, autocast: bool = True) -> Iterator[None]:
     not be used by autograd later.
     """
     with ExitStack() as stack:
-        stack.enter_context(_random_states(home(model)[0]))
+        stack.enter_context(_random_states(model))
         stack.enter_context(_modes(model))
         stack.enter_context(_buffers(model))
         stack.enter_context(torch.inference_mode(False))
@@ -42,21 +40,33 @@ def undisturbed(model: nn.Module, *, autocast: bool = True) -> Iterator[None]:
 
 
 @contextmanager
-def _random_states(device: torch.device) -> Iterator[None]:
+def _random_states(model: nn.Module) -> Iterator[None]:
     python, array = random.getstate(), np.random.get_state()  # noqa: NPY002 - the user's own state
+    devices = {weight.device for weight in model.parameters()}
     try:
-        with preserved_torch(device):
+        with ExitStack() as stack:
+            stack.enter_context(torch.random.fork_rng(devices=[]))  # the CPU's
+            for device in devices:
+                stack.enter_context(_random_state_of(device))
             yield
     finally:
         random.setstate(python)
         np.random.set_state(array)  # noqa: NPY002
 
 
-def preserved_torch(device: torch.device) -> AbstractContextManager[Any]:
-    """Restore torch's random states of the CPU and of `device` on leaving."""
+@contextmanager
+def _random_state_of(device: torch.device) -> Iterator[None]:
     if device.type in ("cpu", "meta"):
-        return torch.random.fork_rng(devices=[])
-    return torch.random.fork_rng(devices=[device], device_type=device.type)
+        yield
+    elif device.type == "mps":  # it has one state and takes no device
+        state = torch.mps.get_rng_state()
+        try:
+            yield
+        finally:
+            torch.mps.set_rng_state(state)
+    else:
+        with torch.random.fork_rng(devices=[device], device_type=device.type):
+            yield
 
 
 @contextmanager

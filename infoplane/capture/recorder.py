@@ -20,9 +20,10 @@ from torch import Tensor, nn
 from infoplane.capture.clock import Clock, Fingerprint
 from infoplane.capture.faults import Faults, tell
 from infoplane.capture.gradients import GradientStatistics
+from infoplane.capture.lap import Lap
 from infoplane.capture.models import unwrap
 from infoplane.capture.probe import Probe, as_probes, home
-from infoplane.capture.quiet import autocast_kind
+from infoplane.capture.quiet import autocast_kind, undisturbed
 from infoplane.capture.reader import OUT_OF_MEMORY, Reader
 from infoplane.capture.reduce import ReduceLike
 from infoplane.capture.scalars import Row, Scalars, held, settle
@@ -149,7 +150,7 @@ class Watcher:
             start = 0
         self.clock = Clock(start)
         self.snapshots = self.dropped = self.postponed = 0
-        self.seconds = 0.0
+        self.seconds = self._device_seconds = 0.0
         self._scalars = Scalars()
         self._active = False
         self._taken: int | None = None
@@ -193,7 +194,8 @@ class Watcher:
             return self
         begun = perf_counter()
         self._process, self._begun = os.getpid(), begun
-        taps, selection = self._find_taps()
+        with undisturbed(self.model):  # a reduce of the user's own may draw random numbers
+            taps, selection = self._find_taps()
         self.layers = tuple(tap.layer for tap in taps)
         self._reader = Reader(taps, self._layer_fault, autocast=self.plan.autocast)
         self.probes = tuple(self._capped(probe) for probe in self.probes)
@@ -275,7 +277,8 @@ class Watcher:
         }
 
     def _spent(self) -> float:
-        return self.seconds + (0.0 if self._gradients is None else self._gradients.seconds)
+        hook = 0.0 if self._gradients is None else self._gradients.seconds
+        return self.seconds + self._device_seconds + hook
 
     # -- one step ------------------------------------------------------------------------------
 
@@ -312,7 +315,7 @@ class Watcher:
 
     def _take(self, step: int, *, wait: bool) -> None:
         """Read all probe sets and queue what was read."""
-        begun = perf_counter()
+        begun, lap = perf_counter(), Lap(home(self.model)[0])
         try:
             read = [(probe, self._reader.read(self.model, probe)) for probe in self.probes]
         except OUT_OF_MEMORY as error:
@@ -326,7 +329,7 @@ class Watcher:
         self._taken = step
         notes = {"seconds": perf_counter() - begun, **self._statistics(step)}
         row = dict(self._scalars.rows.get(step, {}))
-        work = partial(self._write, step, read, row, notes, self._arrival())
+        work = partial(self._write, step, read, row, notes, lap.end())
         size = sum(t.numel() * t.element_size() for _, ts in read for t in ts.values())
         if self._writer.put(Job("snapshot", work, size), wait=wait):
             self.snapshots += 1
@@ -354,14 +357,6 @@ class Watcher:
             notes["weights_seconds"] = perf_counter() - begun
         return notes
 
-    def _arrival(self) -> Callable[[], None]:
-        """Return a wait for the copies that are under way from the accelerator."""
-        if home(self.model)[0].type != "cuda":
-            return _nothing
-        event = torch.cuda.Event()  # type: ignore[no-untyped-call]
-        event.record()
-        return event.synchronize
-
     # -- in the writer's thread ----------------------------------------------------------------
 
     def _write(
@@ -370,9 +365,9 @@ class Watcher:
         read: Iterable[tuple[Probe, dict[str, Tensor]]],
         row: Row,
         notes: Mapping[str, Any],
-        arrived: Callable[[], None],
+        arrived: Callable[[], float],
     ) -> None:
-        arrived()
+        self._device_seconds += max(0.0, arrived() - notes["seconds"])
         for probe, tensors in read:
             layers = {name: tensor.numpy() for name, tensor in tensors.items()}
             self.sink.write(  # type: ignore[union-attr]
@@ -500,7 +495,3 @@ def _other_rank() -> bool:
     return (
         distributed.is_available() and distributed.is_initialized() and distributed.get_rank() > 0
     )
-
-
-def _nothing() -> None:
-    """No copies are under way on the CPU."""

@@ -243,8 +243,15 @@ def losses_of(probe: Probe, output: Tensor, rows: Any) -> Tensor:
 def _traced(model: nn.Module, probe: Probe, rows: int, plan: Plan) -> tuple[Trace, Any]:
     few = probe.take(np.arange(rows) % probe.n)
     trace = Trace(attention="attention" in plan.capture)
-    with undisturbed(model, autocast=plan.autocast), trace.watching(model):
-        result = few.run(model, 0, rows)
+    try:
+        with undisturbed(model, autocast=plan.autocast), trace.watching(model):
+            result = few.run(model, 0, rows)
+    except Exception as error:
+        error.add_note(
+            f"infoplane ran the model on {rows} samples of the probe set, in eval mode, to see its "
+            "layers. If it must be called in another way, say how: Probe(x, y, forward=f)."
+        )
+        raise
     return trace, result
 
 

@@ -17,9 +17,9 @@ from infoplane.types import Sink, Snapshot
 class InfoPlaneCallback(Callback):  # type: ignore[misc]
     """Watches the LightningModule during ``fit``; nothing about the training changes.
 
-    Steps are Lightning's ``global_step`` (optimiser updates). The loss of each batch is recorded, and
-    what the module logs is recorded at the end of each epoch and validation. On the other ranks of a
-    distributed training it does nothing.
+    Steps are Lightning's ``global_step`` (optimiser updates). The loss of each batch is recorded,
+    and what the module logs is recorded at the end of each epoch and validation. On the other ranks
+    of a distributed training it does nothing.
 
     Parameters
     ----------

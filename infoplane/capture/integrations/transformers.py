@@ -17,8 +17,8 @@ class InfoPlaneCallback(TrainerCallback):  # type: ignore[misc]
     """Watches the Trainer's model during ``train``; nothing about the training changes.
 
     Steps are the Trainer's ``global_step`` (optimiser updates), a resumed training's included. What
-    the Trainer logs (loss, learning rate, gradient norm, evaluation) is recorded. On the other ranks
-    of a distributed training it does nothing.
+    the Trainer logs (loss, learning rate, gradient norm, evaluation) is recorded. On the other
+    ranks of a distributed training it does nothing.
 
     Parameters
     ----------
