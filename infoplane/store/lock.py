@@ -12,7 +12,7 @@ import warnings
 import weakref
 from pathlib import Path
 
-from infoplane.errors import RunLockedError
+from infoplane.errors import CorruptRunError, RunLockedError
 from infoplane.store import files
 
 if sys.platform == "win32":
@@ -104,11 +104,10 @@ if hasattr(os, "register_at_fork"):
 
 
 def _holder(path: Path) -> str:
-    """Who says to hold the lock, for a message."""
-    try:
+    """Tell who says to hold the lock, for a message."""
+    words = ""
+    with contextlib.suppress(OSError, CorruptRunError):
         words = files.read_all(path, 1000).decode("ascii", "replace").strip()
-    except OSError:
-        words = ""
     return words if words.isprintable() and words else "another process"
 
 
@@ -119,5 +118,5 @@ def is_held(path: Path) -> bool | None:
             return not _try(fd, shared=True)  # closing frees what was taken
     except FileNotFoundError:
         return False
-    except OSError:
+    except (OSError, CorruptRunError):
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import sys
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -70,7 +71,6 @@ def highest_number(folder: Path) -> int:
 
 def new_header(name: str, config: Mapping[str, Any]) -> header.Header:
     """Make the header of a new run, with a random uuid."""
-    from infoplane import __version__
-
+    version = getattr(sys.modules["infoplane"], "__version__", "")  # an import would be a cycle
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    return header.Header(uuid.uuid4().hex, name, now, config, software=f"infoplane {__version__}")
+    return header.Header(uuid.uuid4().hex, name, now, config, software=f"infoplane {version}")

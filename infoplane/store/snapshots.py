@@ -116,9 +116,10 @@ def save(folder: Path, stem: str, arrays: Mapping[str, NDArray[Any]]) -> Stored:
     StoreError
         If the disk is full, or may not be written; no temporary file is left.
     """
-    if len(arrays) > COUNT_CAP or sum(array.nbytes for array in arrays.values()) > FILE_CAP:
+    room = FILE_CAP - HEADER_CAP
+    if len(arrays) > COUNT_CAP or sum(array.nbytes for array in arrays.values()) > room:
         raise InputError(
-            f"One snapshot may have at most {COUNT_CAP:,} layers and {FILE_CAP:,} bytes. "
+            f"One snapshot may have at most {COUNT_CAP:,} layers and {room:,} bytes. "
             "Watch fewer layers, or keep fewer rows."
         )
     path = folder / f"{stem}.safetensors"
