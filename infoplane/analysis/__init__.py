@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 _PUBLIC = {
     "Bound": "bound",
     "Interval": "uncertainty",
+    "add_bound": "bound",
     "add_phases": "phases",
     "add_processing": "processing",
     "bootstrap": "uncertainty",
@@ -28,6 +29,8 @@ _PUBLIC = {
     "EvaluationSummary": "evaluation",
     "bound_of": "bound",
     "evaluate": "evaluation",
+    "export": "export",
+    "tidy": "export",
     "ib_bound": "bound",
     "judge": "checks",
     "trajectories": "trajectory",
@@ -43,19 +46,27 @@ def __getattr__(name: str) -> Any:
 
 
 if TYPE_CHECKING:
-    from infoplane.analysis.agreement import compare_estimators  # noqa: F401
-    from infoplane.analysis.bound import Bound, bound_of, ib_bound  # noqa: F401
-    from infoplane.analysis.calibration import calibrate, calibrate_run  # noqa: F401
-    from infoplane.analysis.checks import judge  # noqa: F401
-    from infoplane.analysis.evaluation import EvaluationSummary, evaluate  # noqa: F401
-    from infoplane.analysis.phases import add_phases, find_phases, phases_of  # noqa: F401
-    from infoplane.analysis.processing import add_processing, violations  # noqa: F401
-    from infoplane.analysis.reading import findings, methods  # noqa: F401
-    from infoplane.analysis.trajectory import trajectories  # noqa: F401
-    from infoplane.analysis.uncertainty import (  # noqa: F401
-        Interval,
-        bootstrap,
-        extrapolation,
-        replicates,
-        subsampling,
-    )
+    from infoplane.analysis.agreement import compare_estimators as compare_estimators
+    from infoplane.analysis.bound import Bound as Bound
+    from infoplane.analysis.bound import bound_of as bound_of
+    from infoplane.analysis.bound import ib_bound as ib_bound
+    from infoplane.analysis.calibration import calibrate as calibrate
+    from infoplane.analysis.calibration import calibrate_run as calibrate_run
+    from infoplane.analysis.checks import judge as judge
+    from infoplane.analysis.evaluation import EvaluationSummary as EvaluationSummary
+    from infoplane.analysis.evaluation import evaluate as evaluate
+    from infoplane.analysis.export import export as export
+    from infoplane.analysis.export import tidy as tidy
+    from infoplane.analysis.phases import add_phases as add_phases
+    from infoplane.analysis.phases import find_phases as find_phases
+    from infoplane.analysis.phases import phases_of as phases_of
+    from infoplane.analysis.processing import add_processing as add_processing
+    from infoplane.analysis.processing import violations as violations
+    from infoplane.analysis.reading import findings as findings
+    from infoplane.analysis.reading import methods as methods
+    from infoplane.analysis.trajectory import trajectories as trajectories
+    from infoplane.analysis.uncertainty import Interval as Interval
+    from infoplane.analysis.uncertainty import bootstrap as bootstrap
+    from infoplane.analysis.uncertainty import extrapolation as extrapolation
+    from infoplane.analysis.uncertainty import replicates as replicates
+    from infoplane.analysis.uncertainty import subsampling as subsampling

@@ -103,6 +103,11 @@ class Agenda:
         """Whether the caller wants no more."""
         return self._asked_to_stop is not None and self._asked_to_stop()
 
+    @property
+    def planned(self) -> int:
+        """Steps looked at so far, over all probe sets."""
+        return sum(len(steps) for steps in self._planned.values())
+
     def stop(self) -> None:
         """End the agenda: jobs in hand are finished, no new one is given."""
         self._over = True
@@ -166,8 +171,7 @@ class Agenda:
             crc=crc,
             probe=probe,
             layer=layer,
-            seed=self._settings.seed,
-            null=self._settings.null,
+            draws=(self._settings.seed, self._settings.null, self._settings.subsamples),
         )
         return "" if key in self._have else key
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import xlogy
 
@@ -138,6 +139,20 @@ def bound_of(run: Run, *, probe: str | None = None, bins: int = 10) -> Bound | N
     if codes is None:
         codes = equal_groups(np.asarray(variables.probe.y), bins)
     return ib_bound(joint_of(variables.x_codes, codes))
+
+
+def add_bound(ds: xr.Dataset, bound: Bound) -> xr.Dataset:
+    """Add ``bound_distance``: information about Y that T could still have at its size, in nats.
+
+    Over (step, layer, estimator): F(I(X;T)) − I(T;Y), negative where an estimate lies above the
+    bound, which says that the estimator's two axes do not fit together there.
+    """
+    if not {"X", "Y"} <= set(ds["target"].values):
+        raise InputError("the Dataset must hold I(X;T) and I(T;Y); evaluate with both targets.")
+    i_x, i_y = ds["mi"].sel(target="X", drop=True), ds["mi"].sel(target="Y", drop=True)
+    known = np.isfinite(i_x.values) & np.isfinite(i_y.values)
+    distance = np.where(known, bound.distance(np.nan_to_num(i_x.values), i_y.values), np.nan)
+    return ds.assign(bound_distance=(i_x.dims, distance, {"units": "nat"}))
 
 
 def equal_groups(y: NDArray[Any], groups: int) -> IntArray:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from infoplane.analysis.null import is_above
 from infoplane.analysis.portrait import Context
 from infoplane.errors import NonFiniteError, RefusedError, TooFewSamplesError
 from infoplane.estimators.contract import SATURATED
@@ -25,7 +26,6 @@ SINGLE_DOUBT = 0.5
 SAMPLES_PER_BIN = 5.0
 TIES = 0.05  # share of repeated rows that a nearest-neighbour estimator bears
 TAIL = 20.0  # largest deviation over the 99.5 % quantile
-SIGNIFICANT = 0.05  # permutation p-value up to which an estimate is above its null
 NULL_SHARE = 0.5  # share of the estimate (or the ceiling) that the null may take
 EXCESS = 0.05  # share of the ceiling that an estimate must be above a crowded null
 DISAGREEMENT = 0.25  # of H(Y), between an estimate of I(T;Y) and the nearest sound one
@@ -110,7 +110,7 @@ def inside_null(case: Case) -> str | None:
     null = case.null
     if null is None or not _crowded(case):
         return None
-    if null.p <= SIGNIFICANT and case.estimate.value - null.mean > EXCESS * case.scale:
+    if is_above(null) and case.estimate.value - null.mean > EXCESS * case.scale:
         return None
     return (
         f"inside its null: {bits(case.estimate.value)} with the true labels, {bits(null.q95)} with "
@@ -122,7 +122,7 @@ def inside_null(case: Case) -> str | None:
 def nothing_detected(case: Case) -> str | None:
     """Shuffled labels give as much, and the null is low: nothing was detected."""
     null = case.null
-    if null is None or null.p <= SIGNIFICANT or _crowded(case):
+    if null is None or is_above(null) or _crowded(case):
         return None
     return (
         f"inside its null: {bits(case.estimate.value)} against {bits(null.q95)} with shuffled "
@@ -133,7 +133,7 @@ def nothing_detected(case: Case) -> str | None:
 def mostly_null(case: Case) -> str | None:
     """More than half of the number is there with shuffled labels too."""
     null = case.null
-    if null is None or null.p > SIGNIFICANT or null.mean < NULL_SHARE * case.estimate.value:
+    if null is None or not is_above(null) or null.mean < NULL_SHARE * case.estimate.value:
         return None
     if inside_null(case):
         return None
@@ -168,8 +168,8 @@ def resolution(case: Case) -> str | None:
         return None
     ceiling, units = case.estimate.ceiling or 0.0, case.context.portrait.d
     return (
-        f"at {100 * min(case.estimate.value / ceiling, 1.0):.0f} % of what {units} units can say in "
-        f"these bins ({bits(ceiling)}): a rise cannot show, a fall can; use more bins to see finer"
+        f"at {100 * min(case.estimate.value / ceiling, 1.0):.0f} % of what {units} units can say"
+        f" in these bins ({bits(ceiling)}): a rise cannot show, a fall can; use more bins to see finer"
     )
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from infoplane.analysis.agenda import POLL, Agenda
 from infoplane.analysis.hands import Hand, OwnHand, ProcessHand, Tally
-from infoplane.analysis.plan import Refusal, Request, complete
+from infoplane.analysis.plan import DEFAULT, Refusal, Request, complete
 from infoplane.analysis.work import Settings
 from infoplane.errors import EvaluationError, InputError
 from infoplane.store import open_run
@@ -26,7 +26,6 @@ from infoplane.store import open_run
 if TYPE_CHECKING:
     from infoplane.store import Run
 
-DEFAULT: tuple[str, ...] = ("mi.binning", "mi.adaptive", "mi.kde")
 Progress = Callable[[int, int], None]
 
 
@@ -88,6 +87,7 @@ def evaluate(
     params: Mapping[str, Mapping[str, Any]] | None = None,
     null: int = 20,
     seed: int = 0,
+    subsamples: int = 0,
     follow: bool = False,
     progress: bool | Progress | None = None,
     backend: Literal["process", "thread"] = "process",
@@ -115,6 +115,9 @@ def evaluate(
         Draws of the shuffled pairing for each estimate where it has a meaning; 0 for none.
     seed
         Of every private random stream. Same seed, same numbers, in any number of workers.
+    subsamples
+        Subsamples (at least 10) for an interval around every estimate that has none of its own;
+        0 for none. ``info["interval"]`` of a measurement says what it covers.
     follow
         Keep measuring as snapshots arrive, until the run has ended or ``stop()`` is true.
     progress
@@ -143,8 +146,8 @@ def evaluate(
     start = time.perf_counter()
     path = Path(getattr(run, "path", run))  # type: ignore[arg-type]
     requests = [_with_params(request, params or {}) for request in estimators]
-    settings = Settings(seed=seed, null=null, costly_null=costly_null)
-    _check(requests, workers, null, seed, targets)
+    settings = Settings(seed, null, costly_null, subsamples)
+    _check(requests, workers, settings, targets)
     count = _Count()
     with open_run(path) as reader:
         _known_layers(reader, layers, follow)
@@ -162,9 +165,7 @@ def evaluate(
         )
         with _Bar(progress, agenda, count) as bar:
             _labour(agenda, _hands(path, settings, requests, workers, backend), count, bar)
-    if not count.made and not agenda.present and agenda.refusals:
-        reasons = "; ".join(f"{r.estimator} about {r.target}: {r.why}" for r in agenda.refusals)
-        raise EvaluationError(f"nothing that was asked for can be measured on this run: {reasons}")
+    _nothing(count, agenda, requests)
     _refresh(run)
     return EvaluationSummary(
         computed=count.made,
@@ -181,13 +182,16 @@ def _with_params(request: Request, params: Mapping[str, Mapping[str, Any]]) -> R
 
 
 def _check(
-    requests: Sequence[Request], workers: int, null: int, seed: int, targets: Sequence[str]
+    requests: Sequence[Request], workers: int, settings: Settings, targets: Sequence[str]
 ) -> None:
     if not requests:
         raise InputError("`estimators` must name at least one estimator; got none.")
-    for name, number in (("workers", workers), ("null", null), ("seed", seed)):
+    numbers = {"workers": workers, "null": settings.null, "seed": settings.seed}
+    for name, number in {**numbers, "subsamples": settings.subsamples}.items():
         if not isinstance(number, int) or isinstance(number, bool) or number < 0:
             raise InputError(f"`{name}` must be an int ≥ 0; got {number!r}.")
+    if 0 < settings.subsamples < 10:
+        raise InputError(f"`subsamples` must be 0 or at least 10; got {settings.subsamples}.")
     if isinstance(targets, str) or not targets:
         raise InputError(f"`targets` must be a sequence such as ('X', 'Y'); got {targets!r}.")
     for request in requests:
@@ -297,6 +301,22 @@ class _Bar:
     def __exit__(self, *_: object) -> None:
         if self._bar is not None:
             self._bar.close()
+
+
+def _nothing(count: _Count, agenda: Agenda, requests: Sequence[Request]) -> None:
+    """Raise when there were snapshots and yet nothing that was asked for could be measured."""
+    if count.made or agenda.present or agenda.stop_asked or not agenda.planned:
+        return
+    reasons = [f"{r.estimator} about {r.target or 'T'}: {r.why}" for r in agenda.refusals]
+    needs = {entry.id: entry.needs for entry in (complete(request)[0] for request in requests)}
+    reasons += [
+        f"{name} needs a layer of kind {need!r}"
+        for name, need in needs.items()
+        if need != "representation" and not any(name in reason for reason in reasons)
+    ]
+    raise EvaluationError(
+        f"nothing that was asked for can be measured on this run: {'; '.join(reasons)}"
+    )
 
 
 def _refresh(run: Any) -> None:

@@ -1,13 +1,22 @@
-"""When the pairing is shuffled, and when that says anything.
+"""The null: when the pairing is shuffled, when that says anything, and how it is drawn.
 
-The distribution itself comes from :mod:`infoplane.estimators.nulls`: one pass for all draws where
-the estimator has such a form, one call a draw otherwise.
+One pass for all draws where the estimator has such a form, one call a draw otherwise.
 """
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
 from infoplane.estimators.registry import Card
-from infoplane.types import Cost
+from infoplane.estimators.shared import Shared
+from infoplane.types import Cost, FloatArray, Null
+
+SIGNIFICANT = 0.05  # permutation p-value up to which an estimate is above its null
 
 
 def has_null(card: Card, target: str) -> bool:
@@ -22,3 +31,40 @@ def has_null(card: Card, target: str) -> bool:
 def is_cheap(card: Card) -> bool:
     """Whether the null may be drawn unasked: it has a fast form, or one call is not thorough."""
     return card.null is not None or card.cost is not Cost.THOROUGH
+
+
+def null_values(
+    card: Card,
+    v: NDArray[Any],
+    t: NDArray[Any],
+    params: Mapping[str, Any],
+    *,
+    draws: int,
+    rng: np.random.Generator,
+    shared: Shared | None = None,
+) -> FloatArray:
+    """Return the estimate under ``draws`` random pairings, shape (draws,), in the card's unit.
+
+    A parameter of an estimator may have the name of an argument here (``draws``); then its fast
+    form cannot be told the two apart and it is called once a draw.
+    """
+    if card.null is not None and "draws" not in params:
+        values = card.null(v, t, draws=draws, rng=rng, shared=shared, **params)
+        return np.asarray(values, dtype=np.float64)
+    assert card.function is not None
+    given = {"shared": shared} if "shared" in inspect.signature(card.function).parameters else {}
+    pairings = (v[rng.permutation(len(v))] for _ in range(draws))
+    return np.array([card.function(w, t, rng=rng, **params, **given).value for w in pairings])
+
+
+def above(p: Any, draws: int) -> Any:
+    """Whether a permutation p-value puts an estimate above its null.
+
+    With fewer than 19 draws no p reaches 0.05; being above all draws is then all that can be asked.
+    """
+    return np.asarray(p) <= max(SIGNIFICANT, 1.0 / (1 + draws) + 1e-9)
+
+
+def is_above(null: Null) -> bool:
+    """Whether an estimate is above this null."""
+    return bool(above(null.p, null.draws))

@@ -19,6 +19,7 @@ from infoplane.errors import InputError
 from infoplane.estimators.registry import Card, card, check_params
 from infoplane.types import Kind, Layer, ProbeData, Quantity
 
+DEFAULT: tuple[str, ...] = ("mi.binning", "mi.adaptive", "mi.kde")
 Request = str | tuple[str, Mapping[str, Any]]
 """An estimator's id, or (id, parameters)."""
 
@@ -166,6 +167,8 @@ def applies(entry: Card, layer: Layer, last: str) -> bool:
     """
     if entry.needs == "logits":
         return layer.what == "logits" or (layer.what == "output" and layer.name == last)
+    if entry.needs == "scalar":
+        return layer.width == 1 and layer.what == "output"
     if entry.needs == "attention":
         return layer.what == "attention"
     if entry.needs == "weights":
@@ -174,14 +177,15 @@ def applies(entry: Card, layer: Layer, last: str) -> bool:
 
 
 def key_of(
-    ask: Ask, *, uuid: str, step: int, crc: Any, probe: str, layer: str, seed: int, null: int
+    ask: Ask, *, uuid: str, step: int, crc: Any, probe: str, layer: str, draws: Sequence[int]
 ) -> str:
     """Return the content key of a measurement: blake2b of all that decides its value.
 
-    The step is part of it: two steps may have the same snapshot, and both want their row.
+    The step is part of it: two steps may have the same snapshot, and both want their row. ``draws``
+    are the seed and the numbers of random draws.
     """
     content = [uuid, step, crc, probe, layer, ask.target, ask.estimator, ask.version, ask.params]
-    text = json.dumps([*content, seed, null], sort_keys=True, separators=(",", ":"))
+    text = json.dumps([*content, *draws], sort_keys=True, separators=(",", ":"))
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 

@@ -15,8 +15,10 @@ import xarray as xr
 
 from infoplane.analysis.agreement import compare_estimators
 from infoplane.analysis.agreement import reading as read_agreement
-from infoplane.analysis.checks import SIGNIFICANT, bits
+from infoplane.analysis.checks import bits
+from infoplane.analysis.null import above
 from infoplane.analysis.phases import fastest_loss_decrease, phases_of
+from infoplane.analysis.plan import DEFAULT
 from infoplane.analysis.processing import violations
 from infoplane.analysis.trajectory import label_of, trajectories
 from infoplane.errors import UnknownEstimatorError
@@ -64,7 +66,11 @@ def most_usable(ds: xr.Dataset) -> str:
     """Return the first estimator whose share of usable measurements is near the largest."""
     verdict = ds["verdict"].transpose("estimator", ...).values.reshape(ds.sizes["estimator"], -1)
     usable = np.isin(verdict, (0, 1)).sum(axis=1) / np.maximum((verdict >= 0).sum(axis=1), 1)
-    return str(ds["estimator"].values[int(np.argmax(usable >= usable.max() - NEAR))])
+    names = [str(name) for name in ds["estimator"].values]
+    # Among many, those that everybody asks for: others measure something else than bits of Shannon.
+    usual = np.array([name.partition("(")[0] in DEFAULT for name in names])
+    usable = np.where(usual, usable, -1.0) if usual.any() else usable
+    return names[int(np.argmax(usable >= usable.max() - NEAR))]
 
 
 def _opening(ds: xr.Dataset, estimator: str) -> str:
@@ -149,7 +155,7 @@ def _detected(ds: xr.Dataset, layer: str, estimator: str) -> np.ndarray[Any, Any
     assert value is not None
     if not np.isfinite(p).any():
         return np.asarray(np.isfinite(value))
-    return np.asarray(p <= SIGNIFICANT)
+    return np.asarray(above(p, int(ds.attrs.get("null_draws", 20))))
 
 
 def _of_labels(ds: xr.Dataset) -> str:

@@ -189,6 +189,7 @@ def _attributes(run: Run, probe: str, rows: Sequence[Measurement]) -> dict[str, 
         "units": "nat",
         "infoplane": infoplane.__version__,
         "versions": {row.estimator: row.version for row in rows},
+        "null_draws": min((row.null.draws for row in rows if row.null is not None), default=0),
         "failed": sum(row.status is Status.FAILED for row in rows),
         "not_usable": sum(row.verdict is Verdict.NOT_USABLE for row in rows),
     }

@@ -9,7 +9,7 @@ the bias where it has a known law; replicates cover the training's own randomnes
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,7 +66,7 @@ def subsampling(
     draws: int = 50,
     level: float = 0.95,
     rng: Rng = 0,
-    **params: Any,
+    params: Mapping[str, Any] | None = None,
 ) -> Interval:
     """Return an interval from subsamples of m = share·n rows without replacement.
 
@@ -87,8 +87,10 @@ def subsampling(
         Subsamples, at least 10.
     level : float
         Nominal coverage.
-    rng, **params
-        Seed, and the estimator's parameters.
+    rng
+        Seed.
+    params : mapping, optional
+        The estimator's parameters.
     """
     _between("share", share, 0.1, 0.9)
     n = len(np.asarray(t))
@@ -114,7 +116,7 @@ def bootstrap(
     draws: int = 100,
     level: float = 0.95,
     rng: Rng = 0,
-    **params: Any,
+    params: Mapping[str, Any] | None = None,
 ) -> Interval:
     """Return an interval from m-out-of-n bootstrap samples, se = sd · √(m / n).
 
@@ -153,7 +155,7 @@ def extrapolation(
     draws: int = 10,
     level: float = 0.95,
     rng: Rng = 0,
-    **params: Any,
+    params: Mapping[str, Any] | None = None,
 ) -> Interval:
     """Extrapolate an estimate to n → ∞ by its law value(n) = a + b / n, from subsamples.
 
@@ -232,7 +234,7 @@ def _refuse_without_law(
     t: ArrayLike,
     smallest: float,
     rng: np.random.Generator,
-    params: dict[str, Any],
+    params: Mapping[str, Any] | None,
 ) -> None:
     entry = card(name)
     estimate = _estimate(entry, v, t, np.arange(len(np.asarray(t))), rng, params)
@@ -257,7 +259,7 @@ def _values(
     t: ArrayLike,
     rows: Any,
     rng: np.random.Generator,
-    params: dict[str, Any],
+    params: Mapping[str, Any] | None,
 ) -> FloatArray:
     return np.array([_call(name, v, t, chosen, rng, params) for chosen in rows])
 
@@ -268,7 +270,7 @@ def _call(
     t: ArrayLike,
     rows: NDArray[np.intp],
     rng: np.random.Generator,
-    params: dict[str, Any],
+    params: Mapping[str, Any] | None,
 ) -> float:
     return float(_estimate(card(name), v, t, rows, rng, params).value)
 
@@ -279,10 +281,10 @@ def _estimate(
     t: ArrayLike,
     rows: NDArray[np.intp],
     rng: np.random.Generator,
-    params: dict[str, Any],
+    params: Mapping[str, Any] | None,
 ) -> Any:
     assert entry.function is not None
-    complete = check_params(entry.id, params)
+    complete = check_params(entry.id, params or {})
     chosen = np.asarray(t)[rows]
     if v is None:
         return entry.function(chosen, rng=rng, **complete)

@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infoplane.analysis.checks import findings, judge_failure, weigh
-from infoplane.analysis.null import has_null, is_cheap
+from infoplane.analysis.null import has_null, is_cheap, null_values
 from infoplane.analysis.plan import Ask, Job, pairs_target, positional, takes
 from infoplane.analysis.portrait import Context, Portrait, Target, Variables
+from infoplane.analysis.uncertainty import Interval, subsampling
 from infoplane.estimators import Shared
-from infoplane.estimators.nulls import null_distribution, summarise
+from infoplane.estimators.nulls import summarise
 from infoplane.estimators.registry import Card, card
 from infoplane.types import Estimate, Flags, Kind, Measurement, Null, ProbeData, Status, Verdict
 
@@ -27,11 +28,15 @@ _LONGEST = 64  # entries of a list in `info` that are worth keeping beside a num
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What an evaluation holds fixed: seed, null draws, and whether costly nulls are drawn."""
+    """What an evaluation holds fixed: seed, null draws, subsamples, whether costly nulls are drawn.
+
+    With ``subsamples`` > 0, an estimate without an interval of its own gets one by subsampling.
+    """
 
     seed: int = 0
     null: int = 20
     costly_null: bool = False
+    subsamples: int = 0
 
 
 @dataclass(slots=True)
@@ -45,6 +50,7 @@ class _Answer:
     seconds: float = 0.0
     estimate: Estimate | None = None
     null: Null | None = None
+    interval: Interval | None = None
     error: Exception | None = None
 
 
@@ -101,6 +107,7 @@ class Bench:
             answer.estimate = _call(entry, first, ask.params, self._rng(key, "value"), shared)
             answer.seconds = time.perf_counter() - start
             answer.null = self._null(entry, ask, key, first, answer.estimate.value, shared)
+            answer.interval = self._interval(entry, ask, key, first, answer.estimate)
         except Exception as error:
             answer.seconds = time.perf_counter() - start
             answer.error = error
@@ -129,15 +136,38 @@ class Bench:
         wanted = self._settings.null and (is_cheap(entry) or self._settings.costly_null)
         if not wanted or not pairs_target(entry) or not has_null(entry, ask.target):
             return None
-        values = null_distribution(
-            entry.id,
-            *arguments,
+        values = null_values(
+            entry,
+            arguments[0],
+            arguments[1],
+            ask.params,
             draws=self._settings.null,
             rng=self._rng(key, "null"),
             shared=shared,
-            **ask.params,
         )
         return summarise(values, value)
+
+    def _interval(
+        self,
+        entry: Card,
+        ask: Ask,
+        key: str,
+        arguments: tuple[NDArray[Any], ...],
+        estimate: Estimate,
+    ) -> Interval | None:
+        if not self._settings.subsamples or estimate.low is not None:
+            return None
+        two = pairs_target(entry) or len(arguments) == 1
+        if not two or not is_cheap(entry):
+            return None
+        return subsampling(
+            entry.id,
+            arguments[0] if len(arguments) > 1 else None,
+            arguments[-1],
+            draws=self._settings.subsamples,
+            rng=self._rng(key, "subsamples"),
+            params=ask.params,
+        )
 
     def _rng(self, key: str, purpose: str) -> np.random.Generator:
         """Return a private stream decided by the key: the same in any worker, in any order."""
@@ -179,6 +209,8 @@ def _measurement(
     peers = {k: v for k, v in sound.get(answer.ask.target, {}).items() if k != answer.ask.label}
     held = findings(estimate, answer.card, answer.null, Context(portrait, answer.target, peers))
     verdict, reason = weigh(held)
+    interval = answer.interval
+    covers = {"interval": interval.covers} if interval is not None else {}
     return Measurement(
         key=answer.key,
         step=job.step,
@@ -189,9 +221,9 @@ def _measurement(
         version=answer.ask.version,
         params=dict(answer.ask.params),
         value=estimate.value,
-        stderr=estimate.stderr,
-        low=estimate.low,
-        high=estimate.high,
+        stderr=estimate.stderr if interval is None else interval.stderr,
+        low=estimate.low if interval is None else interval.low,
+        high=estimate.high if interval is None else interval.high,
         null=answer.null,
         ceiling=estimate.ceiling,
         verdict=verdict,
@@ -202,7 +234,7 @@ def _measurement(
         seconds=answer.seconds,
         status=estimate.status,
         unit=answer.card.unit,
-        info={**_plain(estimate.info), "checks": [finding.rule for finding in held]},
+        info={**_plain(estimate.info), **covers, "checks": [finding.rule for finding in held]},
         probe=job.probe,
     )
 

@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import brentq
 from scipy.special import xlogy
 
-from infoplane.analysis.bound import bound_of, equal_groups, ib_bound, joint_of
+from infoplane.analysis.bound import add_bound, bound_of, equal_groups, ib_bound, joint_of
 from infoplane.errors import InputError
 
 R = np.linspace(0.01, 0.68, 12)
@@ -143,6 +143,16 @@ def test_bound_of_a_run(record):
     )
     assert bound_of(real, bins=5).information == pytest.approx(np.log(5), abs=1e-3)
     assert bound_of(record({0: {"a": rng.standard_normal((300, 2))}}, name="bare")) is None
+
+
+def test_distance_becomes_a_variable(dataset):
+    ds = dataset([0, 1], ["a"], {("e", "X"): [[0.5], [2.0]], ("e", "Y"): [[0.5], [0.2]]})
+    with_bound = add_bound(ds, ib_bound(np.eye(2) / 2))
+    np.testing.assert_allclose(
+        with_bound["bound_distance"].values.ravel(), [0.0, np.log(2) - 0.2], atol=1e-12
+    )
+    with pytest.raises(InputError, match="both targets"):
+        add_bound(ds.sel(target=["X"]), ib_bound(np.eye(2)))
 
 
 def test_groups_are_equal():

@@ -149,12 +149,12 @@ def test_a_job_that_kills_its_worker_is_given_up_and_the_others_finish(
     monkeypatch.syspath_prepend(str(tmp_path))
     importlib.import_module("poison_estimator")
     try:
-        y, snapshots = growing(steps=(0, 5))
+        y, snapshots = growing(steps=(5,))
         run = record(snapshots, y=y)
         summary = ip.evaluate(run, ["mi.poison"], targets=("Y",), workers=2, null=0)
     finally:
         registry._cards.pop("mi.poison", None)
-    assert (summary.computed, summary.failed) == (4, 2)
+    assert (summary.computed, summary.failed) == (2, 1)
     states = {(row.layer, row.status) for row in run.measurements()}
     assert states == {("wide", Status.FAILED), ("narrow", Status.OK)}
     assert all("died 3 times" in r.note for r in run.measurements() if r.layer == "wide")
@@ -187,6 +187,34 @@ def test_bad_arguments_are_named(record, arguments, message):
     run = record(snapshots, y=y)
     with pytest.raises(InputError, match=message):
         ip.evaluate(run, **{"estimators": ["mi.binning"], **arguments})
+
+
+def test_intervals_by_subsampling_say_what_they_cover(record):
+    y, snapshots = growing(steps=(5,))
+    run = record(snapshots, y=y)
+    ip.evaluate(run, [("mi.binning", {"bins": 6})], layers=["narrow"], subsamples=20)
+    for row in run.measurements():
+        assert row.low < row.value < row.high
+        assert row.stderr > 0
+        assert "20 subsamples of 128 rows" in row.info["interval"]
+    assert ip.evaluate(run, [("mi.binning", {"bins": 6})], layers=["narrow"]).computed == 2
+    with pytest.raises(InputError, match="subsamples"):
+        ip.evaluate(run, subsamples=3)
+
+
+def test_few_null_draws_can_still_detect(record):
+    y, snapshots = growing(steps=(20,))
+    run = record(snapshots, y=y)
+    ip.evaluate(run, ["mi.binning"], layers=["narrow"], targets=("Y",), null=5)
+    (row,) = run.measurements()
+    assert row.null.p == pytest.approx(1 / 6)
+    assert "null" not in " ".join(row.info["checks"])
+
+
+def test_layers_that_an_estimator_needs_are_named_when_absent(record):
+    y, snapshots = growing(steps=(5,))
+    with pytest.raises(EvaluationError, match=r"mi\.fft_kde needs a layer of kind 'scalar'"):
+        ip.evaluate(record(snapshots, y=y), ["mi.fft_kde"])
 
 
 def test_another_layer_may_be_the_target(record):

@@ -19,7 +19,7 @@ def ask(**changes):
 
 
 def key(of=None, **changes):
-    base = {"uuid": "u", "step": 0, "crc": 7, "probe": "probe", "layer": "a", "seed": 0, "null": 20}
+    base = {"uuid": "u", "step": 0, "crc": 7, "probe": "probe", "layer": "a", "draws": (0, 20, 0)}
     return key_of(of or ask(), **{**base, **changes})
 
 
@@ -41,8 +41,8 @@ def test_key_names_the_content_and_nothing_else():
         {"crc": 8},
         {"probe": "test"},
         {"layer": "b"},
-        {"seed": 1},
-        {"null": 0},
+        {"draws": (1, 20, 0)},
+        {"draws": (0, 0, 0)},
     ],
 )
 def test_key_changes_with_everything_that_decides_the_value(change):

@@ -30,7 +30,7 @@ def coverage(make, rounds, n):
 def test_subsampling_covers_known_information():
     # bias of the plug-in at n = 2000 is 3 / (2n) < 0.001 nat, a tenth of the standard error
     share = coverage(
-        lambda y, t, s: subsampling("mi.binning", y, t, draws=40, rng=s, **BINS), 120, 2000
+        lambda y, t, s: subsampling("mi.binning", y, t, draws=40, rng=s, params=BINS), 120, 2000
     )
     assert 0.90 <= share <= 0.99  # nominal 0.95, ± 2 standard errors of 120 rounds
 
@@ -39,9 +39,9 @@ def test_extrapolation_removes_the_bias_of_small_samples():
     plain, extrapolated = [], []
     for seed in range(40):
         y, t = draw(200, seed)
-        interval = extrapolation("mi.binning", y, t, draws=20, rng=seed, **BINS)
+        interval = extrapolation("mi.binning", y, t, draws=20, rng=seed, params=BINS)
         extrapolated.append(interval.value)
-        plain.append(subsampling("mi.binning", y, t, draws=10, rng=seed, **BINS).value)
+        plain.append(subsampling("mi.binning", y, t, draws=10, rng=seed, params=BINS).value)
     bias, left = np.mean(plain) - TRUTH, np.mean(extrapolated) - TRUTH
     assert bias > 0.003  # 3 / 400 in expectation, seen with an error of 0.006
     assert abs(np.mean(plain) - np.mean(extrapolated) - 3 / 400) < 0.004
@@ -51,8 +51,8 @@ def test_extrapolation_removes_the_bias_of_small_samples():
 def test_intervals_say_what_they_cover():
     y, t = draw(500, 0)
     for interval in (
-        subsampling("mi.binning", y, t, draws=10, **BINS),
-        extrapolation("mi.binning", y, t, draws=10, **BINS),
+        subsampling("mi.binning", y, t, draws=10, params=BINS),
+        extrapolation("mi.binning", y, t, draws=10, params=BINS),
         replicates([1.0, 1.1, 0.9]),
     ):
         assert interval.low < interval.value < interval.high
@@ -76,7 +76,7 @@ def test_replicates_have_the_t_interval():
 def test_a_bootstrap_is_refused_where_repeats_are_information():
     y, t = draw(200, 0)
     with pytest.raises(RefusedError, match="subsampling"):
-        bootstrap("mi.binning", y, t, **BINS)
+        bootstrap("mi.binning", y, t, params=BINS)
 
 
 def test_bootstrap_of_moments_agrees_with_subsampling():
@@ -104,7 +104,7 @@ def test_extrapolation_is_refused_without_a_law():
 def test_arguments_are_checked(arguments, name):
     y, t = draw(100, 0)
     with pytest.raises(InputError, match=name):
-        subsampling("mi.binning", y, t, **{**BINS, **arguments})
+        subsampling("mi.binning", y, t, **{"params": BINS, **arguments})
 
 
 def test_one_replicate_is_none():
@@ -114,6 +114,6 @@ def test_one_replicate_is_none():
 
 def test_same_seed_same_interval():
     y, t = draw(300, 0)
-    assert subsampling("mi.binning", y, t, rng=4, **BINS) == subsampling(
-        "mi.binning", y, t, rng=4, **BINS
+    assert subsampling("mi.binning", y, t, rng=4, params=BINS) == subsampling(
+        "mi.binning", y, t, rng=4, params=BINS
     )
