@@ -31,6 +31,7 @@ DATA = frozenset(
         "shared",
         "reference",
         "start",
+        "given",
         "weight",
         "bias",
         "logits",
@@ -58,6 +59,8 @@ FAMILIES: tuple[str, ...] = (
     "attention",
     "layer_entropy",
     "description",
+    "fisher",
+    "merging",
     "knn",
     "kl",
     "gaussian",
@@ -69,6 +72,10 @@ FAMILIES: tuple[str, ...] = (
     "codes",
     "scalar",
     "spacing",
+    "wasserstein",
+    "sphere",
+    "lagged",
+    "probing",
 )
 
 

@@ -128,6 +128,9 @@ def scalars(entry):
 SPECIAL = {
     "mi.birge_rozenholc": scalars,
     "mi.fft_kde": scalars,
+    "mi.reconstruction": lambda entry: [
+        Toy(entry, (layer(labels(), 1), layer(labels())), 1, None, {})
+    ],
     "mi.codes": lambda entry: [Toy(entry, (labels(), layer(labels())), 1, 0, {})],
     "mi.stochastic": side_by_side,
     "divergence.cauchy_schwarz_conditional": predictions,
