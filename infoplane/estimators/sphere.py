@@ -29,7 +29,7 @@ def log_bessel(order: float, kappa: float) -> float:
 
 
 def log_normaliser(d: int, kappa: float) -> float:
-    """Log C_d(κ) = (d/2−1) log κ − (d/2) log 2π − log I_{d/2−1}(κ) of the von Mises–Fisher density."""
+    """Log C_d(κ) = (d/2−1) log κ − (d/2) log 2π − log I_{d/2−1}(κ), von Mises–Fisher."""
     order = d / 2 - 1
     return order * math.log(kappa) - d / 2 * math.log(2 * math.pi) - log_bessel(order, kappa)
 
@@ -106,7 +106,7 @@ def entropy_on_sphere(
     if d < 2:
         raise InputError(f"`t` of `{ENTROPY}` needs at least two columns; got 1.")
     log_c = log_normaliser(d, kappa)
-    constant = np.ptp(points, axis=0).max() == 0
+    constant = bool((points.max(axis=0) == points.min(axis=0)).all())
     if constant:
         return conclude(-kappa - log_c, flags=["constant"], status=Status.DEGENERATE, **common)
     local = -log_mean_kernels(unit_rows(points, "t", ENTROPY), kappa)
@@ -163,7 +163,7 @@ def reconstruction(
             f"`v` and `t` of `{BOUND}` must have the same columns; got {left.shape[1]} and {d}."
         )
     common: dict[str, Any] = {"estimator": BOUND, "n": n, "d": d, "params": params}
-    if any(np.ptp(side, axis=0).max() == 0 for side in (left, right)):
+    if any((side.max(axis=0) == side.min(axis=0)).all() for side in (left, right)):
         return conclude(0.0, flags=["constant"], status=Status.DEGENERATE, **common)
     one, two = unit_rows(left, "v", BOUND), unit_rows(right, "t", BOUND)
     local = kappa * (one * two).sum(axis=1) - log_mean_kernels(one, kappa)
