@@ -49,8 +49,16 @@ window.infoplaneCharts = (() => {
     })
     return text
   }
+  function apart(s, ay) {  // pixel rows at least 13 apart, in order
+    const rows = s.y.map((y, i) => ({i, at: ay.at(y)})).sort((a, b) => a.at - b.at)
+    for (let round = 0; round < 30; round++) rows.forEach((row, k) => {
+      const before = rows[k - 1]
+      if (before && row.at - before.at < 13) { const push = (13 - (row.at - before.at)) / 2; before.at -= push; row.at += push }
+    })
+    return rows.sort((a, b) => a.i - b.i).map((row) => row.at)
+  }
   const MARKS = {
-    line: (s, ax, ay) => [node("path", {d: path(s.x, s.y, ax, ay), class: "line", style: s.style})],
+    line: (s, ax, ay) => s.x.length === 1 ? MARKS.dots(s, ax, ay) : [node("path", {d: path(s.x, s.y, ax, ay), class: "line", style: s.style})],
     band: (s, ax, ay) => {
       const keep = s.x.map((_, i) => i).filter((i) => finite(s.low[i]) && finite(s.high[i]))
       const up = path(keep.map((i) => s.x[i]), keep.map((i) => s.high[i]), ax, ay)
@@ -66,8 +74,11 @@ window.infoplaneCharts = (() => {
     rule: (s, ax, ay, box) => [s.x != null
       ? node("line", {x1: ax.at(s.x), x2: ax.at(s.x), y1: box.top, y2: box.bottom, class: "rule", style: s.style})
       : node("line", {y1: ay.at(s.y), y2: ay.at(s.y), x1: box.left, x2: box.right, class: "rule", style: s.style})],
-    text: (s, ax, ay) => s.x.map((x, i) => node("text", {x: ax.at(x), y: ay.at(s.y[i]), dx: s.dx ?? 0, dy: s.dy ?? 4, "text-anchor": s.anchor ?? "middle", class: "mark", style: s.style}, s.text[i])),
-    cells: (s, ax, ay) => s.cells.map((c) => node("rect", {x: ax.at(c.x0).toFixed(1), width: Math.max(ax.at(c.x1) - ax.at(c.x0), 0.5).toFixed(1), y: ay.at(c.y1).toFixed(1), height: Math.max(ay.at(c.y0) - ay.at(c.y1), 0.5).toFixed(1), "shape-rendering": "crispEdges", style: `fill:var(--ip-ink);fill-opacity:${c.v.toFixed(3)}`})),
+    text: (s, ax, ay) => (s.apart ? apart(s, ay) : s.y.map((y) => ay.at(y))).map((y, i) => node("text", {x: ax.at(s.x[i]), y, dx: s.dx ?? 0, dy: s.dy ?? 4, "text-anchor": s.anchor ?? "middle", class: "mark", style: s.style}, s.text[i])),
+    cells: (s, ax, ay) => s.cells.map((c) => {  // whole pixels: neither gaps nor seams
+      const [x0, x1, y0, y1] = [ax.at(c.x0), ax.at(c.x1), ay.at(c.y0), ay.at(c.y1)].map(Math.round)
+      return node("rect", {x: x0, width: Math.max(x1 - x0, 1), y: y1, height: Math.max(y0 - y1, 1), "shape-rendering": "crispEdges", style: `fill:var(--ip-ink);fill-opacity:${c.v.toFixed(3)}`})
+    }),
   }
   function draw(host, spec) {
     const width = host.clientWidth, height = spec.height ?? host.clientHeight

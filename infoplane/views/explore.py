@@ -34,12 +34,12 @@ with ip.watch(model, ip.Probe(x, y), run) as watcher:
         ...                      # your training step, unchanged
         watcher.step(step, loss=loss)</pre></div>""")
 
-_UNKNOWN = Markup("""
+UNKNOWN = Markup("""
 <div class="note"><h1>That run is not here</h1>
 <p>No run in <b>{directory}</b> has the id in this address. It may have been moved or belong to
 another directory.</p><p><a href="?page=runs">All runs of this directory</a></p></div>""")
 
-_BROKEN = Markup("""
+BROKEN = Markup("""
 <div class="note"><h1>This run cannot be opened</h1><p>{reason}</p>
 <p>The other runs are not affected:
 <a href="?page=runs">all runs of this directory</a></p></div>""")
@@ -67,13 +67,13 @@ def build(document: Document, state: PageState, shelf: Shelf, hub: Hub) -> Page:
     summary = shelf.find(state.run) if state.run else shelf.newest()
     where = plain(shelf.directory, 200)
     if summary is None and state.run:
-        return Page("Unknown run", body=_UNKNOWN.format(directory=where))
+        return Page("Unknown run", body=UNKNOWN.format(directory=where))
     if summary is None:
-        return _wait(document, shelf, hub, _NO_RUN.format(directory=where))
+        return waiting(document, shelf, hub)
     try:
         key, tail = open_tail(summary, hub)
     except InfoplaneError as error:
-        return Page("Broken run", body=_BROKEN.format(reason=plain(error, 400)))
+        return Page("Broken run", body=BROKEN.format(reason=plain(error, 400)))
     return _plane(document, state, summary.id, key, tail, hub)
 
 
@@ -141,12 +141,12 @@ def _view(state: PageState) -> dict[str, list[Any]]:
     return {name: [chosen[name]] for name in plane.VIEW_COLUMNS}
 
 
-def _wait(document: Document, shelf: Shelf, hub: Hub, body: Markup) -> Page:
+def waiting(document: Document, shelf: Shelf, hub: Hub) -> Page:
     """Build a page that reloads itself as soon as the directory holds a run."""
     feed = SessionFeed(document, shelf, shelf.version, receive="infoplane.reload")
     return Page(
         "No run yet",
-        body=body,
+        body=_NO_RUN.format(directory=plain(shelf.directory, 200)),
         start=lambda: feed.start(hub, shelf.key),
         close=feed.close,
     )

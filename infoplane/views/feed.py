@@ -76,9 +76,12 @@ class SessionFeed:
         hello = CustomJS(args={"ack": self.ack}, code="infoplane.ready()\nack.tags = [0]")
         document.js_on_event("document_ready", hello)
 
-    def start(self, hub: Hub, key: Hashable) -> None:
-        """Listen from now on: the last step of building a session."""
-        self._leave = hub.listen(key, self._source, self.notify)
+    def start(self, hub: Hub, key: Hashable, polled: Source | None = None) -> None:
+        """Listen from now on: the last step of building a session.
+
+        `polled` is the source that the hub polls under `key`, where it is not the feed's own.
+        """
+        self._leave = hub.listen(key, polled or self._source, self.notify)
 
     def close(self) -> None:
         """Stop listening and let go of the document."""

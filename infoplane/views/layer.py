@@ -47,7 +47,7 @@ def picture(run: Run, layer: str, step: int, probe: str | None = None) -> dict[s
         If there is no such snapshot or it is damaged.
     """
     whole = np.asarray(run.load(step, layer, probe), dtype=np.float64)
-    finite: NDArray[np.bool_] = np.isfinite(whole).all(axis=1)
+    finite = np.asarray(np.isfinite(whole).all(axis=1))
     t = _thinned(whole[finite])
     labels = _labels(run.probe(probe), finite)
     facts = {"n": len(whole), "d": whole.shape[1], "step": step, "lost": int((~finite).sum())}

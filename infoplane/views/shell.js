@@ -120,6 +120,64 @@ window.infoplane = (() => {
   }
   for (const button of document.querySelectorAll("#layer button")) button.addEventListener("click", () => show_layer(Number(button.value)))
 
+  // -- pages that ask for what they show -------------------------------------------------------------
+  let next_question = {}, waiting = null, last_asked = 0
+  const model = (name) => Bokeh.documents.map((d) => d.get_model_by_name(name)).find(Boolean)
+  function ask(question = {}) {  // at most once in two seconds; what was asked in between is joined
+    Object.assign(next_question, question)
+    waiting ??= setTimeout(() => {
+      waiting = null
+      last_asked = Date.now()
+      model("question").tags = [++asked, next_question]
+      next_question = {}
+    }, Math.max(0, 2000 - (Date.now() - last_asked)))
+  }
+  function nudge(message) {
+    const state = document.querySelector(".state")
+    state.replaceChildren(element("span", message.live.state[0], {class: "chip", "data-state": message.live.state[0]}))
+    if (message.live.step[0] != null) state.append(` step ${count(message.live.step[0])}`)
+    ask()
+  }
+
+  // -- Diagnostics ---------------------------------------------------------------------------------
+  function labels_at_ends(curves, at = (v) => v) {  // names apart from each other, in the order of the values
+    const ends = curves.filter((c) => c.y.length).map((c) => ({text: c.label, x: c.x.at(-1), y: c.y.at(-1)}))
+    return {kind: "text", anchor: "start", dx: 5, x: ends.map((e) => e.x), y: ends.map((e) => e.y), text: ends.map((e) => e.text), apart: true}
+  }
+  function diagnostics(number, answer) {
+    if (answer.error) { document.getElementById("hint").textContent = answer.error; return }
+    const list = document.getElementById("alerts"), keep = document.getElementById("keep")
+    const groups = new Map()  // what is said of several layers is said once
+    for (const alert of answer.alerts) {
+      const key = [alert.level, alert.words, alert.step].join("/")
+      if (groups.has(key)) groups.get(key).where.push(alert.label)
+      else groups.set(key, {...alert, where: [alert.label && `${alert.label} ${alert.layer}`]})
+    }
+    list.replaceChildren(...(groups.size ? [...groups.values()].map((alert) => {
+      const row = element("li", "")
+      const about = [alert.kind, alert.where.filter(Boolean).map((w, i, all) => all.length > 1 ? w.split(" ")[0] : w).join(", "), alert.step != null && `step ${count(alert.step)}`, alert.kept && "kept"].filter(Boolean).join(" · ")
+      row.append(element("span", alert.level, {class: "level", "data-level": alert.level}), element("span", alert.words), element("small", about))
+      return row
+    }) : [element("li", "Nothing to report.", {class: "none"})]))
+    keep.hidden = answer.alerts.every((alert) => alert.kept)
+    document.getElementById("hint").textContent = answer.quantities.length ? "Label at the end of a line: the layer. Solid: the first probe set; dashed: the others." : "No quantity beyond the plane was measured yet. For example: infoplane evaluate RUN rank.effective sparsity.zero collapse.nc1"
+    const host = document.getElementById("quantities")
+    while (host.children.length > answer.quantities.length) host.lastChild.remove()
+    answer.quantities.forEach((quantity, i) => {
+      if (!host.children[i]) {
+        const figure = element("figure", ""), caption = element("figcaption", "")
+        figure.append(caption, element("div", ""))
+        host.append(figure)
+      }
+      const [caption, canvas] = host.children[i].children
+      caption.replaceChildren(quantity.name, element("small", [quantity.measures, quantity.unit && quantity.unit !== "1" && `in ${quantity.unit}`, quantity.params].filter(Boolean).join(" · "), {title: quantity.measures}))
+      const probes = [...new Set(quantity.curves.map((c) => c.probe))]
+      const lines = quantity.curves.map((c) => ({kind: "line", x: c.x, y: c.y, style: probes.indexOf(c.probe) ? "stroke-dasharray:5 4;stroke:var(--ip-muted)" : ""}))
+      infoplaneCharts.plot(canvas, {height: 210, right: 34, x: {scale: "step", label: "step"}, y: {label: quantity.name}, says: `${quantity.name} over steps`, marks: [...lines, labels_at_ends(quantity.curves.filter((c) => c.probe === probes[0]))]})
+    })
+  }
+  if (document.body.dataset.page === "diagnostics") document.getElementById("keep")?.addEventListener("click", () => ask({keep: true}))
+
   // -- Runs --------------------------------------------------------------------------------------
   const element = (tag, text, attributes = {}) => {
     const made = document.createElement(tag)
@@ -181,5 +239,5 @@ window.infoplane = (() => {
   addEventListener("pagehide", () => { gone = true })  // leaving is not losing
 
   const ready = () => { if (kit && document.getElementById("layer")) layer_panel() }
-  return {frame, layer, lost, ready, runs, reload: () => location.reload()}
+  return {frame, layer, lost, ready, runs, nudge, diagnostics, reload: () => location.reload()}
 })()

@@ -17,7 +17,7 @@ from infoplane import store
 from infoplane.errors import InfoplaneError
 from infoplane.store import Run, RunSummary, codec
 from infoplane.views.feed import to_json
-from infoplane.views.frame import Cursor, Delta, FrameBuilder, Live, Packed
+from infoplane.views.frame import Cursor, Delta, FrameBuilder, Live, Packed, unmeasured
 from infoplane.views.hub import Hub
 from infoplane.views.text import plain
 
@@ -84,6 +84,12 @@ class RunTail:
             cursor = replace(delta.cursor, generation=self._generation(delta))
             return replace(delta, cursor=cursor), self._live
 
+    @property
+    def state(self) -> tuple[int, Live]:
+        """How often it has changed, and how it stands."""
+        with self._lock:
+            return self._version, self._live
+
     def message(self, cursor: Place | None) -> tuple[str | None, Place]:
         """Tell what changed since `cursor`, as one JSON text for ``infoplane.frame``."""
         with self._lock:
@@ -126,6 +132,7 @@ class RunTail:
         run.refresh()
         builder = FrameBuilder(run.name, subtitle(run.config))
         builder.describe(run.layer_table)
+        builder.offer(unmeasured(run.layer_table))
         for name in run.probes:
             probe = run.probe(name)
             classes = probe.y if probe.target == "class" else None
@@ -176,6 +183,28 @@ class RunTail:
     def _set(self, live: Live) -> bool:
         before, self._live = self._live, live
         return (before.state, before.reason) != (live.state, live.reason)
+
+
+class Nudge:
+    """Says that a run has grown and nothing more, for pages that ask for what they show."""
+
+    def __init__(self, tail: RunTail) -> None:
+        self._tail = tail
+
+    def poll(self) -> bool:
+        """Poll the run."""
+        return self._tail.poll()
+
+    def close(self) -> None:
+        """Close the run."""
+        self._tail.close()
+
+    def message(self, cursor: int | None) -> tuple[str | None, int]:
+        """Tell the status line when the run has changed."""
+        version, live = self._tail.state
+        if cursor == version:
+            return None, version
+        return to_json({"version": version, "live": live.columns()}), version
 
 
 class Shelf:
