@@ -9,12 +9,12 @@ Layout of a run, format 1.0::
     lock                          held by the writer, freed by the kernel when it dies
 
 A journal is lines of ``crc32 JSON``, appended and never changed. A snapshot exists if and only if
-a good line names it and length and checksums match: file, fsync, rename, fsync of the folder,
-line, fdatasync, in this order. Records of ``w0``: open (a writer came), begin (capture starts:
-layer ids in the network's order, info), probe, snapshot, scalars, measurements, event, annotation,
-forget (arrays thinned out), end. Order is the order of lines; times are labels. Readers follow by
-byte offset, lock nobody out, pass over kinds and fields they do not know, and refuse a newer major
-format.
+a good line names it and its length and the checksums of header and tensors match: file, fsync,
+rename, fsync of the folder, line, fdatasync, in this order. Records of ``w0``: open (a writer
+came), begin (capture starts: layer ids in the network's order, info), probe, snapshot, scalars,
+measurements, event, annotation, forget (arrays thinned out), end. Order is the order of lines;
+times are labels. Readers follow by byte offset, lock nobody out, pass over kinds and fields they
+do not know, and refuse a newer major format.
 """
 
 from infoplane.store.annotator import Annotator

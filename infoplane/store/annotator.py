@@ -47,10 +47,12 @@ class Annotator:
     folder : Path
         The run's ``journal`` folder.
     stamped : callable
-        Fills in ``snapshot`` of a measurement that lacks it.
+        Fills in ``snapshot`` of the measurements that lack it.
     """
 
-    def __init__(self, folder: Path, stamped: Callable[[Measurement], Measurement]) -> None:
+    def __init__(
+        self, folder: Path, stamped: Callable[[Iterable[Measurement]], list[Measurement]]
+    ) -> None:
         self._folder = folder
         self._stamped = stamped
         self._journal: JournalWriter | None = None
@@ -67,7 +69,7 @@ class Annotator:
         StoreError
             If the disk refuses, or the annotator is closed.
         """
-        rows = [codec.encode_measurement(self._stamped(row)) for row in measurements]
+        rows = [codec.encode_measurement(row) for row in self._stamped(measurements)]
         if rows:
             self._open().append_many("measurements", lines_of(rows))
         return len(rows)

@@ -286,7 +286,7 @@ class Run(View):
         """Keep measurements in the writer's own journal, as an online evaluator does."""
         if not self._writable():
             return 0
-        rows = [codec.encode_measurement(self._stamped(row)) for row in measurements]
+        rows = [codec.encode_measurement(row) for row in self._stamped(measurements)]
         with self._mutex:
             self._stale = True
             self._writer.append_many("measurements", lines_of(rows))

@@ -126,26 +126,30 @@ def save(folder: Path, stem: str, arrays: Mapping[str, NDArray[Any]]) -> Stored:
     data = safetensors.save(dict(arrays))
     with files.reported("write the snapshot", path):
         files.write_durably(path, data)
-    return Stored(path.name, len(data), zlib.crc32(data), _places(data))
+    return Stored(path.name, len(data), *survey(data))
 
 
-def _places(data: bytes) -> tuple[Tensor, ...]:
-    """Where each tensor lies in bytes that we have just serialised."""
-    length = int.from_bytes(data[:8], "little")
-    header = json.loads(data[8 : 8 + length])
+def survey(data: bytes) -> tuple[int, tuple[Tensor, ...]]:
+    """Find where each tensor lies in a well-formed file, with checksums; every byte is read once.
+
+    Returns
+    -------
+    crc : int
+        Checksum of the file: crc32 of its header followed by the tensors' checksums.
+    tensors : tuple of Tensor
+        In the order of the header.
+    """
+    base = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:base])
     header.pop("__metadata__", None)
-    view, base = memoryview(data), 8 + length
-    return tuple(
-        Tensor(
-            key,
-            entry["dtype"],
-            tuple(entry["shape"]),
-            base + start,
-            zlib.crc32(view[base + start : base + stop]),
-        )
-        for key, entry in header.items()
-        for start, stop in [entry["data_offsets"]]
-    )
+    view = memoryview(data)[base:]
+    tensors = []
+    for key, entry in header.items():
+        start, stop = entry["data_offsets"]
+        crc = zlib.crc32(view[start:stop])
+        tensors.append(Tensor(key, entry["dtype"], tuple(entry["shape"]), base + start, crc))
+    crcs = b"".join(tensor.crc.to_bytes(4, "little") for tensor in tensors)
+    return zlib.crc32(crcs, zlib.crc32(data[:base])), tuple(tensors)
 
 
 def load(folder: Path, stored: Stored, tensor: Tensor) -> NDArray[Any]:

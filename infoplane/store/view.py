@@ -263,14 +263,18 @@ class View:
         """Make a second, independent writer for measurements and notes; no lock, any process."""
         return Annotator(self._journals, self._stamped)
 
-    def _stamped(self, row: Measurement) -> Measurement:
-        """Name the snapshot that a measurement was made from, where its maker did not."""
-        if row.snapshot:
-            return row
-        if (row.probe, row.step) not in self._view():
+    def _stamped(self, rows: Iterable[Measurement]) -> list[Measurement]:
+        """Name the snapshot that each measurement was made from, where its maker did not."""
+        rows = list(rows)
+        if any(not row.snapshot and (row.probe, row.step) not in self._view() for row in rows):
             self.refresh()
-        entry = self._view().get((row.probe, row.step))
-        return replace(row, snapshot=entry.stored.crc) if entry else row
+        entries = self._view()
+        return [
+            replace(row, snapshot=entry.stored.crc)
+            if not row.snapshot and (entry := entries.get((row.probe, row.step)))
+            else row
+            for row in rows
+        ]
 
 
 def shortened(entries: Iterable[Any], most: int = 12) -> str:

@@ -393,11 +393,12 @@ def test_seq_and_file_names_go_on(kit, record, abandon):
     run.write(kit.snapshot(0))
     path = abandon(run)
     number = run.tail().poll()[-1]["seq"] + 1
-    orphan = path / "snapshots" / f"w0-{number:08d}.safetensors"
-    orphan.write_bytes(b"renamed, but its line was never written")
+    orphans = [path / "snapshots" / f"w0-{number + i:08d}.safetensors" for i in range(9)]
+    for orphan in orphans:
+        orphan.write_bytes(b"renamed, but its line was never written")
     run = record(resume="allow")
     run.write(kit.snapshot(5))
-    assert orphan.read_bytes().startswith(b"renamed")
+    assert all(orphan.read_bytes().startswith(b"renamed") for orphan in orphans)
     seqs = [record["seq"] for record in run.tail().poll()]
     assert seqs == sorted(set(seqs))
     assert run.steps == [0, 5]

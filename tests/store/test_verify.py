@@ -79,7 +79,7 @@ def test_missing_and_foreign_files(path):
     assert "journal a1: " in problems
     assert "1 records are not what their kind must be" in problems
     assert f"{first.name}: " in problems
-    assert f"{second.name}: length or checksum differ" in problems
+    assert f"{second.name}" in problems
 
 
 def test_what_is_no_run(path, tmp_path):
