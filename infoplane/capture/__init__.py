@@ -1,6 +1,7 @@
 """Capture: snapshots of every layer while a network trains, without changing the training."""
 
 from infoplane.capture.faults import CaptureWarning
+from infoplane.capture.intake import Imported, import_activations
 from infoplane.capture.neutrality import Neutrality, verify_neutrality
 from infoplane.capture.probe import Probe
 from infoplane.capture.recorder import Watcher, watch
@@ -10,6 +11,7 @@ from infoplane.capture.sinks import CallableSink, MemorySink
 __all__ = [
     "CallableSink",
     "CaptureWarning",
+    "Imported",
     "MemorySink",
     "Neutrality",
     "Probe",
@@ -17,6 +19,7 @@ __all__ = [
     "Watcher",
     "at",
     "every",
+    "import_activations",
     "log_spaced",
     "verify_neutrality",
     "watch",

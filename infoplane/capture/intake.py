@@ -1,0 +1,220 @@
+"""Intake: activations that were saved by something else become a run."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infoplane.capture.containers import Entry, entries
+from infoplane.capture.probe import Probe
+from infoplane.errors import InputError
+from infoplane.types import Layer, Sink, Snapshot
+
+Array = NDArray[Any]
+
+_NUMBER = r"0*(?P<step>\d+)"
+_WORD = r"(?:epoch|step|iter|iteration|ep|it|snapshot)[-_ =]?"
+PATTERNS = {
+    "DeepBottleneck": rf"{_NUMBER}/(?:activations/)?(?P<layer>\d+|weights_norm|gradmean|gradstd)",
+    "ibsgd": rf"epoch{_NUMBER}/(?:activity_tst/)?"
+    r"(?P<layer>\d+|weights_norm|gradmean|gradstd|loss_trn|loss_tst)",
+    "step / layer": rf"{_WORD}{_NUMBER}[/.](?P<layer>.+)",
+    "layer / step": rf"(?P<layer>.+)[/._-]{_WORD}{_NUMBER}",
+    "number / layer": rf"{_NUMBER}[/.](?P<layer>.+)",
+    "layer / number": rf"(?P<layer>.+)[/._-]{_NUMBER}",
+}
+"""Layouts that are recognised, in the order tried; all entries must fit."""
+
+INPUTS = frozenset({"x", "inputs", "input_data"})
+LABELS = frozenset({"y", "labels", "label", "targets", "target"})
+PER_LAYER = {"weights_norm": "weight_norm", "gradmean": "gradient_mean", "gradstd": "gradient_std"}
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What was taken in.
+
+    Attributes
+    ----------
+    steps : tuple of int
+    layers : tuple of str
+    layout : str
+        Which layout was recognised.
+    n : int
+        Samples.
+    """
+
+    steps: tuple[int, ...]
+    layers: tuple[str, ...]
+    layout: str
+    n: int
+
+
+def import_activations(
+    path: str | Path,
+    sink: Sink,
+    *,
+    x: Any = None,
+    y: Any = None,
+    target: str = "class",
+    pattern: str | None = None,
+    layers: Sequence[str] | None = None,
+) -> Imported:
+    """Read saved activations and write them to a sink, step by step.
+
+    Reads npz and npy files, safetensors and HDF5 (with h5py), one file or a folder of them, with
+    the step and the layer in file names, folder names or keys: ``epoch_10.npz`` with a key a layer,
+    ``fc1/10.npy``, ``10/activations/0`` in HDF5 (DeepBottleneck), ``epoch00000010.npz`` (ibsgd,
+    converted) and the like. Entries called x / inputs and y / labels become the probe set; single
+    numbers become scalars. Activations of more than two axes are flattened.
+
+    Parameters
+    ----------
+    path : path
+        File or folder.
+    sink : Sink
+        A run opened for writing; it is begun, filled and ended.
+    x : array, (n, …), optional
+        Inputs. Where there are none each sample counts as distinct, and the run says so.
+    y : array, (n,) or (n, k), optional
+        Labels or targets.
+    target : {"class", "regression"}
+        What `y` is.
+    pattern : str, optional
+        Regular expression with groups ``step`` and ``layer`` for entries such as
+        ``folder/file/key`` (without suffix), where no known layout fits.
+    layers : sequence of str, optional
+        Which layers, in the network's order; all, in their order of appearance, by default.
+
+    Returns
+    -------
+    Imported
+
+    Raises
+    ------
+    InputError
+        If nothing is recognised, a file is a pickle, or the rows of two layers disagree.
+    """
+    found = list(entries(Path(path)))
+    given = {"x": x, "y": y}
+    for entry in found:
+        for name, words in (("x", INPUTS), ("y", LABELS)):
+            if entry.name.rpartition("/")[2].lower() in words and given[name] is None:
+                given[name] = entry.read()
+    rest = [e for e in found if e.name.rpartition("/")[2].lower() not in INPUTS | LABELS]
+    layout, placed = _place(rest, pattern)
+    steps: dict[int, dict[str, Entry]] = defaultdict(dict)
+    for (step, layer), entry in placed.items():
+        steps[step][layer] = entry
+    writer = _Intake(sink, given["x"], given["y"], target, layers, layout)
+    for step in sorted(steps):
+        writer.write(step, steps[step])
+    return writer.end(tuple(sorted(steps)), str(path))
+
+
+def _place(found: Sequence[Entry], pattern: str | None) -> tuple[str, dict[tuple[int, str], Entry]]:
+    """Tell step and layer of each entry by the first layout that fits all."""
+    candidates = PATTERNS if pattern is None else {"given": pattern}
+    for layout, expression in candidates.items():
+        compiled = re.compile(rf"(?:.*?/)?{expression}" if pattern is None else expression,
+                              re.IGNORECASE)  # fmt: skip
+        if not {"step", "layer"} <= set(compiled.groupindex):
+            raise InputError("`pattern` must have the groups (?P<step>…) and (?P<layer>…).")
+        hits = [compiled.fullmatch(entry.name) for entry in found]
+        if found and all(hits):
+            return layout, {
+                (int(hit["step"]), hit["layer"]): entry
+                for hit, entry in zip(hits, found, strict=True)
+                if hit is not None
+            }
+    names = ", ".join(repr(entry.name) for entry in islice(found, 5)) or "nothing readable"
+    raise InputError(
+        f"the entries must tell their step and layer, as in 'epoch_10/fc1'; found {names}. Give "
+        "pattern=r'(?P<layer>.+)-(?P<step>\\d+)' or the like."
+    )
+
+
+class _Intake:
+    """Writes to the sink; the first step tells the layers and the number of samples."""
+
+    def __init__(
+        self, sink: Sink, x: Any, y: Any, target: str, layers: Sequence[str] | None, layout: str
+    ) -> None:
+        self.sink, self.x, self.y, self.target, self.layout = sink, x, y, target, layout
+        self.wanted = None if layers is None else list(layers)
+        self.layers: tuple[str, ...] = ()
+        self.n = 0
+
+    def write(self, step: int, found: Mapping[str, Entry]) -> None:
+        """Read one step and hand it on."""
+        arrays = {layer: entry.read() for layer, entry in found.items()}
+        scalars = _scalars(arrays)
+        kept = {name: _rows(name, array) for name, array in arrays.items()
+                if array.ndim and name not in PER_LAYER}  # fmt: skip
+        if not self.layers:
+            self._begin(kept)
+        self._check(step, kept)
+        self.sink.write(Snapshot(step, {name: kept[name] for name in self.layers}, scalars))
+        if scalars:
+            self.sink.record(step, scalars)
+
+    def end(self, steps: tuple[int, ...], source: str) -> Imported:
+        """Tell where it came from, and end the run."""
+        detail = {"source": Path(source).name, "layout": self.layout, "steps": len(steps)}
+        self.sink.report("imported", detail)
+        self.sink.end("finished")
+        return Imported(steps, self.layers, self.layout, self.n)
+
+    def _begin(self, arrays: Mapping[str, Array]) -> None:
+        self.layers = tuple(arrays if self.wanted is None else self.wanted)
+        missing = [name for name in self.layers if name not in arrays]
+        if missing or not arrays:
+            raise InputError(
+                f"`layers` must name some of {', '.join(arrays) or '(no layers)'}; got {missing}."
+            )
+        self.n = len(arrays[self.layers[0]])
+        known = self.x is not None
+        x = self.x if known else np.arange(self.n, dtype=np.int64)[:, None]
+        probe = Probe(x, self.y, target=self.target)
+        table = tuple(
+            Layer(name, "imported", arrays[name].shape[1:], arrays[name].shape[1], "flatten")
+            for name in self.layers
+        )
+        note = "given" if known else "unknown: each sample counts as distinct"
+        self.sink.begin((probe.data(),), table, {"imported": self.layout, "inputs": note})
+
+    def _check(self, step: int, arrays: Mapping[str, Array]) -> None:
+        for name in self.layers:
+            if name not in arrays:
+                raise InputError(
+                    f"layer {name!r} must be there at every step; step {step} lacks it."
+                )
+            if len(arrays[name]) != self.n:
+                raise InputError(
+                    f"all layers must hold the same {self.n} samples; {name!r} at step {step} has "
+                    f"{len(arrays[name])} rows."
+                )
+
+
+def _rows(name: str, array: Array) -> Array:
+    if array.dtype.kind not in "fiub":
+        raise InputError(f"layer {name!r} must hold real numbers; got dtype {array.dtype}.")
+    rows = array.reshape(len(array), -1)
+    return rows if rows.dtype == np.float32 else rows.astype(np.float32)
+
+
+def _scalars(arrays: Mapping[str, Array]) -> dict[str, float]:
+    """Single numbers, and the per-layer lists that DeepBottleneck and ibsgd keep."""
+    found = {name: float(array) for name, array in arrays.items() if not array.ndim}
+    for name, scalar in PER_LAYER.items():
+        for index, value in enumerate(arrays.get(name, ())):
+            found[f"{scalar}/{index}"] = float(value)
+    return found
