@@ -48,6 +48,7 @@ def __getattr__(name: str) -> Any:
 if TYPE_CHECKING:
     from infoplane.analysis.agreement import compare_estimators as compare_estimators
     from infoplane.analysis.bound import Bound as Bound
+    from infoplane.analysis.bound import add_bound as add_bound
     from infoplane.analysis.bound import bound_of as bound_of
     from infoplane.analysis.bound import ib_bound as ib_bound
     from infoplane.analysis.calibration import calibrate as calibrate

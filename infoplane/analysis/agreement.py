@@ -11,7 +11,6 @@ from itertools import combinations
 
 import numpy as np
 import xarray as xr
-from scipy import stats
 
 from infoplane.types import FloatArray
 
@@ -56,6 +55,8 @@ def compare_estimators(ds: xr.Dataset) -> list[Pair]:
 
 
 def _compare(ds: xr.Dataset, first: str, second: str, target: str) -> Pair:
+    from scipy import stats  # a second of import that only this needs
+
     one, two = (_usable(ds, name, target) for name in (first, second))  # (step, layer)
     direction, losses = {}, []
     for i, layer in enumerate(ds["layer"].values):

@@ -169,7 +169,8 @@ def resolution(case: Case) -> str | None:
     ceiling, units = case.estimate.ceiling or 0.0, case.context.portrait.d
     return (
         f"at {100 * min(case.estimate.value / ceiling, 1.0):.0f} % of what {units} units can say"
-        f" in these bins ({bits(ceiling)}): a rise cannot show, a fall can; use more bins to see finer"
+        f" in these bins ({bits(ceiling)}): a rise cannot show, a fall can; "
+        "use more bins to see finer"
     )
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy.special import stdtrit
 
 from infoplane.errors import InputError, RefusedError
 from infoplane.estimators.contract import Rng, generator, same_length
@@ -209,7 +209,7 @@ def replicates(values: ArrayLike, *, level: float = 0.95) -> Interval:
             "Train the same configuration with other seeds."
         )
     stderr = float(kept.std(ddof=1) / np.sqrt(len(kept)))
-    reach = float(stats.t.ppf(0.5 + level / 2, len(kept) - 1)) * stderr
+    reach = float(stdtrit(len(kept) - 1, 0.5 + level / 2)) * stderr
     mean = float(kept.mean())
     covers = (
         f"the mean over training seeds, from {len(kept)} replicates on the same probe set; neither "
@@ -224,7 +224,7 @@ def _normal(
     value: float, stderr: float, level: float, method: str, covers: str, draws: int
 ) -> Interval:
     _between("level", level, 0.5, 0.999)
-    reach = float(stats.t.ppf(0.5 + level / 2, max(draws - 1, 1))) * stderr
+    reach = float(stdtrit(max(draws - 1, 1), 0.5 + level / 2)) * stderr
     return Interval(value, value - reach, value + reach, stderr, level, method, covers, draws)
 
 

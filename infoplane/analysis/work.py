@@ -104,10 +104,10 @@ class Bench:
         start = time.perf_counter()
         try:
             first = self._arguments(entry, ask, job, t, variables)
-            answer.estimate = _call(entry, first, ask.params, self._rng(key, "value"), shared)
+            answer.estimate = _call(entry, first, ask.params, self._rng(job, ask, "value"), shared)
             answer.seconds = time.perf_counter() - start
-            answer.null = self._null(entry, ask, key, first, answer.estimate.value, shared)
-            answer.interval = self._interval(entry, ask, key, first, answer.estimate)
+            answer.null = self._null(entry, ask, job, first, answer.estimate.value, shared)
+            answer.interval = self._interval(entry, ask, job, first, answer.estimate)
         except Exception as error:
             answer.seconds = time.perf_counter() - start
             answer.error = error
@@ -128,7 +128,7 @@ class Bench:
         self,
         entry: Card,
         ask: Ask,
-        key: str,
+        job: Job,
         arguments: tuple[NDArray[Any], ...],
         value: float,
         shared: Shared,
@@ -142,7 +142,7 @@ class Bench:
             arguments[1],
             ask.params,
             draws=self._settings.null,
-            rng=self._rng(key, "null"),
+            rng=self._rng(job, ask, "null"),
             shared=shared,
         )
         return summarise(values, value)
@@ -151,7 +151,7 @@ class Bench:
         self,
         entry: Card,
         ask: Ask,
-        key: str,
+        job: Job,
         arguments: tuple[NDArray[Any], ...],
         estimate: Estimate,
     ) -> Interval | None:
@@ -165,13 +165,17 @@ class Bench:
             arguments[0] if len(arguments) > 1 else None,
             arguments[-1],
             draws=self._settings.subsamples,
-            rng=self._rng(key, "subsamples"),
+            rng=self._rng(job, ask, "subsamples"),
             params=ask.params,
         )
 
-    def _rng(self, key: str, purpose: str) -> np.random.Generator:
-        """Return a private stream decided by the key: the same in any worker, in any order."""
-        digest = hashlib.blake2b(f"{key}:{purpose}".encode(), digest_size=16).digest()
+    def _rng(self, job: Job, ask: Ask, purpose: str) -> np.random.Generator:
+        """Return a private stream decided by what is measured, not by who does it or when.
+
+        A training done again from the same seeds so gives the same nulls and intervals too.
+        """
+        text = repr((job.probe, job.step, job.layer, ask.target, ask.label, purpose))
+        digest = hashlib.blake2b(text.encode(), digest_size=16).digest()
         return np.random.default_rng([self._settings.seed, int.from_bytes(digest, "big")])
 
 
