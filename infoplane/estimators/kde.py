@@ -26,7 +26,7 @@ from infoplane.estimators.contract import (
     samples,
     symbols,
 )
-from infoplane.estimators.nulls import Shuffles
+from infoplane.estimators.kernel_sums import Sums, kernel_products, kernel_sums
 from infoplane.estimators.registry import Bounds, check_params, estimator
 from infoplane.estimators.shared import Shared, recall, serving
 from infoplane.types import Cost, Estimate, Flags, FloatArray, IntArray, Kind, Quantity, Status
@@ -34,11 +34,9 @@ from infoplane.types import Cost, Estimate, Flags, FloatArray, IntArray, Kind, Q
 FIXED = "mi.kde"
 ADAPTIVE = "mi.kde_adaptive"
 
-_BLOCK = 1 << 18  # kernel entries held at once
+_WEIGHTS = 512  # classes × draws of a null that one pass over the kernel serves
 _ALONE = 1e-3  # kernel mass of all other rows below which a row counts as isolated
 _ISOLATED = 0.5  # share of isolated rows from which `isolated` is flagged
-_ROUNDING = 1e-9  # error of the exponent that is tolerated from ‖a‖² + ‖b‖² − 2ab
-_NEAR = 45.0  # squared distance, in units of √8 σ, beyond which a kernel is below 3e-20
 _FAR = 1e150  # entries are cut there, in units of √8 σ
 
 
@@ -62,14 +60,6 @@ class Layer:
     sigma: float
     d: int
     flags: Flags
-
-
-@dataclass(frozen=True, slots=True)
-class Sums:
-    """Kernel sums of every row over all rows, itself included; one vector (n,) for each bound."""
-
-    upper: FloatArray
-    lower: FloatArray
 
 
 _COMMON: dict[str, Any] = {
@@ -210,13 +200,10 @@ def _estimate(
 ) -> Estimate:
     layer, codes = _prepared(name, v, t, params, shared)
     n, h_v = len(codes), entropy_of_counts(np.bincount(codes))
-    key = ("kde", name, layer.sigma)
-    serves = serving(shared, t)
-    everyone = recall(serves, (*key, "all"), lambda: _kernel_sums(layer.t, np.zeros(n, np.int64)))
-    within = recall(serves, (*key, codes.tobytes()), lambda: _kernel_sums(layer.t, codes))
-    sums = getattr(everyone, params["bound"])
-    value = _gap(sums, getattr(within, params["bound"]), np.bincount(codes)[codes])
-    alone = float((everyone.upper < 1 + _ALONE).mean())
+    sums = _sums(layer, codes, params["bound"], serving(shared, t))
+    row = 0 if params["bound"] == "lower" else -1
+    value = _gap(sums.everyone[row], sums.own[row], np.bincount(codes)[codes])
+    alone = float((sums.everyone[-1] < 1 + _ALONE).mean())
     flags = list(layer.flags)
     if alone >= _ISOLATED:
         flags.append("isolated")
@@ -277,77 +264,55 @@ def _layer(values: FloatArray, params: Mapping[str, Any]) -> Layer:
     return Layer(scaled - np.median(scaled, axis=0), sigma, values.shape[1], flags)
 
 
-def _kernel_sums(t: FloatArray, codes: IntArray) -> Sums:
-    """Sum the kernels of every row over all rows with the same code, by blocks of rows."""
-    sums = Sums(np.ones(len(t)), np.ones(len(t)))
-    order = np.argsort(codes, kind="stable")
-    for members in np.split(order, np.flatnonzero(np.diff(codes[order])) + 1):
-        if len(members) > 1:
-            sums.upper[members], sums.lower[members] = _row_sums(t[members])
-    return sums
+def _sums(layer: Layer, codes: IntArray, bound: str, shared: Shared | None) -> Sums:
+    """Kernel sums of every row; the last row of each is the upper bound's, the first the lower's.
 
-
-def _row_sums(t: FloatArray) -> tuple[FloatArray, FloatArray]:
-    upper, lower = np.zeros(len(t)), np.zeros(len(t))
-    step = max(1, _BLOCK // len(t))
-    for start in range(0, len(t), step):
-        stop = min(start + step, len(t))
-        kernel = _kernel(t[start:], t[start:stop], 0).T
-        rest = kernel[:, stop - start :]
-        lower[start:stop] += kernel.sum(axis=1)
-        lower[stop:] += rest.sum(axis=0)
-        np.square(kernel, out=kernel)
-        np.square(kernel, out=kernel)
-        upper[start:stop] += kernel.sum(axis=1)
-        upper[stop:] += rest.sum(axis=0)
-    return upper, lower
-
-
-def _kernel(a: FloatArray, b: FloatArray, same: int) -> FloatArray:
-    """Return exp(−‖a_i − b_j‖²), rows in units of √8 σ; row ``same`` + j of a is row j of b."""
-    square_a, square_b = (a * a).sum(axis=1), (b * b).sum(axis=1)
-    distance = a @ b.T
-    distance *= -2.0
-    distance += square_a[:, None]
-    distance += square_b
-    np.maximum(distance, 0.0, out=distance)
-    slip = 4.0 * np.finfo(float).eps * (square_a.max() + square_b.max())
-    if slip > _ROUNDING:  # differences of large numbers: take near pairs one by one
-        _refine(distance, a, b, _NEAR + slip)
-    np.negative(distance, out=distance)
-    kernel = np.exp(distance, out=distance)
-    own = np.arange(len(b))
-    kernel[own + same, own] = 1.0
-    return kernel
-
-
-def _refine(distance: FloatArray, a: FloatArray, b: FloatArray, near: float) -> None:
-    """Replace squared distances below ``near`` by sums of squared differences, in place."""
-    rows, columns = np.nonzero(distance < near)
-    step = max(1, _BLOCK // a.shape[1])
-    for start in range(0, len(rows), step):
-        pair = slice(start, start + step)
-        difference = a[rows[pair]] - b[columns[pair]]
-        distance[rows[pair], columns[pair]] = (difference * difference).sum(axis=1)
+    The pass for the lower bound brings the upper one, and a pass with labels serves X as well.
+    """
+    distinct = int(codes.max()) + 1 == len(codes)
+    groups = np.zeros_like(codes) if distinct else codes
+    if distinct and shared is not None and shared.labels is not None:
+        groups = symbols(shared.labels, name="labels")
+    key = ("kernel sums", layer.sigma, groups.tobytes())
+    if bound == "lower" or (shared is not None and (*key, "lower") in shared):
+        sums = recall(shared, (*key, "lower"), lambda: kernel_sums(layer.t, groups, (1, 4)))
+    else:
+        sums = recall(shared, (*key, "upper"), lambda: kernel_sums(layer.t, groups, (4,)))
+    return Sums(sums.everyone, np.ones_like(sums.own)) if distinct else sums
 
 
 def _shuffled(
     layer: Layer, codes: IntArray, bound: str, draws: int, rng: np.random.Generator
 ) -> FloatArray:
-    """Estimates for ``draws`` shuffled pairings: one pass over the kernel, all draws at once."""
-    n = len(codes)
-    if codes.max() + 1 == n:  # pairing distinct inputs anew changes nothing
-        sums = _kernel_sums(layer.t, np.zeros(n, np.int64))
-        return np.full(draws, _gap(getattr(sums, bound), np.ones(n), np.ones(n, np.int64)))
-    shuffles = Shuffles(codes, draws, rng)
-    gaps = np.zeros(draws)
-    step = max(1, _BLOCK // max(n, shuffles.rows_of_table))
-    for start in range(0, n, step):
-        block = slice(start, min(start + step, n))
-        kernel = _kernel(layer.t, layer.t[block], start)
-        if bound == "upper":
-            np.square(kernel, out=kernel)
-            np.square(kernel, out=kernel)
-        gaps += np.log(shuffles.own_means(kernel, block)).sum(axis=1)
-        gaps -= np.log(kernel.mean(axis=0)).sum()
-    return gaps / n
+    """Estimates for ``draws`` shuffled pairings, many at once by one pass over the kernel."""
+    n, sizes = len(codes), np.bincount(codes)
+    if len(sizes) == n:  # pairing distinct inputs anew changes nothing
+        sums = _sums(layer, codes, bound, None)
+        row = 0 if bound == "lower" else -1
+        return np.full(draws, _gap(sums.everyone[row], sums.own[row], np.ones(n, np.int64)))
+    labels, power = rng.permuted(np.tile(codes, (draws, 1)), axis=1), 1 if bound == "lower" else 4
+    if len(sizes) > _WEIGHTS:  # many small classes: their own pairs are few
+        passes = (kernel_sums(layer.t, row, (power,)) for row in labels)
+        return np.array(
+            [
+                _gap(s.everyone[0], s.own[0], sizes[row])
+                for s, row in zip(passes, labels, strict=True)
+            ]
+        )
+    together = _WEIGHTS // len(sizes)
+    values = [
+        _gaps(layer.t, labels[first : first + together], sizes, power)
+        for first in range(0, draws, together)
+    ]
+    return np.concatenate(values)
+
+
+def _gaps(t: FloatArray, labels: IntArray, sizes: IntArray, power: int) -> FloatArray:
+    """Return the estimate for every row of ``labels`` (draws, n), shape (draws,)."""
+    draws, n = labels.shape
+    members = np.zeros((n, draws, len(sizes)))
+    np.put_along_axis(members, labels.T[:, :, None], 1.0, axis=2)
+    sums = kernel_products(t, members.reshape(n, -1), power).reshape(members.shape)
+    own = np.take_along_axis(sums, labels.T[:, :, None], axis=2)[:, :, 0].T
+    everyone = sums[:, 0].sum(axis=1)
+    return np.asarray(np.mean(np.log(own / sizes[labels]) - np.log(everyone / n), axis=1))

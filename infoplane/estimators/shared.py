@@ -31,6 +31,9 @@ class Shared:
         self.labels = labels
         self._memo: dict[Hashable, Any] = {}
 
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._memo
+
     def get(self, key: Hashable, compute: Callable[[], V]) -> V:
         """Return the value under ``key``, computing it on the first call."""
         if key not in self._memo:

@@ -1,0 +1,82 @@
+"""Kernel sums over near pairs against all pairs, in every path the code can take."""
+
+import numpy as np
+import pytest
+
+from infoplane.estimators import kernel_sums as module
+from infoplane.estimators.kernel_sums import kernel_products, kernel_sums
+
+
+def dense(t, power):
+    difference = t[:, None] - t
+    return np.exp(-power * (difference**2).sum(axis=2))
+
+
+def clouds(n=260, d=3, spread=0.3, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(5, d))[rng.integers(0, 5, n)] * 4 + spread * rng.normal(size=(n, d))
+
+
+CASES = {
+    "clouds": clouds(),
+    "all near": 1e-3 * clouds(),
+    "none near": 1e3 * clouds(),
+    "few near": clouds(spread=3.0),
+    "wide": clouds(180, d=150, spread=0.6),
+    "wide, all near": 1e-3 * clouds(180, d=150),
+    "one column": clouds(d=1),
+    "far from zero": clouds() + 1e6,
+    "large": np.repeat(1e5 * clouds(130), 2, axis=0) + 0.1 * clouds(seed=3),
+    "two rows": clouds(2),
+}
+
+
+@pytest.mark.parametrize("t", CASES.values(), ids=CASES)
+@pytest.mark.parametrize("classes", [1, 2, 150])
+@pytest.mark.parametrize("powers", [(4,), (1, 4)])
+def test_sums_equal_those_over_all_pairs(t, classes, powers):
+    codes = np.unique(np.arange(len(t)) * 7 % classes, return_inverse=True)[1]
+    sums = kernel_sums(t, codes, powers)
+    same = codes[:, None] == codes
+    for row, power in enumerate(powers):
+        kernel = dense(t, power)
+        assert sums.everyone[row] == pytest.approx(kernel.sum(axis=1), rel=1e-9)
+        assert sums.own[row] == pytest.approx((kernel * same).sum(axis=1), rel=1e-9)
+
+
+@pytest.mark.parametrize("t", CASES.values(), ids=CASES)
+@pytest.mark.parametrize("power", [1, 4])
+def test_products_equal_those_over_all_pairs(t, power):
+    weights = np.random.default_rng(1).uniform(size=(len(t), 3))
+    product = kernel_products(t, weights, power)
+    assert product == pytest.approx(dense(t, power) @ weights, rel=1e-9)
+
+
+def test_every_path_is_taken():
+    kinds = {
+        name: {type(block) for block in module.Pairs(t, np.zeros(len(t), int), 40.0).blocks()}
+        for name, t in CASES.items()
+    }
+    assert kinds["all near"] == kinds["wide, all near"] == {module.Block}
+    assert module.Few in kinds["few near"]
+    assert module.Few in kinds["wide"]
+    slips = {n: module.Pairs(t, np.zeros(len(t), int), 40.0).slip for n, t in CASES.items()}
+    assert slips["far from zero"] > module._ROUNDING > slips["clouds"]
+
+
+def test_no_pair_is_seen_twice():
+    t = clouds(300)
+    seen = np.zeros((300, 300), int)
+    for block in module.Pairs(t, np.arange(300) % 2, 1e9).blocks():
+        seen[block.rows, block.columns] += 1
+        if block.mirror:
+            seen[block.columns[:, None], np.arange(300)[block.rows]] += 1
+    assert (seen == 1).all()
+
+
+def test_a_layer_without_columns_is_one_point():
+    codes = np.array([0, 0, 1])
+    sums = kernel_sums(np.zeros((3, 0)), codes, (1, 4))
+    assert sums.everyone.tolist() == [[3, 3, 3], [3, 3, 3]]
+    assert sums.own.tolist() == [[2, 2, 1], [2, 2, 1]]
+    assert kernel_products(np.zeros((3, 0)), np.ones((3, 2)), 4).tolist() == [[3, 3]] * 3
