@@ -12,6 +12,7 @@ const WIDTH = options.columns.length, SCALAR_WIDTH = options.scalar_columns.leng
 const BITS = 1 / Math.LN2
 const VERDICTS = ["ok", "caution", "not usable"], STYLES = ["ok", "caution", "bad"]
 const ISO = [1, 10, 100, 1000, 10000, 100000, 1000000]
+const MANY = 8  // layers up to which every layer's uncertainty is drawn at once
 const SECONDS_OF_REPLAY = 9
 const calm = matchMedia("(prefers-reduced-motion: reduce)"), darkness = matchMedia("(prefers-color-scheme: dark)")
 const finite = Number.isFinite
@@ -175,12 +176,12 @@ function peak(layer) {  // the largest usable I(X;T) until now
 // -- time: steps and epochs ---------------------------------------------------------------------
 
 const has_epochs = () => scalar_curve("epoch").length > 1
-function interpolate(curve, x, from, to) {
-  let i = curve.findIndex(row => row[from] >= x)
-  if (i < 0) return curve.at(-1)[to]
-  if (i === 0) return curve[0][to]
-  const a = curve[i - 1], b = curve[i], share = (x - a[from]) / (b[from] - a[from] || 1)
-  return a[to] + share * (b[to] - a[to])
+function interpolate(curve, x, from, to) {  // beyond the last record at the last slope; (0, 0) is known
+  const first = curve[0], list = first[from] > 0 && first[to] > 0 ? [{[from]: 0, [to]: 0}, ...curve] : curve
+  let i = list.findIndex(row => row[from] >= x)
+  if (i < 0) i = list.length - 1
+  const a = list[Math.max(0, i - 1)], b = list[Math.max(1, i)]
+  return a[to] + (x - a[from]) / (b[from] - a[from] || 1) * (b[to] - a[to])
 }
 const epoch_at = step => interpolate(scalar_curve("epoch"), step, S.step, S.value)
 const step_at = epoch => interpolate(scalar_curve("epoch"), epoch, S.value, S.step)
@@ -201,14 +202,16 @@ const pale = color => {  // towards the surface; overlapping transparent lines w
   const from = hex(color), to = hex(options.tokens[chosen.mode].surface)
   return "#" + from.map((c, i) => Math.round(0.2 * c + 0.8 * to[i]).toString(16).padStart(2, "0")).join("")
 }
+const certain = layer => chosen.layer === layer || (chosen.layer === null && layers().length <= MANY)  // draw how sure it is?
 const tint = (layer, color) => chosen.layer !== null && chosen.layer !== layer ? pale(color) : color
 const set = (model, changes) => {
   for (const [name, value] of Object.entries(changes)) if (model[name] !== value) model.setv({[name]: value})
 }
 
+const in_order = () => [...layers().keys()].sort((a, b) => (a === chosen.layer) - (b === chosen.layer))  // the picked one on top
 function trails(name, at) {  // polylines of one colour and style each; at(point) → [x, y]
   const out = STYLES.map(() => ({xs: [], ys: [], color: []})), ghost = {xs: [], ys: []}
-  layers().forEach((_, l) => {
+  in_order().forEach(l => {
     const list = points(l), n = upto(list, now())
     let line = null, key = null
     for (let i = 1; i < n; i++) {
@@ -320,7 +323,10 @@ function draw_rivals() {  // a layer that is picked out: its path under the othe
     }
     if (list.length) { ends.x.push(list[0].x); ends.y.push(list[0].y); ends.text.push(estimator_name(e)) }  // at the start: the ends crowd
   })
-  put("rival", lines); put("rival_text", ends)
+  const plane = figures.plane, gap = 13 * (plane.y_range.end - plane.y_range.start) / (plane.inner_height || 500)
+  const names = ends.text.map((text, i) => ({text, x: ends.x[i], y: ends.y[i]}))
+  spread(names, gap, plane.y_range.start + gap, plane.y_range.end - gap)
+  put("rival", lines); put("rival_text", {x: names.map(e => e.x), y: names.map(e => e.y), text: names.map(e => e.text)})
 }
 
 function draw_iso() {
@@ -375,7 +381,7 @@ function draw_heads() {  // markers keep clear of each other; a thin line leads 
   for (const h of list) {
     if (Math.hypot(h.x - h.p.x * px, h.y - h.p.y * py) > 6) { lead.xs.push([h.p.x, h.x / px]); lead.ys.push([h.p.y, h.y / py]) }
     const w = finite(h.p.xh) ? h.p.xh - h.p.xl : 0, height = finite(h.p.yh) ? h.p.yh - h.p.yl : 0
-    if (w * px > 2 || height * py > 2) { ellipse.x.push(h.p.x); ellipse.y.push(h.p.y); ellipse.w.push(Math.max(w, 2 / px)); ellipse.h.push(Math.max(height, 2 / py)); ellipse.color.push(shade(h.p.u)) }
+    if (certain(h.l) && (w * px > 2 || height * py > 2)) { ellipse.x.push(h.p.x); ellipse.y.push(h.p.y); ellipse.w.push(Math.max(w, 2 / px)); ellipse.h.push(Math.max(height, 2 / py)); ellipse.color.push(shade(h.p.u)) }
   }
   put("lead", lead); put("ellipse", ellipse)
   put("marker", {
@@ -422,18 +428,20 @@ function spread(ends, gap, low, high) {  // labels at least a gap apart, each as
   for (const g of groups) g.ends.forEach((end, i) => { end.y = g.at + i * gap })
 }
 function draw_curves(name, x, low, high) {
-  const ghost = trails(name, p => [p.u, p[x]]), band = {xs: [], ys: [], color: []}, dots = {x: [], y: []}, ends = []
+  const ghost = trails(name, p => [p.u, p[x]]), band = {xs: [], ys: []}, dots = {x: [], y: []}
+  let ends = []
   layers().forEach((layer, l) => {
     const list = points(l), past = list.slice(0, upto(list, now())).filter(p => finite(p[x]))
     const wide = past.filter(p => finite(p[low]) && finite(p[high]))
-    if (wide.length > 1) {
+    if (wide.length > 1 && certain(l)) {
       band.xs.push([...wide.map(p => p.u), ...wide.map(p => p.u).reverse()])
       band.ys.push([...wide.map(p => p[high]), ...wide.map(p => p[low]).reverse()])
-      band.color.push(shade(wide.at(-1).u))
     }
-    if (past.length) { dots.x.push(past.at(-1).u); dots.y.push(past.at(-1)[x]); ends.push({text: layer.label, x: past.at(-1).u, y: past.at(-1)[x], from: past.at(-1)[x]}) }
+    if (past.length) { dots.x.push(past.at(-1).u); dots.y.push(past.at(-1)[x]); ends.push({l, text: layer.label, x: past.at(-1).u, y: past.at(-1)[x], from: past.at(-1)[x]}) }
   })
   const plot = figures[name], gap = 13 * (plot.y_range.end - plot.y_range.start) / (plot.inner_height || 140)
+  const every = Math.ceil(ends.length * 13 / (plot.inner_height || 140))  // a tall network: as many labels as fit
+  if (every > 1) ends = ends.filter((end, i) => end.l === chosen.layer || i % every === 0)
   spread(ends, gap, plot.y_range.start + gap / 2, plot.y_range.end - gap / 2)
   const step = 11 * (plot.x_range.end - plot.x_range.start) / (plot.inner_width || 500)
   put(`${name}_lead`, {xs: ends.map(e => [e.x, e.x + step]), ys: ends.map(e => [e.from, e.y])})
@@ -484,14 +492,16 @@ function draw_titles() {
   const say = (model, text) => set(model, {text})
   set(figures.plane.below[0], {axis_label: `${e.x_title}${less} ${unit}  → remembers input`})
   set(figures.plane.left[0], {axis_label: `${e.y_title}${less} ${unit}  → predicts label`})
-  say(models.plane_subtitle, "dashed = same moment · ring and thin line = caution · dotted = not usable · ◇ = null, labels shuffled")
+  const room = figures.plane.inner_width || 700, legend = ["dashed = same moment", "ring and thin line = caution", "dotted = not usable", "◇ = null, labels shuffled"]
+  say(models.plane_subtitle, (room > 560 ? legend : room > 420 ? ["ring, thin = caution", legend[2], legend[3]] : ["ring = caution", legend[2]]).join(" · "))
   say(models.compression_subtitle, `${e.x_title}${less} ${unit} · ▼ largest so far${bands("xl")}`)
   say(models.fitting_subtitle, `${e.y_title}${less} ${unit}${chosen.minus ? "" : " · dots = null, 95 % of draws lie below"}${bands("yl")}`)
 }
 function bands(low) {
   const kinds = new Set()
   layers().forEach((_, l) => points(l).forEach(p => { if (finite(p[low])) kinds.add(p.band) }))
-  return kinds.has(2) ? " · band = range of pooled steps" : kinds.has(1) ? " · band = 95 % interval" : ""
+  const whose = layers().length > MANY ? "band of a picked layer" : "band"
+  return kinds.has(2) ? ` · ${whose} = range of pooled steps` : kinds.has(1) ? ` · ${whose} = 95 % interval` : ""
 }
 
 function draw_density() {  // as many value ticks as there is room for
@@ -523,6 +533,11 @@ function mount() {  // find the elements; again after Bokeh has drawn them anew
   for (const type of ["mouseover", "focusin"]) nodes.rows.addEventListener(type, show_tip)
   for (const type of ["mouseout", "focusout"]) nodes.rows.addEventListener(type, hide_tip)
   for (const type of ["mouseover", "focusin"]) nodes.estimators.addEventListener(type, show_tip)
+  if (options.keys === "focus" && nodes.root) {  // keys inside the view are the view's, not the notebook's
+    nodes.root.tabIndex = -1
+    nodes.root.dataset.lmSuppressShortcuts = "true"
+    nodes.root.addEventListener("pointerdown", () => { if (!nodes.root.matches(":focus-within")) nodes.root.focus({preventScroll: true}) })
+  }
   written.clear()
   return true
 }
@@ -541,7 +556,10 @@ function make(tag, className, text, ...children) {
 }
 
 function write_switches() {
-  const state = JSON.stringify([meta().estimators, meta().probes, chosen.estimator, chosen.probe])
+  // as many as there is room for beside the other switches; the others are in the menu
+  let room = nodes.top.clientWidth - 560, fit = 0
+  for (const e of measured()) { room -= 38 + 7 * estimator_name(e).length; if (room < 0 && fit) break; fit++ }
+  const state = JSON.stringify([meta().estimators, meta().probes, chosen.estimator, chosen.probe, fit, nodes.top.clientWidth])
   if (written.get("switches") === state) return
   written.set("switches", state)
   const button = (act, value, text, on, rank) => {
@@ -552,20 +570,24 @@ function write_switches() {
     if (rank !== undefined) el.append(make("sup", "", String(rank)))
     return el
   }
-  const list = measured(), kept = list.slice(0, 6), rest = list.slice(6), greyed = (meta().estimators ?? []).filter(e => e.reason)
+  const list = measured(), kept = list.slice(0, fit), rest = list.slice(fit), greyed = (meta().estimators ?? []).filter(e => e.reason)
   nodes.estimators.replaceChildren(...kept.map((e, i) => {
     const el = button("estimator", i, estimator_name(e), i === chosen.estimator, i + 1)
     el.title = [e.measures, e.params].filter(Boolean).join(" · ")
     return el
   }))
   nodes.estimators.hidden = !kept.length
+  nodes["more-button"].textContent = chosen.estimator >= fit ? `${estimator_name(current())} ▾` : "more ▾"
+  nodes["more-button"].setAttribute("aria-pressed", String(chosen.estimator >= fit))
   nodes.more.hidden = !rest.length && !greyed.length
   nodes["more-menu"].replaceChildren(
-    ...rest.map((e, i) => make("div", "", null, button("estimator", i + 6, estimator_name(e), i + 6 === chosen.estimator))),
+    ...rest.map((e, i) => make("div", "", null, button("estimator", i + fit, estimator_name(e), i + fit === chosen.estimator, i + fit + 1))),
     ...greyed.map(e => { const el = make("div", "", null, make("b", "", e.label), e.reason); el.setAttribute("aria-disabled", "true"); el.setAttribute("role", "listitem"); el.tabIndex = 0; return el }))
   const probes = meta().probes ?? []
   nodes.probes.hidden = probes.length < 2
   nodes.probes.replaceChildren(...probes.map((name, i) => button("probe", i, name, i === chosen.probe)))
+  nodes.lead.hidden = false  // the whole sentence or none of it: the note behind "?" says more
+  nodes.lead.hidden = nodes.lead.scrollHeight > nodes.lead.clientHeight + 1
 }
 
 function write_states() {
@@ -625,7 +647,7 @@ function table_row({layer, l, p, best}, worst) {
   }
   tr.dataset.l = l; tr.tabIndex = 0
   tr.setAttribute("aria-selected", String(chosen.layer === l))
-  const name = make("td", "name", null, make("b", "", layer.label), " ", make("span", "", layer.name))
+  const name = make("td", "name", null, make("b", "", layer.label), " ", make("span", "", layer.name.length > 17 ? "…" + layer.name.slice(-16) : layer.name))
   name.title = [layer.name, layer.kind, layer.width ? `${layer.width} wide` : ""].filter(Boolean).join(" · ")
   const bar = make("i"), box = make("td", "bar", null, bar)
   bar.style.width = finite(lost) ? `${Math.max(0, Math.min(100, -lost / worst * 100))}%` : "0"
@@ -707,6 +729,7 @@ function apply_theme() {
   m.null_end.setv({line_color: {value: t.null}, fill_color: {value: t.surface}})
   m.fitting_null.setv({fill_color: {value: t.null}})
   m.iso_dot.setv({line_color: {value: t.surface}}); m.halo.setv({fill_color: {value: t.surface}})
+  for (const name of ["compression_band", "fitting_band"]) m[name].setv({fill_color: {value: t.null}})
   for (const name of ["compression_dot", "fitting_dot"]) m[name].setv({fill_color: {value: t.ink}, line_color: {value: t.surface}})
   m.peak.setv({fill_color: {value: t.accent}})
   for (const name of ["bounds_text", "iso_text", "null_text", "rival_text"]) m[name].setv({text_color: {value: t.muted}})

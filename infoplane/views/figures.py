@@ -188,7 +188,7 @@ def _plane(sources: dict[str, ColumnDataSource], models: dict[str, Any]) -> figu
         y_offset=4,
     )
     ellipse = Ellipse(
-        x="x", y="y", width="w", height="h", fill_color="color", fill_alpha=0.22, line_color="color"
+        x="x", y="y", width="w", height="h", fill_color="color", fill_alpha=0.15, line_color="color"
     )
     plot.add_glyph(_source(sources, "ellipse", "x", "y", "w", "h", "color"), ellipse)
     hits = _source(sources, "hits", "x", "y", "name", "when", "xt", "yt", "verdict")
@@ -265,8 +265,8 @@ def _curves(plot: figure, sources: dict[str, ColumnDataSource], models: dict[str
         models |= {"fitting_null": area, "fitting_null_line": null}
     ghost = MultiLine(xs="xs", ys="ys", line_width=1.3)
     plot.add_glyph(_source(sources, f"{name}_ghost", *_LINES), ghost)
-    band = Patches(xs="xs", ys="ys", fill_color="color", fill_alpha=0.2, line_color=None)
-    plot.add_glyph(_source(sources, f"{name}_band", "xs", "ys", "color"), band)
+    band = Patches(xs="xs", ys="ys", fill_alpha=0.28, line_color=None)
+    plot.add_glyph(_source(sources, f"{name}_band", *_LINES), band)
     _trails(plot, sources, name, 0.7)
     if name == "compression":
         peak = Scatter(x="x", y="y", marker="inverted_triangle", size=8, line_color=None)
@@ -287,6 +287,7 @@ def _curves(plot: figure, sources: dict[str, ColumnDataSource], models: dict[str
         f"{name}_bound": ceiling,
         f"{name}_ghost": ghost,
         f"{name}_dot": dot,
+        f"{name}_band": band,
         f"{name}_lead": lead,
     }
 

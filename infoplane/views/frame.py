@@ -549,14 +549,40 @@ class FrameBuilder:
 def axis_titles(measures: str) -> tuple[str, str]:
     """Return what the x and the y axis say, read off a card's ``measures``.
 
-    ``"I(X; bin(T)), fixed bins"`` gives ``("I(X; bin(T))", "I(bin(T); Y)")``. A card whose sentence
-    does not start with an information of X and T gives the plain names.
+    ``"I(V; bin(T)), fixed bins"`` gives ``("I(X; bin(T))", "I(bin(T); Y)")``. Where V stands
+    elsewhere too it is replaced by X and Y; a sentence that does not start with an information of V
+    gives the plain names.
     """
-    match = re.match(r"\s*I\(\s*[XV]\s*;\s*((?:[^()]|\([^()]*\))+)\)", measures)
-    if match is None:
+    match = re.match(r"\s*I\(((?:[^()]|\([^()]*\))+)\)", measures)
+    if match is None or not re.search(r"\b[VX]\b", match.group(1)):
         return "I(X;T)", "I(T;Y)"
-    inner = match.group(1).strip()
-    return f"I(X; {inner})", f"I({inner}; Y)"
+    inside = match.group(1).strip()
+    first, _, second = (part.strip() for part in inside.partition(";"))
+    if first in ("V", "X") and not re.search(r"\bV\b", second):
+        return f"I(X; {second})", f"I({second}; Y)"
+    x, y = (re.sub(r"\bV\b", target, inside) for target in "XY")
+    return f"I({x})", f"I({y})"
+
+
+def unmeasured(layers: Sequence[Layer], measured: Iterable[str] = ()) -> dict[str, str]:
+    """Return the estimators that a run could be asked for and was not: id → why and what to do.
+
+    Only those that take a representation as it is; one whose neighbours or densities fail in high
+    dimension says so.
+    """
+    known, widest = set(measured), max((layer.width for layer in layers), default=0)
+    offers = {}
+    for card in registry.catalogue():
+        if card.quantity != Quantity.MI or card.needs != "representation" or card.id in known:
+            continue
+        words = f"Not measured in this run: infoplane evaluate RUN {card.id}"
+        if card.max_dim is not None and widest > card.max_dim:
+            words += (
+                f". It is made for at most {card.max_dim} dimensions; "
+                f"this run's widest layer has {widest}"
+            )
+        offers[card.id] = words
+    return offers
 
 
 def _words(params: Mapping[str, Any]) -> str:
