@@ -76,6 +76,7 @@ FAMILIES: tuple[str, ...] = (
     "sphere",
     "lagged",
     "probing",
+    "score",
 )
 
 
