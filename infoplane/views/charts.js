@@ -53,6 +53,7 @@ window.infoplaneCharts = (() => {
     const rows = s.y.map((y, i) => ({i, at: ay.at(y)})).sort((a, b) => a.at - b.at)
     for (let round = 0; round < 30; round++) rows.forEach((row, k) => {
       const before = rows[k - 1]
+      if (!before) row.at = Math.max(row.at, 11)
       if (before && row.at - before.at < 13) { const push = (13 - (row.at - before.at)) / 2; before.at -= push; row.at += push }
     })
     return rows.sort((a, b) => a.i - b.i).map((row) => row.at)

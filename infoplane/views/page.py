@@ -34,10 +34,11 @@ MARK = Markup(
 
 _ICONS = {
     "explore": '<path d="M4 20V4M4 20h16M8 16c6-1 9-4 8.500-8"/><circle cx="16" cy="7" r="1.500"/>',
+    "compare": '<path d="M4 20V4M4 20h16M7 15c4-1 5-7 12-8M7 17c5 0 7-4 12-4"/>',
     "diagnostics": '<path d="M3 12h4l3-7 4 14 3-7h4"/>',
     "runs": '<path d="M8 6h12M8 12h12M8 18h12"/><path d="M4 6h.01M4 12h.01M4 18h.01"/>',
 }
-_LABELS = {"explore": "Explore", "diagnostics": "Diagnose", "runs": "Runs"}
+_LABELS = {"explore": "Explore", "compare": "Compare", "diagnostics": "Diagnose", "runs": "Runs"}
 
 _EARLY = """
 try { const theme = localStorage.getItem("infoplane-theme")
@@ -83,7 +84,7 @@ def place(document: Document, page: Page, state: PageState) -> None:
             "page": name,
             "label": _LABELS[name],
             "icon": Markup(f'<svg viewBox="0 0 24 24" aria-hidden="true">{_ICONS[name]}</svg>'),
-            "href": PageState(page=name, run=state.run).query(),
+            "href": PageState(page=name, run=state.run, runs=state.runs).query(),
         }
         for name in _LABELS
     ]

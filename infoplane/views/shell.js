@@ -5,6 +5,20 @@ window.infoplane = (() => {
   const first = JSON.parse(document.getElementById("ip-first").textContent)
   const floats = (text) => new Float32Array(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer)
 
+  let known = first.runs ?? []
+  const element = (tag, text, attributes = {}) => {
+    const made = document.createElement(tag)
+    if (text !== "") made.textContent = text
+    for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value)
+    return made
+  }
+  const count = (n) => n == null ? "–" : n.toLocaleString("en")
+  const ago = (seconds) => {
+    const [n, unit] = seconds < 60 ? [seconds, "second"] : seconds < 3600 ? [seconds / 60, "minute"]
+      : seconds < 172800 ? [seconds / 3600, "hour"] : [seconds / 86400, "day"]
+    return new Intl.RelativeTimeFormat("en", {numeric: "auto"}).format(-Math.round(n), unit)
+  }
+
   // -- Explore: a document of its own, in the browser alone; the live row is written last -----------
   let kit = null
   function frame(message, options) {
@@ -178,20 +192,109 @@ window.infoplane = (() => {
   }
   if (document.body.dataset.page === "diagnostics") document.getElementById("keep")?.addEventListener("click", () => ask({keep: true}))
 
+  // -- Compare -------------------------------------------------------------------------------------
+  const chosen = new Set(first.chosen ?? [])
+  function choices(rows) {
+    known = rows ?? known
+    const words = document.getElementById("search").value.toLowerCase().split(/\s+/).filter(Boolean)
+    const box = document.getElementById("runs-to-choose"), focused = document.activeElement?.value
+    const shown = known.filter((run) => run.open && (chosen.has(run.id) || words.every((word) => run.text.includes(word))))
+    box.replaceChildren(box.querySelector("legend"), ...shown.map((run) => {
+      const label = element("label", ""), tick = element("input", "", {type: "checkbox", value: run.id})
+      tick.checked = chosen.has(run.id)
+      label.append(tick, element("span", run.name), element("small", `${run.about} · ${run.state}`))
+      return label
+    }))
+    if (focused) box.querySelector(`input[value="${CSS.escape(focused)}"]`)?.focus()
+  }
+  function question() {
+    const value = (id) => document.getElementById(id).value
+    const here = new URLSearchParams({page: "compare", ...(chosen.size && {runs: [...chosen].join(",")})})
+    history.replaceState(null, "", `?${here.toString().replaceAll("%2C", ",")}`)
+    last_asked = 0  // a person is waiting
+    ask({runs: [...chosen], estimator: value("estimator"), key: value("key"), layer: document.getElementById("layer-choice").selectedIndex})
+  }
+  const options = (id, values, selected) => document.getElementById(id).replaceChildren(...values.map(([value, text]) => {
+    const option = element("option", text, {value})
+    option.selected = value === selected
+    return option
+  }))
+  function figure_in(host, i) {
+    while (host.children.length <= i) {
+      const figure = element("figure", "")
+      figure.append(element("figcaption", ""), element("div", ""))
+      host.append(figure)
+    }
+    return host.children[i].children
+  }
+  const keep_only = (host, n) => { while (host.children.length > n) host.lastChild.remove() }
+  function compare(number, answer) {
+    const id = (name) => document.getElementById(name)
+    const problems = answer.error ? [answer.error] : answer.problems
+    id("hint").textContent = chosen.size ? problems.join(" · ") : "Choose runs on the left; runs that differ in their seed only become one band."
+    if (answer.error || !answer.estimator) {
+      for (const host of ["groups", "scatter", "agreement"]) id(host).replaceChildren()
+      for (const words of ["about-groups", "about-scatter", "about-agreement"]) id(words).textContent = ""
+      return
+    }
+    options("estimator", answer.estimators, answer.estimator)
+    options("key", [["", "nothing: all together"], ...answer.keys.map((k) => [k, k])], answer.key)
+    options("layer-choice", answer.layers.map((l, i) => [String(i), l]), String(answer.layer))
+    const several = answer.groups.some((g) => g.runs > 1)
+    id("about-groups").textContent = several ? "Line: mean over runs; band: smallest to largest run; thin lines: each run. Layers are named by their order." : "One run in each figure. Layers are named by their order."
+    const host = id("groups")
+    keep_only(host, 2 * answer.groups.length)
+    const high = {X: 0, Y: 0}
+    for (const g of answer.groups) for (const l of g.layers) for (const t of ["X", "Y"]) high[t] = Math.max(high[t], ...l[t].high)
+    answer.groups.forEach((group, g) => ["X", "Y"].forEach((target, t) => {
+      const [caption, canvas] = figure_in(host, 2 * g + t), name = target === "X" ? "I(X;T)" : "I(T;Y)"
+      caption.replaceChildren(group.title, element("small", `${name} in bits, ${group.runs} ${group.runs === 1 ? "run" : "runs"}`))
+      const marks = group.layers.flatMap(({[target]: l}) => [
+        ...(l.each.length > 1 ? [{kind: "band", x: l.x, low: l.low, high: l.high}, ...l.each.map((r) => ({kind: "line", x: r.x, y: r.y, style: "stroke-width:.7;stroke:var(--ip-faint)"}))] : []),
+        {kind: "line", x: l.x, y: l.mean},
+      ])
+      marks.push(labels_at_ends(group.layers.map((l) => ({label: l.label, x: l[target].x, y: l[target].mean}))))
+      infoplaneCharts.plot(canvas, {height: 220, right: 34, x: {scale: "step", label: "step"}, y: {label: name, low: 0, high: 1.06 * high[target]}, says: `${name} of ${group.title}`, marks})
+    }))
+    const {points, rho, low, high: top} = answer.scatter, names = [...new Set(points.map((p) => p.of))].join(", ")
+    id("about-scatter").textContent = !points.length ? "No accuracy was recorded in these runs." :
+      `Bits of I(X;T) that ${answer.layers[answer.layer]} lost since its peak, against final ${names.replace("_", " ")}. ` + (rho == null ? "Four runs that differ are needed for a rank correlation." : `Spearman ρ = ${rho.toFixed(2)}, 95 % interval ${low.toFixed(2)} to ${top.toFixed(2)} (bootstrap over ${points.length} runs).`)
+    keep_only(id("scatter"), points.length ? 1 : 0)
+    if (points.length) {
+      const [, canvas] = figure_in(id("scatter"), 0)
+      infoplaneCharts.plot(canvas, {height: 260, x: {label: "bits lost since the peak"}, y: {label: "accuracy"}, says: "compression against accuracy", marks: [{kind: "dots", r: 4.5, x: points.map((p) => p.x), y: points.map((p) => p.y), title: points.map((p) => p.name), style: "fill-opacity:.75"}]})
+    }
+    id("about-agreement").textContent = `${answer.agreement.run}: ${answer.agreement.words}`
+    const rows = answer.agreement.pairs.filter((p) => p.rho != null)
+    const table = element("table", "", {class: "list matrix"}), body = element("tbody", "")
+    const head = element("tr", "")
+    head.append(...["estimators", "of", "mean rank correlation over layers"].map((text) => element("th", text, {scope: "col"})))
+    for (const p of rows) {
+      const row = element("tr", ""), value = element("td", p.rho.toFixed(2), {class: "n"}), bar = element("span", "", {class: "rho"})
+      bar.style.setProperty("--rho", p.rho)
+      value.prepend(bar)
+      row.append(element("td", `${p.first} · ${p.second}`), element("td", p.target === "X" ? "I(X;T)" : "I(T;Y)"), value)
+      body.append(row)
+    }
+    const top_row = element("thead", "")
+    top_row.append(head)
+    table.append(top_row, body)
+    id("agreement").replaceChildren(...(rows.length ? [table] : []))
+  }
+  if (document.getElementById("chooser")) {
+    document.getElementById("search").addEventListener("input", () => choices())
+    document.getElementById("chooser").addEventListener("submit", (event) => event.preventDefault())
+    document.getElementById("runs-to-choose").addEventListener("change", ({target}) => {
+      if (target.checked && chosen.size < 24) chosen.add(target.value)
+      else { chosen.delete(target.value); target.checked = false }
+      question()
+    })
+    for (const name of ["estimator", "key", "layer-choice"]) document.getElementById(name).addEventListener("change", question)
+    if (!chosen.size) for (const run of known.filter((r) => r.open && r.snapshots).slice(0, 4)) chosen.add(run.id)
+    choices()
+  }
+
   // -- Runs --------------------------------------------------------------------------------------
-  const element = (tag, text, attributes = {}) => {
-    const made = document.createElement(tag)
-    if (text !== "") made.textContent = text
-    for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value)
-    return made
-  }
-  const count = (n) => n == null ? "–" : n.toLocaleString("en")
-  const ago = (seconds) => {
-    const [n, unit] = seconds < 60 ? [seconds, "second"] : seconds < 3600 ? [seconds / 60, "minute"]
-      : seconds < 172800 ? [seconds / 3600, "hour"] : [seconds / 86400, "day"]
-    return new Intl.RelativeTimeFormat("en", {numeric: "auto"}).format(-Math.round(n), unit)
-  }
-  let known = first.runs ?? []
   function runs(rows) {
     known = rows ?? known
     const wanted = document.getElementById("search").value.toLowerCase().split(/\s+/).filter(Boolean)
@@ -238,6 +341,9 @@ window.infoplane = (() => {
   }
   addEventListener("pagehide", () => { gone = true })  // leaving is not losing
 
-  const ready = () => { if (kit && document.getElementById("layer")) layer_panel() }
-  return {frame, layer, lost, ready, runs, nudge, diagnostics, reload: () => location.reload()}
+  const ready = () => {
+    if (document.getElementById("layer")) layer_panel()
+    if (document.getElementById("chooser")) question()
+  }
+  return {frame, layer, lost, ready, runs, nudge, diagnostics, compare, choices, reload: () => location.reload()}
 })()

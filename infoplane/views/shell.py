@@ -16,7 +16,7 @@ from bokeh.application.application import SessionContext
 from bokeh.document import Document
 from bokeh.io import curdoc
 
-from infoplane.views import diagnostics, explore, runs
+from infoplane.views import compare, diagnostics, explore, runs
 from infoplane.views.hub import HUB, Hub
 from infoplane.views.page import Page, place
 from infoplane.views.state import PageState
@@ -25,7 +25,12 @@ from infoplane.views.tail import Shelf
 Builder = Callable[[Document, PageState, Shelf, Hub], Page]
 
 PAGES: Mapping[str, Builder] = MappingProxyType(
-    {"explore": explore.build, "diagnostics": diagnostics.build, "runs": runs.build}
+    {
+        "explore": explore.build,
+        "compare": compare.build,
+        "diagnostics": diagnostics.build,
+        "runs": runs.build,
+    }
 )
 
 

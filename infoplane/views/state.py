@@ -13,8 +13,9 @@ from urllib.parse import urlencode
 
 import param
 
-PAGES = ("explore", "diagnostics", "runs")
+PAGES = ("explore", "compare", "diagnostics", "runs")
 _WORD = re.compile(r"[A-Za-z0-9_.:+-]{1,128}")
+_WORDS = re.compile(r"[A-Za-z0-9]{1,64}(,[A-Za-z0-9]{1,64}){0,23}")
 _LAST_STEP = 2**53  # the largest whole number that a browser counts with exactly
 
 
@@ -27,6 +28,7 @@ class PageState(param.Parameterized):
 
     page = param.Selector(default="explore", objects=list(PAGES), doc="Which page.")
     run = param.String(default="", doc="Id of the run; empty means the newest one.")
+    runs = param.String(default="", doc="Ids of the runs compared, with commas.")
     estimator = param.String(default="", doc="Id of the estimator; empty: the page chooses.")
     probe = param.String(default="", doc="Name of the probe set; empty means the first one.")
     layer = param.String(default="", doc="Layer whose panel is open (T1, T2 …); empty: none.")
@@ -41,6 +43,8 @@ class PageState(param.Parameterized):
         for name in ("run", "estimator", "probe", "layer"):
             if words[name] and _WORD.fullmatch(words[name]):
                 setattr(state, name, words[name])
+        if _WORDS.fullmatch(words["runs"]):
+            state.runs = words["runs"]
         for name in ("page", "unit"):
             if words[name] in state.param[name].objects:
                 setattr(state, name, words[name])
@@ -66,5 +70,5 @@ def _word(values: Sequence[Any] | None) -> str:
         return ""
     value = values[0]
     if isinstance(value, bytes):
-        value = value[:512].decode("utf-8", "replace")
-    return str(value)[:512]
+        value = value[:2048].decode("utf-8", "replace")
+    return str(value)[:2048]

@@ -1,0 +1,262 @@
+"""The Compare page: seeds with bands, settings side by side, compression against test accuracy."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from bokeh.document import Document
+from markupsafe import Markup
+
+from infoplane import store
+from infoplane.analysis import trajectories
+from infoplane.analysis.agreement import compare_estimators, reading
+from infoplane.errors import InfoplaneError, UnknownEstimatorError
+from infoplane.estimators import registry
+from infoplane.store import RunSummary
+from infoplane.types import NATS_TO_BITS, FloatArray
+from infoplane.views.desk import Desk
+from infoplane.views.explore import waiting
+from infoplane.views.feed import SessionFeed
+from infoplane.views.hub import Hub
+from infoplane.views.page import Page
+from infoplane.views.state import PageState
+from infoplane.views.tail import Shelf
+from infoplane.views.text import plain
+
+MOST = 24  # runs compared at once
+POINTS = 120  # of a mean curve, log-spaced
+FEWEST = 4  # runs from which a rank correlation is told
+_DRAWS = 1000  # bootstrap draws of its interval
+_KEPT = 64  # Datasets of ended runs kept in memory
+
+_BODY = Markup("""
+<div class="page wide"><header><h1>Compare</h1><p class="hint" id="hint"></p></header>
+<div class="compare"><form id="chooser" aria-label="Runs to compare">
+<input type="search" id="search" placeholder="name, folder, status" aria-label="Search runs">
+<fieldset id="runs-to-choose"><legend>Runs</legend></fieldset></form>
+<div><div class="controls"><label>Estimator <select id="estimator"></select></label>
+<label>Side by side <select id="key"></select></label>
+<label>Layer <select id="layer-choice"></select></label></div>
+<h2>Trajectories</h2><p class="hint" id="about-groups"></p>
+<div class="figures" id="groups"></div>
+<h2>Compression and accuracy</h2><p class="hint" id="about-scatter"></p>
+<div class="figures" id="scatter"></div>
+<h2>Do the estimators agree?</h2><p class="hint" id="about-agreement"></p>
+<div id="agreement"></div></div></div></div>""")
+
+
+def build(document: Document, state: PageState, shelf: Shelf, hub: Hub) -> Page:
+    """Build the page; the browser asks for what it shows."""
+    if not shelf.runs():
+        return waiting(document, shelf, hub)
+    desk = Desk(document, partial(answer, shelf), receive="infoplane.compare")
+    feed = SessionFeed(document, shelf, shelf.version, receive="infoplane.choices")
+
+    def close() -> None:
+        feed.close()
+        desk.close()
+
+    return Page(
+        heading="Compare",
+        body=_BODY,
+        first={"runs": shelf.rows(), "chosen": state.runs.split(",") if state.runs else []},
+        start=lambda: feed.start(hub, shelf.key),
+        close=close,
+    )
+
+
+def answer(shelf: Shelf, question: Mapping[str, Any]) -> dict[str, Any]:
+    """Compare the runs in a question from a browser: ids, an estimator, a setting, a layer."""
+    ids = question.get("runs")
+    wanted = [word for word in ids if isinstance(word, str)] if isinstance(ids, list) else []
+    chosen = [run for word in wanted[:MOST] if (run := shelf.find(word)) is not None]
+    sets, problems = _datasets(chosen)
+    names = list(dict.fromkeys(str(name) for ds, _ in sets for name in ds["estimator"].values))
+    told: dict[str, Any] = {
+        "estimators": [[name, label_of(name)] for name in names],
+        "problems": problems,
+        "groups": [],
+    }
+    if not names:
+        return told
+    estimator = question.get("estimator")
+    estimator = estimator if estimator in names else names[0]
+    usable = [(ds, config) for ds, config in sets if estimator in ds["estimator"].values]
+    keys = varying([config for _, config in usable])
+    key = question.get("key")
+    key = key if key in keys else next((name for name in keys if name != "seed"), "")
+    layers = max(ds.sizes["layer"] for ds, _ in usable)
+    place = question.get("layer")
+    place = place if type(place) is int and 0 <= place < layers else layers - 1
+    pairs = compare_estimators(usable[0][0])
+    return told | {
+        "estimator": estimator,
+        "keys": keys,
+        "key": key,
+        "layers": [f"T{i + 1}" for i in range(layers)],
+        "layer": place,
+        "groups": groups(usable, estimator, key),
+        "scatter": scatter([ds for ds, _ in usable], estimator, place),
+        "agreement": {
+            "run": plain(usable[0][0].attrs.get("run", "")),
+            "words": plain(reading(pairs), 600),
+            "pairs": [
+                {
+                    "first": label_of(p.first),
+                    "second": label_of(p.second),
+                    "target": p.target,
+                    "rho": _number(p.mean),
+                }
+                for p in pairs
+            ],
+        },
+    }
+
+
+def label_of(estimator: str) -> str:
+    """Return an estimator's label for people, with its settings where they are not the usual."""
+    name, _, settings = estimator.partition("(")
+    try:
+        label = registry.card(name).label
+    except UnknownEstimatorError:
+        label = name
+    return plain(f"{label} ({settings}" if settings else label, 60)
+
+
+def varying(configs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the settings that are not the same in all runs."""
+    names = dict.fromkeys(name for config in configs for name in config)
+    return [name for name in names if len({str(config.get(name)) for config in configs}) > 1]
+
+
+def groups(
+    sets: Sequence[tuple[xr.Dataset, Mapping[str, Any]]], estimator: str, key: str
+) -> list[dict[str, Any]]:
+    """Gather runs with the same value of a setting: mean, range and each run, layer by layer."""
+    gathered: dict[str, list[xr.Dataset]] = {}
+    for ds, config in sets:
+        gathered.setdefault(str(config.get(key, "")) if key else "", []).append(ds)
+    return [
+        {
+            "title": plain(f"{key} {value}" if key else "all chosen runs", 80),
+            "runs": len(members),
+            "layers": [
+                {"label": f"T{i + 1}", "X": _bundle(members, estimator, "X", i),
+                 "Y": _bundle(members, estimator, "Y", i)}
+                for i in range(max(ds.sizes["layer"] for ds in members))
+            ],
+        }
+        for value, members in gathered.items()
+    ]  # fmt: skip
+
+
+def _bundle(members: Sequence[xr.Dataset], estimator: str, target: str, i: int) -> dict[str, Any]:
+    """Return the curves of one layer in bits: each run's, and mean and range on common steps."""
+    curves = [_curve(ds, estimator, target, i) for ds in members if i < ds.sizes["layer"]]
+    curves = [(steps, values) for steps, values in curves if len(steps)]
+    each = [{"x": s.tolist(), "y": v.round(4).tolist()} for s, v in curves]
+    if not curves:
+        return {"each": [], "x": [], "mean": [], "low": [], "high": []}
+    first, last = max(s[0] for s, _ in curves), min(s[-1] for s, _ in curves)
+    steps = np.unique(np.geomspace(first + 1, max(last, first) + 1, POINTS).round() - 1)
+    rows = np.array([np.interp(np.log1p(steps), np.log1p(s), v) for s, v in curves])
+    told = {"mean": rows.mean(axis=0), "low": rows.min(axis=0), "high": rows.max(axis=0)}
+    return {"each": each, "x": steps.tolist()} | {n: v.round(4).tolist() for n, v in told.items()}
+
+
+def scatter(sets: Sequence[xr.Dataset], estimator: str, place: int) -> dict[str, Any]:
+    """Return bits lost since the peak of I(X;T) and final test accuracy, a point each run.
+
+    ``rho`` is Spearman's rank correlation with its 95 % bootstrap interval, from four runs on.
+    """
+    points = []
+    for ds in sets:
+        accuracy = next((name for name in ("test_accuracy", "accuracy") if name in ds), "")
+        if place >= ds.sizes["layer"] or not accuracy:
+            continue
+        values = _curve(ds, estimator, "X", place)[1]
+        final = np.asarray(ds[accuracy].values, dtype=np.float64)
+        final = final[np.isfinite(final)]
+        if len(values) and len(final):
+            point = {"name": plain(ds.attrs.get("run", "")), "of": accuracy}
+            points.append(point | {"x": float(values.max() - values[-1]), "y": float(final[-1])})
+    told: dict[str, Any] = {"points": points}
+    if len(points) >= FEWEST:
+        told |= rank_correlation(np.array([[p["x"], p["y"]] for p in points]))
+    return told
+
+
+def rank_correlation(points: FloatArray) -> dict[str, Any]:
+    """Return Spearman's ρ of points (n, 2) and its 95 % percentile bootstrap interval."""
+    rho = _spearman(points)
+    if rho is None:
+        return {}
+    rng = np.random.default_rng(0)
+    draws = (_spearman(points[rng.integers(len(points), size=len(points))]) for _ in range(_DRAWS))
+    kept = [draw for draw in draws if draw is not None]
+    low, high = np.quantile(kept, [0.025, 0.975])
+    return {"rho": rho, "low": float(low), "high": float(high)}
+
+
+def _spearman(points: FloatArray) -> float | None:
+    ranks = np.array([_ranks(column) for column in points.T])
+    if (np.ptp(ranks, axis=1) == 0).any():
+        return None
+    return float(np.corrcoef(ranks)[0, 1])
+
+
+def _ranks(values: FloatArray) -> FloatArray:
+    """Return ranks, ties sharing their mean."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[inverse]
+
+
+def _curve(ds: xr.Dataset, estimator: str, target: str, i: int) -> tuple[FloatArray, FloatArray]:
+    """Return the usable points of one layer as (steps, bits)."""
+    at = ds.sel(estimator=estimator, target=target).isel(layer=i)
+    values = np.asarray(at["mi"].values, dtype=np.float64) * NATS_TO_BITS
+    good = np.isfinite(values)
+    return np.asarray(ds["step"].values, dtype=np.float64)[good], values[good]
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None or not np.isfinite(value) else round(float(value), 3)
+
+
+_datasets_of: OrderedDict[tuple[str, Any], tuple[xr.Dataset, dict[str, Any]]] = OrderedDict()
+
+
+def _datasets(
+    chosen: Sequence[RunSummary],
+) -> tuple[list[tuple[xr.Dataset, dict[str, Any]]], list[str]]:
+    """Read the chosen runs; what cannot be read or was not measured is told instead."""
+    found, problems = [], []
+    for summary in chosen:
+        try:
+            ds, config = _dataset(summary)
+        except InfoplaneError as error:
+            problems.append(plain(f"{summary.name}: {error}", 200))
+            continue
+        if ds.sizes.get("estimator", 0) and ds.sizes.get("step", 0):
+            found.append((ds, config))
+        else:
+            problems.append(plain(f"{summary.name}: nothing was estimated yet", 200))
+    return found, problems
+
+
+def _dataset(summary: RunSummary) -> tuple[xr.Dataset, dict[str, Any]]:
+    journals = (summary.path / "journal").glob("*.jsonl")
+    stamp = sorted((file.name, file.stat().st_size) for file in journals)
+    key = (str(summary.path), str(stamp))
+    if key not in _datasets_of:
+        run = store.open_run(summary.path)
+        _datasets_of[key] = trajectories(run), dict(run.config)
+        while len(_datasets_of) > _KEPT:
+            _datasets_of.popitem(last=False)
+    _datasets_of.move_to_end(key)
+    return _datasets_of[key]
