@@ -20,6 +20,7 @@ _PUBLIC = {
     "Run": "infoplane.store",
     "open_run": "infoplane.store",
     "evaluate": "infoplane.analysis",
+    "online": "infoplane.analysis",
     "trajectories": "infoplane.analysis",
     "plane": "infoplane.plots",
     "dashboard": "infoplane.views",
@@ -54,21 +55,27 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
-    from infoplane import (  # noqa: F401
-        analysis,
-        capture,
-        errors,
-        estimators,
-        plots,
-        store,
-        tasks,
-        truth,
-        types,
-        views,
-    )
-    from infoplane.analysis import evaluate, trajectories  # noqa: F401
-    from infoplane.capture import Probe, at, every, log_spaced, verify_neutrality, watch  # noqa: F401
-    from infoplane.plots import plane  # noqa: F401
-    from infoplane.report import report  # noqa: F401
-    from infoplane.store import Run, open_run  # noqa: F401
-    from infoplane.views import dashboard  # noqa: F401
+    from infoplane import analysis as analysis
+    from infoplane import capture as capture
+    from infoplane import errors as errors
+    from infoplane import estimators as estimators
+    from infoplane import plots as plots
+    from infoplane import store as store
+    from infoplane import tasks as tasks
+    from infoplane import truth as truth
+    from infoplane import types as types
+    from infoplane import views as views
+    from infoplane.analysis import evaluate as evaluate
+    from infoplane.analysis import online as online
+    from infoplane.analysis import trajectories as trajectories
+    from infoplane.capture import Probe as Probe
+    from infoplane.capture import at as at
+    from infoplane.capture import every as every
+    from infoplane.capture import log_spaced as log_spaced
+    from infoplane.capture import verify_neutrality as verify_neutrality
+    from infoplane.capture import watch as watch
+    from infoplane.plots import plane as plane
+    from infoplane.report import report as report
+    from infoplane.store import Run as Run
+    from infoplane.store import open_run as open_run
+    from infoplane.views import dashboard as dashboard

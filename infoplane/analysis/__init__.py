@@ -32,6 +32,7 @@ _PUBLIC = {
     "export": "export",
     "tidy": "export",
     "ib_bound": "bound",
+    "online": "online_sink",
     "judge": "checks",
     "trajectories": "trajectory",
 }
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from infoplane.analysis.evaluation import evaluate as evaluate
     from infoplane.analysis.export import export as export
     from infoplane.analysis.export import tidy as tidy
+    from infoplane.analysis.online_sink import online as online
     from infoplane.analysis.phases import add_phases as add_phases
     from infoplane.analysis.phases import find_phases as find_phases
     from infoplane.analysis.phases import phases_of as phases_of
