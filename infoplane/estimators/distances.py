@@ -28,6 +28,7 @@ from infoplane.types import Flags, FloatArray, IntArray
 HELD = 1 << 27  # bytes up to which the (n, n) matrix of squared distances is kept
 BLOCK = 1 << 24  # bytes of one block of rows
 LARGEST = float(np.finfo(np.float64).max)
+DOUBT = 1e-3  # of ‖t_i‖²: a squared distance below it has lost digits in the product
 TOGETHER = 20  # neighbours looked up at once, so that estimators with smaller k share one search
 MEDIAN_ROWS = 2048  # rows that enter the median distance
 
@@ -117,8 +118,8 @@ class Distances:
     def nearest(self, k: int) -> tuple[FloatArray, IntArray]:
         """Distances (n, k), ascending and in the layer's unit, and indices of the k nearest others.
 
-        Candidates come from the blocked product; their distances are then taken from the
-        differences themselves, so that near duplicates keep their digits.
+        Candidates come from the blocked product; where they are near duplicates their distances are
+        taken anew from the differences themselves, which keep their digits.
         """
         distances = np.empty((self.n, k))
         indices = np.empty((self.n, k), dtype=np.int64)
@@ -126,7 +127,10 @@ class Distances:
             block = np.array(squared)
             block[np.arange(len(block)), np.arange(rows.start, rows.stop)] = np.inf
             near = np.argpartition(block, k - 1, axis=1)[:, :k]
-            exact = self._exact(rows, near)
+            found = np.take_along_axis(block, near, axis=1)
+            doubtful = found.min(axis=1) < DOUBT * self.norms[rows]
+            exact = np.sqrt(found)
+            exact[doubtful] = self._exact(rows.start + np.flatnonzero(doubtful), near[doubtful])
             order = np.argsort(exact, axis=1, kind="stable")
             distances[rows] = np.take_along_axis(exact, order, axis=1)
             indices[rows] = np.take_along_axis(near, order, axis=1)
@@ -197,13 +201,13 @@ class Distances:
             np.fill_diagonal(squared, 0.0)
         return squared
 
-    def _exact(self, rows: slice, near: IntArray) -> FloatArray:
+    def _exact(self, rows: IntArray, near: IntArray) -> FloatArray:
         points = self.points
         result = np.empty(near.shape)
         step = max(1, BLOCK // (near.shape[1] * points.shape[1] * 8))
         for start in range(0, len(near), step):
             part = near[start : start + step]
-            here = points[rows.start + start : rows.start + start + len(part), None]
+            here = points[rows[start : start + step], None]
             result[start : start + step] = np.linalg.norm(points[part] - here, axis=2)
         return result
 
