@@ -298,7 +298,7 @@ def _mixed(first: Side, second: Side) -> tuple[IntArray, FloatArray]:
         "independent": 0.05,
         "autoregressive": 0.07,
         "student": 0.1,
-        "blobs": 0.03,
+        "blobs": 0.05,
         "corrupted_blobs": 0.06,
         "random_labels": 0.05,
         "simplex": 0.01,

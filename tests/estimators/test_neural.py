@@ -10,8 +10,6 @@ from infoplane import truth
 from infoplane.estimators import get, neural, neural_critics
 from infoplane.types import Status
 
-TRAINED = ("mi.mine", "mi.nwj", "mi.js", "mi.infonce", "mi.smile")
-
 
 def optimal(n, rho, d, seed=0):
     """log p(x,y)/p(x)p(y) of d Gaussian pairs, for all n² combinations."""
@@ -87,21 +85,6 @@ def test_huge_scores_stay_finite_where_the_bound_is():
     f = np.eye(5) * 2000.0
     assert neural.donsker_varadhan(f) == 2000.0
     assert neural.infonce(f) == pytest.approx(math.log(5))
-
-
-@pytest.mark.parametrize("name", TRAINED)
-def test_training_finds_a_gaussian_pair(name):
-    task = truth.gaussian(0.75)
-    x, t = task.sample(1200, seed=0)
-    result = get(name)(x, t, steps=300, rng=0)
-    assert result.value == pytest.approx(task.mi, abs=0.15)
-
-
-@pytest.mark.parametrize("name", TRAINED)
-def test_independence_reads_zero_on_held_out_pairs(name):
-    x, t = truth.independent(3).sample(800, seed=1)
-    result = get(name)(x, t, steps=100, rng=0)
-    assert abs(result.value) < 0.12
 
 
 @pytest.mark.parametrize("name", ["mi.infonce", "mi.smile"])
