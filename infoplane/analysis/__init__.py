@@ -14,6 +14,7 @@ _PUBLIC = {
     "add_bound": "bound",
     "add_phases": "phases",
     "add_processing": "processing",
+    "analyse": "whole",
     "bootstrap": "uncertainty",
     "calibrate": "calibration",
     "calibrate_run": "calibration",
@@ -31,6 +32,7 @@ _PUBLIC = {
     "evaluate": "evaluation",
     "export": "export",
     "tidy": "export",
+    "gather": "replication",
     "ib_bound": "bound",
     "online": "online_sink",
     "judge": "checks",
@@ -67,9 +69,11 @@ if TYPE_CHECKING:
     from infoplane.analysis.processing import violations as violations
     from infoplane.analysis.reading import findings as findings
     from infoplane.analysis.reading import methods as methods
+    from infoplane.analysis.replication import gather as gather
     from infoplane.analysis.trajectory import trajectories as trajectories
     from infoplane.analysis.uncertainty import Interval as Interval
     from infoplane.analysis.uncertainty import bootstrap as bootstrap
     from infoplane.analysis.uncertainty import extrapolation as extrapolation
     from infoplane.analysis.uncertainty import replicates as replicates
     from infoplane.analysis.uncertainty import subsampling as subsampling
+    from infoplane.analysis.whole import analyse as analyse

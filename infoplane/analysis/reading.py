@@ -15,6 +15,7 @@ import xarray as xr
 
 from infoplane.analysis.agreement import compare_estimators
 from infoplane.analysis.agreement import reading as read_agreement
+from infoplane.analysis.calibration import Reading
 from infoplane.analysis.checks import bits
 from infoplane.analysis.null import above
 from infoplane.analysis.phases import fastest_loss_decrease, phases_of
@@ -59,6 +60,8 @@ def findings(source: Run | xr.Dataset, *, estimator: str | None = None) -> str:
     parts = [_opening(ds, chosen), *_layers(ds, chosen), _cannot(ds, chosen)]
     if ds.sizes["estimator"] > 1:
         parts.append(read_agreement(compare_estimators(ds)))
+    if not isinstance(source, xr.Dataset):
+        parts.append(_calibrated(source, chosen))
     return "\n".join(part for part in parts if part)
 
 
@@ -228,6 +231,20 @@ def _cannot(ds: xr.Dataset, estimator: str) -> str:
     return "What cannot be concluded: " + "; ".join(clauses) + "."
 
 
+def _calibrated(run: Run, estimator: str) -> str:
+    """Say how wrong the estimator was found to be on twins of a layer, when that was measured."""
+    notes = [note.get("detail", note) for note in run.annotations("calibration")]
+    if not notes:
+        return ""
+    note = notes[-1]
+    found = [Reading(**r) for r in note["readings"] if r["estimator"] == estimator]
+    known = [reading for reading in found if reading.bias is not None]
+    if not known:
+        return ""
+    worst = max(known, key=lambda reading: abs(reading.bias or 0.0))
+    return f"Calibration on twins of {note['layer']} (step {note['step']}): {worst}."
+
+
 def _measures(estimator: str) -> str:
     try:
         return card(estimator.partition("(")[0]).measures
@@ -291,6 +308,8 @@ def _estimator(label: str, rows: Sequence[Measurement]) -> str:
     text += f" [{reference}]" if reference else ""
     targets = sorted({r.target for r in rows if r.target})
     text += f"; targets {', '.join(targets)}" if targets else ""
+    covered = sorted({str(r.info["interval"]) for r in rows if "interval" in r.info})
+    text += f"; intervals: {covered[0]}" if covered else ""
     draws = sorted({r.null.draws for r in rows if r.null is not None})
     shuffled = sorted({r.target for r in rows if r.null is not None})
     if draws:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -179,15 +180,21 @@ def _scalars(run: Run, steps: Sequence[int]) -> dict[str, NDArray[np.float64]]:
     return result
 
 
-def _attributes(run: Run, probe: str, rows: Sequence[Measurement]) -> dict[str, Any]:
-    import infoplane
+def _installed() -> str:
+    """Version of the installed package; "unknown" for sources that were never installed."""
+    try:
+        return metadata.version("infoplane")
+    except metadata.PackageNotFoundError:
+        return "unknown"
 
+
+def _attributes(run: Run, probe: str, rows: Sequence[Measurement]) -> dict[str, Any]:
     attributes: dict[str, Any] = {
         "run": run.name,
         "uuid": run.uuid,
         "probe": probe,
         "units": "nat",
-        "infoplane": infoplane.__version__,
+        "infoplane": _installed(),
         "versions": {row.estimator: row.version for row in rows},
         "null_draws": min((row.null.draws for row in rows if row.null is not None), default=0),
         "failed": sum(row.status is Status.FAILED for row in rows),

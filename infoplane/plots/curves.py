@@ -33,7 +33,8 @@ def compression(ds: xr.Dataset, *, estimator: str | None = None, phases: bool = 
     parts += _ceiling(hv, ds.attrs.get("log_n"))
     if phases:
         parts += _onsets(hv, ds, name)
-    return _over_steps(hv, parts, f"Compression · {name}", f"I(X;T) [bits], {measures(name)}")
+    title = f"Compression · {name}\n{measures(name)}"
+    return _over_steps(hv, parts, title, "I(X;T) [bits]")
 
 
 def fitting(ds: xr.Dataset, *, estimator: str | None = None) -> Any:
@@ -60,11 +61,11 @@ def quantity(ds: xr.Dataset, name: str) -> Any:
     scale = NATS_TO_BITS if ds[name].attrs.get("units") == "nat" else 1.0
     unit = " [bits]" if scale != 1.0 else ""
     if "layer" not in ds[name].dims:
-        parts = [_line(hv, axis(ds), ds[name].values * scale, name, colour(0))]
+        parts = [_line(hv, axis(ds), ds[name].values * scale, name, name, colour(0))]
     else:
         parts = [
-            _line(hv, axis(ds), ds[name].sel(layer=layer).values * scale, str(layer), colour(i))
-            for i, layer in enumerate(ds["layer"].values)
+            _line(hv, axis(ds), ds[name].sel(layer=at).values * scale, name, str(at), colour(i))
+            for i, at in enumerate(ds["layer"].values)
         ]
     return _over_steps(hv, parts, name, f"{name}{unit}")
 
@@ -86,33 +87,35 @@ def heatmap(ds: xr.Dataset, *, target: str = "X", estimator: str | None = None) 
     drawn = hv.HeatMap(cells, ["step", "layer"], f"{label} [bits]")
     return drawn.opts(
         width=720, height=60 + 40 * len(layers), colorbar=True, cmap="viridis", tools=["hover"],
-        xrotation=90, title=f"{label} · {name}",
+        xrotation=90, invert_yaxis=True, title=f"{label} · {name}",
     )  # fmt: skip
 
 
 def _all_layers(hv: Any, ds: xr.Dataset, name: str, target: str, *, null: bool) -> list[Any]:
-    parts = []
+    parts: list[Any] = []
+    value = "I(X;T)" if target == "X" else "I(T;Y)"
+    x = axis(ds)
     for i, layer in enumerate(map(str, ds["layer"].values)):
         at = {"layer": layer, "estimator": name, "target": target}
         if null:
-            parts += _null_band(
-                hv, axis(ds), curve(ds, "mi_null", **at), curve(ds, "mi_null_q95", **at)
-            )
-        parts += _band(
-            hv, axis(ds), curve(ds, "mi_low", **at), curve(ds, "mi_high", **at), colour(i)
-        )
-        parts.append(_line(hv, axis(ds), curve(ds, "mi", **at), layer, colour(i)))
+            parts += _null(hv, x, curve(ds, "mi_null", **at), curve(ds, "mi_null_q95", **at), value)
+        parts += _band(hv, x, curve(ds, "mi_low", **at), curve(ds, "mi_high", **at), colour(i))
+        parts.append(_line(hv, x, curve(ds, "mi", **at), value, layer, colour(i)))
     return parts
 
 
-def _line(hv: Any, x: FloatArray, y: FloatArray, label: str, tint: str) -> Any:
+def _line(hv: Any, x: FloatArray, y: FloatArray, value: str, label: str, tint: str) -> Any:
     kept = np.isfinite(y)
     rows = np.stack([x[kept], y[kept]], axis=1)
-    return hv.Curve(rows, _STEP, "value", label=label).opts(color=tint, line_width=1.5)
+    return hv.Curve(rows, _STEP, value, label=label).opts(color=tint, line_width=1.5)
 
 
-def _null_band(hv: Any, x: FloatArray, mean: FloatArray, q95: FloatArray) -> list[Any]:
-    return _band(hv, x, mean, q95, NULL)
+def _null(hv: Any, x: FloatArray, mean: FloatArray, q95: FloatArray, value: str) -> list[Any]:
+    """Mean of the null as a dotted line, its upper 5 % as a band."""
+    if not np.isfinite(mean).any():
+        return []
+    line = _line(hv, x, mean, value, "", NULL).opts(line_dash="dotted", line_width=1)
+    return [*_band(hv, x, mean, q95, NULL), line]
 
 
 def _band(hv: Any, x: FloatArray, low: FloatArray, high: FloatArray, tint: str) -> list[Any]:

@@ -50,7 +50,7 @@ def plane(
     options: dict[str, Any] = {
         "width": 640,
         "height": 480,
-        "legend_position": "right",
+        "show_legend": False,
         "title": f"Information plane · {name}",
         "xlabel": f"I(X;T) [bits], {measures(name)}",
         "ylabel": "I(T;Y) [bits]",
@@ -99,4 +99,9 @@ def _layer(hv: Any, ds: xr.Dataset, name: str, layer: str, tint: str, null: bool
     parts.append(
         hv.Points(not_usable, *dimensions).opts(color=tint, size=5, fill_alpha=0.0, tools=["hover"])
     )
+    if len(rows):
+        named = hv.Labels([(*rows[-1, :2], layer)], ["I(X;T)", "I(T;Y)"], "layer")
+        parts.append(
+            named.opts(text_color=tint, text_font_size="9pt", text_align="left", xoffset=0.1)
+        )
     return parts

@@ -170,3 +170,15 @@ def test_methods_without_classes(record, target):
     run = record({0: {"layer": learning(0)}}, y=y, target=target or "class")
     ip.evaluate(run, ["mi.binning"])
     assert ("real-valued targets" if target else "no labels") in methods(run)
+
+
+def test_calibration_and_intervals_are_told_when_they_were_measured(record):
+    from infoplane.analysis import calibrate_run
+
+    run = planted(record, learning)
+    assert "Calibration" not in findings(run)
+    calibrate_run(run, "layer", ["mi.binning"], twins=2)
+    ip.evaluate(run, ["mi.binning"], subsamples=10, steps=[0])
+    run.refresh()
+    assert "Calibration on twins of layer (step 256): on data shaped like this" in findings(run)
+    assert "10 subsamples of 256 rows" in methods(run)
