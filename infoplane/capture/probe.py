@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -34,8 +35,9 @@ class Probe:
         What `y` is.
     name : str
         Which probe this is, where several are watched ("train", "test").
-    batch_size : int
-        Rows of one forward pass; the probe set may be larger than the device's memory.
+    batch_size : int, optional
+        Rows of one forward pass, so that the probe set may be larger than the device's memory;
+        by default as many as hold 4 MiB of inputs, from 64 to 8192.
     forward : callable, optional
         ``forward(model, inputs)`` runs the model where calling it is not enough.
     loss : callable, optional
@@ -55,18 +57,19 @@ class Probe:
         *,
         target: str = "class",
         name: str = "probe",
-        batch_size: int = 1024,
+        batch_size: int | None = None,
         forward: Forward | None = None,
         loss: Loss | None = None,
     ) -> None:
         if target not in TARGETS:
             raise InputError(f"`target` of a Probe must be one of {TARGETS}; got {target!r}.")
-        if int(batch_size) < 1:
+        if batch_size is not None and int(batch_size) < 1:
             raise InputError(f"`batch_size` of a Probe must be at least 1; got {batch_size!r}.")
         self.x: Inputs = _inputs(x)
         self.n = _length(self.x)
         self.y = None if y is None else _labels(y, target, self.n)
-        self.target, self.name, self.batch_size = target, str(name), int(batch_size)
+        self.target, self.name = target, str(name)
+        self.batch_size = _rows_at_once(self.x, self.n) if batch_size is None else int(batch_size)
         self.forward, self.loss = forward, loss
 
     def __len__(self) -> int:
@@ -154,7 +157,7 @@ def as_probes(value: Probe | Sequence[Probe] | Mapping[str, Probe]) -> tuple[Pro
 
 def home(model: nn.Module) -> tuple[torch.device, torch.dtype]:
     """Device and floating dtype of the model's first floating parameter or buffer."""
-    for tensor in (*model.parameters(), *model.buffers()):
+    for tensor in chain(model.parameters(), model.buffers()):
         if tensor.is_floating_point():
             return tensor.device, tensor.dtype
     return torch.device("cpu"), torch.get_default_dtype()
@@ -203,6 +206,11 @@ def _length(x: Inputs) -> int:
             f"input; got lengths {sorted(lengths)}."
         )
     return int(lengths.pop())
+
+
+def _rows_at_once(x: Inputs, n: int) -> int:
+    row = sum(part.element_size() * part.numel() for part in _parts(x)) // n
+    return min(8192, max(64, (4 << 20) // max(row, 1)))
 
 
 def _numpy(tensor: Tensor) -> NDArray[Any]:

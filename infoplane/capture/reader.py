@@ -16,12 +16,11 @@ from torch.overrides import TorchFunctionMode
 from infoplane.capture.attention import ATTENTION, attention_of
 from infoplane.capture.probe import Probe, home
 from infoplane.capture.quiet import undisturbed
-from infoplane.capture.taps import Tap, losses_of
+from infoplane.capture.taps import OUT_OF_MEMORY, Tap, losses_of
 from infoplane.capture.trace import FUNCTIONS, first_tensor
 from infoplane.errors import CaptureError, HookNotFiredError
 
 OnFault = Callable[[str, Exception], None]
-OUT_OF_MEMORY = (MemoryError, torch.OutOfMemoryError)
 
 
 class Reader:
@@ -82,15 +81,16 @@ class _Page:
     @contextmanager
     def attached(self, model: nn.Module) -> Iterator[None]:
         """Attach what the taps need and detach it on leaving, whatever happens."""
-        modules = dict(model.named_modules())
         with ExitStack() as stack:
             for side, path in self.watched:
                 if side == "output":
                     hook = partial(self._after, path)
-                    stack.callback(modules[path].register_forward_hook(hook).remove)
+                    stack.callback(model.get_submodule(path).register_forward_hook(hook).remove)
                 elif side == "input":
                     before = partial(self._before, path)
-                    handle = modules[path].register_forward_pre_hook(before, with_kwargs=True)
+                    handle = model.get_submodule(path).register_forward_pre_hook(
+                        before, with_kwargs=True
+                    )
                     stack.callback(handle.remove)
             if ("function", "") in self.watched or ("attention", "") in self.watched:
                 stack.enter_context(_Functions(self))

@@ -24,13 +24,13 @@ from infoplane.capture.lap import Lap
 from infoplane.capture.models import unwrap
 from infoplane.capture.probe import Probe, as_probes, home
 from infoplane.capture.quiet import autocast_kind, undisturbed
-from infoplane.capture.reader import OUT_OF_MEMORY, Reader
+from infoplane.capture.reader import Reader
 from infoplane.capture.reduce import ReduceLike
 from infoplane.capture.scalars import Row, Scalars, held, settle
 from infoplane.capture.schedule import ScheduleLike, as_schedule
 from infoplane.capture.select import LayersLike, Selection
 from infoplane.capture.sinks import as_sink
-from infoplane.capture.taps import KINDS, Plan, Tap, find_taps
+from infoplane.capture.taps import KINDS, OUT_OF_MEMORY, Plan, Tap, find_taps
 from infoplane.capture.weights import weight_statistics
 from infoplane.capture.writer import Job, Writer
 from infoplane.errors import InputError

@@ -24,8 +24,10 @@ KINDS = (
 )  # fmt: skip
 """What ``capture=`` may name."""
 
+OUT_OF_MEMORY = (MemoryError, torch.OutOfMemoryError)
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Tap:
     """Where one thing is read.
 
@@ -86,7 +88,7 @@ class Plan:
 
 def samples_first(t: Tensor, axis: int, factor: int, n: int) -> Tensor:
     """Return `t` as (n, …), where axis `axis` counts `factor` entries per sample."""
-    t = t.movedim(axis, 0)
+    t = t.movedim(axis, 0) if axis else t
     if t.shape[0] != n * factor:
         raise CaptureError(f"expected {n * factor} entries on axis {axis}; got {t.shape[0]}.")
     return t if factor == 1 else t.reshape(n, factor, *t.shape[1:])
@@ -128,12 +130,23 @@ def find_taps(model: nn.Module, probe: Probe, plan: Plan) -> tuple[tuple[Tap, ..
 
 
 class _Finder:
-    """The traces on 2 and on 3 rows, and the taps that follow from them."""
+    """The traces on 2 and on 3 rows, and the taps that follow from them.
+
+    A model whose rows belong together (the nodes of one graph) cannot run on some of them: it is
+    traced on all, and the first axis as long as the probe set counts the samples.
+    """
 
     def __init__(self, model: nn.Module, probe: Probe, plan: Plan) -> None:
         self.plan, self.probe = plan, probe
-        self.two, few = _traced(model, probe, 2, plan)
-        self.three, many = _traced(model, probe, 3, plan)
+        try:
+            self.two, few = _traced(model, probe, 2, plan)
+            self.three, many = _traced(model, probe, 3, plan)
+            self.whole = 0
+        except Exception as error:
+            if isinstance(error, OUT_OF_MEMORY) or probe.batch_size < probe.n:
+                raise
+            self.three, many = self.two, few = _traced(model, probe, probe.n, plan)
+            self.whole = probe.n
         self.results = (first_tensor(few), first_tensor(many))
         self.chosen = select(self.three.calls, model, plan.layers)
         self.left_out = dict(self.chosen.left_out)
@@ -165,13 +178,19 @@ class _Finder:
         two, three = self.results
         if not asked:
             return []
-        if two is None or three is None or sample_axis(two.shape, three.shape) != (0, 1):
+        if two is None or three is None or self._axis(two, three) != (0, 1):
             raise CaptureError(f"capture={asked!r} needs a model that returns one row per sample.")
         seen = {"logits": lambda: three, "loss": lambda: self._losses(three)}
         places = {"logits": ("result", ""), "loss": ("loss", "")}
         return [
             self._tap(what, "model", what, places[what], 0, seen[what](), 0, 1) for what in asked
         ]
+
+    def _axis(self, two: Tensor, three: Tensor) -> tuple[int, int]:
+        if self.whole:
+            hits = [axis for axis, size in enumerate(three.shape) if size == self.whole]
+            return (hits[0], 1) if hits else (0, 0)
+        return sample_axis(two.shape, three.shape)
 
     def _losses(self, output: Tensor) -> Tensor:
         return losses_of(self.probe, output, np.arange(len(output)) % self.probe.n)
@@ -184,7 +203,7 @@ class _Finder:
             tensors = _seen(self._earlier.get(call.name), what), _seen(call, what)
             axis, factor = (0, 0)
             if tensors[0] is not None and tensors[1] is not None:
-                axis, factor = sample_axis(tensors[0].shape, tensors[1].shape)
+                axis, factor = self._axis(tensors[0], tensors[1])
             name = call.name + ending
             if factor and tensors[1] is not None:
                 tap = self._tap(name, call.kind, what, _where(call, what), call.index, tensors[1],
@@ -249,7 +268,8 @@ def _traced(model: nn.Module, probe: Probe, rows: int, plan: Plan) -> tuple[Trac
     except Exception as error:
         error.add_note(
             f"infoplane ran the model on {rows} samples of the probe set, in eval mode, to see its "
-            "layers. If it must be called in another way, say how: Probe(x, y, forward=f)."
+            "layers. If it must be called in another way, say how: Probe(x, y, forward=f); if its "
+            "rows belong together, let them: Probe(x, y, batch_size=len(x))."
         )
         raise
     return trace, result

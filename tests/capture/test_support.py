@@ -246,6 +246,18 @@ def loaders():
     assert sink.steps == [0, 1, 2]
 
 
+@case("rows that belong together (graphs)", WORKS, "`Probe(x, y, batch_size=len(x))`")
+def graph():
+    links = torch.softmax(X @ X.T, 1)
+    model = Custom(lambda m, x: m.b(links @ torch.relu(m.a(links @ x))), a=nn.Linear(4, 5),
+                   b=nn.Linear(5, 3))  # fmt: skip
+    with torch.no_grad():
+        wanted = torch.relu(model.a(links @ X)).numpy()
+    sink = captured(model)
+    assert names(sink) == ["a:relu", "b"]
+    np.testing.assert_array_equal(sink.snapshots[0].layers["a:relu"], wanted)
+
+
 @case("a layer that is named but never called", REFUSES, "the error names it")
 def unused():
     model = net()
