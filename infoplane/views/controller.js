@@ -22,7 +22,8 @@ const time = step => Math.log10(1 + step)
 
 const minus = text => text.replace("-", "−")
 const number = (value, digits = 2) => finite(value) ? minus(value.toFixed(digits)) : "–"
-const whole = value => Math.round(value).toLocaleString("en-US")
+const thousands = new Intl.NumberFormat("en-US", {maximumFractionDigits: 0})
+const whole = value => thousands.format(value)
 const short = value => value >= 1e6 ? value / 1e6 + "M" : value >= 1e3 ? value / 1e3 + "k" : String(value)
 const moment = value => value < 10 && value % 1 > 0.005 ? value.toFixed(value < 1 ? 2 : 1) : whole(value)
 function ago(seconds) {
@@ -196,7 +197,13 @@ const shade = u => { const p = shades(); return p[Math.max(0, Math.min(p.length 
 
 // -- drawing ------------------------------------------------------------------------------------
 
-const put = (name, data) => { sources[name].data = data }
+const brief = new Map()  // what the short sources hold: Bokeh redraws a glyph for every write, equal or not
+function put(name, data) {
+  const size = Object.values(data)[0].length, text = size < 50 ? JSON.stringify(data) : null
+  if (text !== null && brief.get(name) === text) return
+  brief.set(name, text)
+  sources[name].data = data
+}
 const hex = color => [1, 3, 5].map(i => parseInt(color.slice(i, i + 2), 16))
 const pale = color => {  // towards the surface; overlapping transparent lines would show their joints
   const from = hex(color), to = hex(options.tokens[chosen.mode].surface)
@@ -473,8 +480,7 @@ function draw_scalars() {
       curve.forEach(r => { low = Math.min(low, r[S.value]); high = Math.max(high, r[S.value]) })
       past.xs.push(curve.slice(0, n).map(r => time(r[S.step]))); past.ys.push(curve.slice(0, n).map(r => r[S.value])); past.dash.push(dash)
       if (n < curve.length) { ghost.xs.push(curve.slice(Math.max(0, n - 1)).map(r => time(r[S.step]))); ghost.ys.push(curve.slice(Math.max(0, n - 1)).map(r => r[S.value])); ghost.dash.push(dash) }
-      const r = curve[n - 1]
-      if (r) said.push(`${sign} ${name} ${number(r[S.value], 3)}`)
+      if (curve.length) said.push(`${sign} ${name}`)  // no numbers here: a title that changes lays the plot out anew
     }
     put(`scalar_${side}`, past); put(`scalar_${side}_ghost`, ghost)
     if (finite(low)) {
@@ -670,6 +676,8 @@ function write_summary(force) {
   const all = layers().map((layer, l) => ({layer, p: here(l), best: peak(l)})).filter(r => r.p), unit = chosen.unit
   if (!all.length) { write("summary", nothing()); return }
   const step = Math.min(now(), last_step()), parts = []
+  const scalars = (meta().scalars ?? []).filter(n => n !== "epoch").slice(0, 3).map(n => [n, scalar_curve(n).filter(r => r[S.step] <= now()).at(-1)])
+  const beside = scalars.filter(([, r]) => r).map(([n, r]) => `${n.replaceAll("_", " ")} ${number(r[S.value], 3)}`).join(", ")
   const moved = all.filter(r => r.best && r.p.xv < 2 && r.best.x - r.p.x > noticeable()).sort((a, b) => (b.best.x - b.p.x) - (a.best.x - a.p.x))
   if (moved.length) parts.push(`${moved[0].layer.label} has given up ${number(moved[0].best.x - moved[0].p.x)} of ${number(moved[0].best.x)} ${unit} about the input since ${when(moved[0].best.step)}`)
   else parts.push("no layer is clearly below its own peak")
@@ -678,7 +686,7 @@ function write_summary(force) {
   const bad = all.filter(r => r.p.v >= 2).map(r => r.layer.label), wary = all.filter(r => r.p.v === 1).map(r => r.layer.label)
   if (bad.length) parts.push(`not usable: ${bad.join(", ")}`)
   if (wary.length) parts.push(`caution: ${wary.join(", ")}`)
-  write("summary", `At ${when(step)}: ${parts.join("; ")}.`)
+  write("summary", `At ${when(step)}${beside ? ` (${beside})` : ""}: ${parts.join("; ")}.`)
 }
 let summary_later = null
 
@@ -812,7 +820,7 @@ function on_plane_tap(event) {
 
 // -- frames -----------------------------------------------------------------------------------------
 
-let asked = false
+let asked = false, resting = null
 function refresh() {  // at most once an animation frame
   if (asked) return
   asked = true
@@ -827,7 +835,8 @@ function draw() {
   put("ghost", trails("trail", p => [p.x, p.y]))
   draw_curves("compression", "x", "xl", "xh"); draw_curves("fitting", "y", "yl", "yh")
   draw_peaks(); draw_scalars(); draw_heads(); draw_cursor()
-  if (playing === null) draw_hits()
+  clearTimeout(resting)
+  resting = setTimeout(draw_hits, 150)  // what the pointer can ask for is made when the picture rests
   if (!there) { setTimeout(refresh, 60); return }
   write("run", meta().name ?? ""); write("subtitle", meta().subtitle ?? "")
   write_switches(); write_states(); write_status(); write_table(); write_slider(); write_summary(false)

@@ -240,6 +240,8 @@ class FrameBuilder:
         self._probes: list[str] = []
         self._estimators: list[EstimatorInfo] = []
         self._estimator_index: dict[tuple[str, int, str], int] = {}
+        self._layer_index: dict[str, int] = {}  # by name as recorded
+        self._bins: dict[int, int] = {}
         self._refused: dict[str, str] = {}
         self._offered: dict[str, str] = {}
         self._scalar_names: list[str] = []
@@ -267,9 +269,8 @@ class FrameBuilder:
     ) -> None:
         """Give the layer table (network order) and the words at the top of the page."""
         if layers:
-            known = {layer.name for layer in self._layers}
             for layer in layers:
-                if layer.name not in known:
+                if layer.name not in self._layer_index:
                     self._add_layer(layer.name, layer.kind, layer.width)
         self._name = self._name if name is None else name
         self._subtitle = self._subtitle if subtitle is None else subtitle
@@ -303,14 +304,14 @@ class FrameBuilder:
                 self._refuse(m)
                 continue
             series = (self._probe(m.probe), self._layer(m), self._estimator(m))
-            at = int(lod.bin_of(m.step))
+            at = self._bin(m.step)
             cell = self._series.setdefault(series, {}).setdefault(at, _Cell())
             cell.points.setdefault(m.step, [None, None])["XY".index(m.target)] = self._side(m)
             self._dirty.add((*series, at))
 
     def add_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
         """Take the scalars recorded at a step."""
-        at = int(lod.bin_of(step))
+        at = self._bin(step)
         for name, value in scalars.items():
             if not isinstance(value, (int, float)) or not math.isfinite(value):
                 continue
@@ -330,7 +331,7 @@ class FrameBuilder:
                 if points:
                     self._series.setdefault(key, {})[at] = _Cell(points)
                     self._dirty.add((*key, at))
-        last = int(lod.bin_of(after))
+        last = self._bin(after)
         for index, bins in enumerate(scalars):
             self._scalar_bins[index] = {at: box for at, box in bins.items() if at <= last}
             self._scalar_dirty.update((index, at) for at in self._scalar_bins[index])
@@ -409,6 +410,11 @@ class FrameBuilder:
 
     # -- inside ------------------------------------------------------------------------------
 
+    def _bin(self, step: int) -> int:
+        if step not in self._bins:
+            self._bins[step] = int(lod.bin_of(step))
+        return self._bins[step]
+
     def _flush(self) -> None:
         """Move closed dirty cells into the append-only log; open ones stay dirty."""
         still = set()
@@ -478,13 +484,11 @@ class FrameBuilder:
         )
 
     def _text(self, text: str) -> int:
-        words = plain(text, 400)
-        if not words:
-            return -1
-        if words not in self._text_index:
-            self._text_index[words] = len(self._texts)
-            self._texts.append(words)
-        return self._text_index[words]
+        if text not in self._text_index:
+            words = plain(text, 400)
+            self._text_index[text] = len(self._texts) if words else -1
+            self._texts += [words] if words else []
+        return self._text_index[text]
 
     def _probe(self, name: str) -> int:
         if name not in self._probes:
@@ -493,13 +497,12 @@ class FrameBuilder:
         return self._probes.index(name)
 
     def _layer(self, m: Measurement) -> int:
-        for index, layer in enumerate(self._layers):
-            if layer.name == plain(m.layer):
-                return index
-        self._add_layer(m.layer, "", m.d)
-        return len(self._layers) - 1
+        if m.layer not in self._layer_index:
+            self._add_layer(m.layer, "", m.d)
+        return self._layer_index[m.layer]
 
     def _add_layer(self, name: str, kind: str, width: int) -> None:
+        self._layer_index[name] = len(self._layers)
         label = f"T{len(self._layers) + 1}"
         self._layers.append(LayerInfo(label, plain(name), plain(kind), int(width)))
         self._meta_version += 1
@@ -512,11 +515,10 @@ class FrameBuilder:
         return self._scalar_names.index(name)
 
     def _estimator(self, m: Measurement) -> int:
-        params = _words(m.params)
-        key = (m.estimator, m.version, params)
+        key = (m.estimator, m.version, repr(m.params))
         if key not in self._estimator_index:
             self._estimator_index[key] = len(self._estimators)
-            self._estimators.append(self._info(m.estimator, m.version, params))
+            self._estimators.append(self._info(m.estimator, m.version, _words(m.params)))
             self._meta_version += 1
         return self._estimator_index[key]
 
