@@ -33,11 +33,11 @@ from infoplane.estimators.contract import (
     same_length,
     samples,
 )
-from infoplane.estimators.distances import Distances, pairwise
+from infoplane.estimators.distances import Distances, pairwise, standing
 from infoplane.estimators.registry import Bounds, check_params, estimator
 from infoplane.estimators.shared import Shared, recall, serving
 from infoplane.estimators.spectrum import EXACT, eigenvalues, entropy, quadrature, shares
-from infoplane.types import Cost, Estimate, Flags, FloatArray, IntArray, Kind, Quantity, Status
+from infoplane.types import Cost, Estimate, Flags, FloatArray, IntArray, Kind, Quantity
 
 DOUBLE = 5000  # rows up to which eigenvalues are taken in float64; float32 above, to stay in 1 GiB
 EXACT_ROWS, QUADRATURE_ROWS = 11_000, 16_000  # what fits in 1 GiB: two float32 matrices, or one
@@ -223,7 +223,7 @@ def diffusion_entropy(
         slack=1e-9 if stderr is None else 4 * stderr + 1e-5,
         stderr=stderr,
         flags=(*dead, *flags),
-        status=Status.DEGENERATE if "constant" in dead else Status.OK,
+        status=standing(flags, trivial="constant" in dead),
         info={
             "sigma": diffusion.sigma,
             "method": "exact" if stderr is None else "quadrature",
@@ -354,7 +354,7 @@ def diffusion_mi(
         ceiling=float((weights * np.log(counts)).sum()),
         stderr=None if trivial else _subset_error(counts, matched),
         flags=(*dead, *flags, *marks, *(["single_class"] if len(counts) == 1 else [])),
-        status=Status.DEGENERATE if trivial else Status.OK,
+        status=standing(flags, trivial=trivial),
         info={"sigma": diffusion.sigma, "classes": len(counts), "stderr_of": "random subsets"},
     )
 

@@ -16,20 +16,21 @@ array([[0., 3., 4.],
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from infoplane.estimators.shared import Shared, recall
-from infoplane.types import Flags, FloatArray, IntArray
+from infoplane.types import Flags, FloatArray, IntArray, Status
 
 HELD = 1 << 27  # bytes up to which the (n, n) matrix of squared distances is kept
 BLOCK = 1 << 24  # bytes of one block of rows
 LARGEST = float(np.finfo(np.float64).max)
 DOUBT = 1e-3  # of ‖t_i‖²: a squared distance below it has lost digits in the product
 TOGETHER = 20  # neighbours looked up at once, so that estimators with smaller k share one search
+ENDS = {"sigma_low", "sigma_high", "rounding"}  # flags of a width that says little
 MEDIAN_ROWS = 2048  # rows that enter the median distance
 
 
@@ -104,7 +105,8 @@ class Distances:
         if among is None and self._held is None and self.n**2 * self.points.itemsize > HELD:
             kernel = self._product(slice(None), slice(None))
         else:
-            kernel = np.array(self.squared(among, among))
+            kernel = self.squared(among, among)
+            kernel = kernel if kernel.flags.writeable else kernel.copy()
         tiny = np.finfo(kernel.dtype)
         step = max(1, BLOCK // (kernel.shape[1] * kernel.itemsize or 1))
         with np.errstate(over="ignore", under="ignore"):
@@ -227,6 +229,13 @@ def nearest(t: FloatArray, k: int, shared: Shared | None = None) -> tuple[FloatA
         lambda: pairwise(t, shared).nearest(min(max(k, 20), len(t) - 1)),
     )
     return distances[:, :k], indices[:, :k]
+
+
+def standing(flags: Iterable[str], *, trivial: bool) -> Status:
+    """Return how an estimate with a kernel stands: unreliable when its width is at an end."""
+    if trivial:
+        return Status.DEGENERATE
+    return Status.UNRELIABLE if ENDS & set(flags) else Status.OK
 
 
 def _power_of_two(array: NDArray[Any]) -> float:

@@ -17,11 +17,12 @@ from typing import Annotated, Any, Literal
 import numpy as np
 
 from infoplane.estimators.contract import Rng, conclude, live_columns, samples
+from infoplane.estimators.distances import standing
 from infoplane.estimators.registry import Bounds, check_params, estimator
 from infoplane.estimators.renyi import gaussian_entropy
 from infoplane.estimators.shared import Shared, recall, serving
 from infoplane.estimators.spectrum import covariance_side, entropy, shares, unit_rows
-from infoplane.types import Cost, Estimate, Flags, FloatArray, Kind, Quantity, Status
+from infoplane.types import Cost, Estimate, Flags, FloatArray, Kind, Quantity
 
 _GROWS = "grows with n until n is far above it: compare at a fixed number of samples"
 
@@ -62,7 +63,7 @@ def _conclude(
         slack=1e-6 if stderr is None else 4 * stderr,
         stderr=stderr,
         flags=(*dead, *flags),
-        status=Status.DEGENERATE if "constant" in dead else Status.OK,
+        status=standing(flags, trivial="constant" in dead),
         info=info,
     )
 

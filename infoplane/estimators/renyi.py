@@ -32,11 +32,11 @@ from infoplane.estimators.contract import (
     samples,
     symbols,
 )
-from infoplane.estimators.distances import Distances, pairwise
+from infoplane.estimators.distances import Distances, pairwise, standing
 from infoplane.estimators.registry import Bounds, card, check_params, estimator
 from infoplane.estimators.shared import Shared, recall, serving
 from infoplane.estimators.spectrum import EXACT, ORDER_ONE, eigenvalues, entropy, quadrature
-from infoplane.types import Cost, Estimate, Flags, FloatArray, IntArray, Kind, Quantity, Status
+from infoplane.types import Cost, Estimate, Flags, FloatArray, IntArray, Kind, Quantity
 
 LIMIT = 11_000  # rows of which two float32 Gram matrices fit in 1 GiB
 
@@ -245,7 +245,7 @@ def _finish(
         slack=1e-7 if stderr is None else 4 * stderr + 1e-5,
         stderr=stderr,
         flags=flags,
-        status=Status.DEGENERATE if "constant" in flags or "single_class" in flags else Status.OK,
+        status=standing(flags, trivial=trivial),
         info={"sigma": second.sigma, **info},
     )
 

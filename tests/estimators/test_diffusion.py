@@ -57,6 +57,8 @@ def test_depends_on_scale_and_on_n():
     assert values == sorted(values)
     assert values[0] < 0.01
     assert by_scale[0].flags == ("sigma_high",)
+    assert by_scale[0].status is by_scale[4].status is Status.UNRELIABLE
+    assert by_scale[2].status is Status.OK
     assert values[4] == pytest.approx(math.log(500))
     assert by_scale[4].flags == ("sigma_low", "saturated")
     y = np.random.default_rng(0).normal(size=(800, 10))
