@@ -534,6 +534,11 @@ function mount() {  // find the elements; again after Bokeh has drawn them anew
   for (const part of parts) for (const el of part.querySelectorAll("[data-ip]")) nodes[el.dataset.ip] = el
   nodes.parts = parts
   nodes.root = cb_context.index.find_one(root)?.el
+  for (const [name, plot] of Object.entries(figures)) {  // a canvas says nothing to a screen reader: the table does
+    const el = cb_context.index.find_one(plot)?.el
+    el?.setAttribute("role", "img")
+    el?.setAttribute("aria-label", `${{plane: "Information plane", compression: "Compression over time", fitting: "Fitting over time", training: "Loss and accuracy over time", strip: "Time axis and colour legend"}[name]}; the table of layers says the same in numbers`)
+  }
   for (const part of parts) part.addEventListener("click", on_click)
   nodes.range.addEventListener("input", () => { stop(); go_index(+nodes.range.value) })
   for (const type of ["mouseover", "focusin"]) nodes.rows.addEventListener(type, show_tip)
@@ -563,7 +568,7 @@ function make(tag, className, text, ...children) {
 
 function write_switches() {
   // as many as there is room for beside the other switches; the others are in the menu
-  let room = nodes.top.clientWidth - 560, fit = 0
+  let room = nodes.top.clientWidth - 600, fit = 0
   for (const e of measured()) { room -= 38 + 7 * estimator_name(e).length; if (room < 0 && fit) break; fit++ }
   const state = JSON.stringify([meta().estimators, meta().probes, chosen.estimator, chosen.probe, fit, nodes.top.clientWidth])
   if (written.get("switches") === state) return
@@ -765,6 +770,25 @@ function play() {
   }
   playing = requestAnimationFrame(frame)
 }
+async function save(kind) {  // the four figures as one picture, without the controls around them
+  const whole_view = cb_context.index.find_one(root), boxes = Object.values(figures).map(f => cb_context.index.find_one(f).bbox)
+  const top = Math.min(...boxes.map(b => b.top)), bottom = Math.max(...boxes.map(b => b.bottom)), layer = whole_view.export(kind)
+  let blob
+  if (kind === "svg") {
+    const text = await (await layer.to_blob()).text(), {width} = whole_view.bbox
+    blob = new Blob([text.replace(/<svg\b/, `<svg viewBox="0 ${top} ${width} ${bottom - top}"`)], {type: "image/svg+xml"})
+  } else {
+    const ratio = layer.pixel_ratio, cut = document.createElement("canvas")
+    cut.width = layer.canvas.width; cut.height = (bottom - top) * ratio
+    cut.getContext("2d").drawImage(layer.canvas, 0, -top * ratio)
+    blob = await new Promise(done => cut.toBlob(done))
+  }
+  const link = make("a")
+  link.href = URL.createObjectURL(blob)
+  link.download = `${(meta().name || "infoplane").replace(/[^\w.-]+/g, "-")}.${kind}`
+  link.click()
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000)
+}
 function choose_estimator(i) { if (measured()[i]) { chosen.estimator = i; if (chosen.wanted) chosen.wanted.estimator = null; tell(); refresh() } }
 function choose_layer(l) { chosen.layer = chosen.layer === l ? null : l; tell(); refresh() }
 function toggle_menu(open) { nodes["more-menu"].hidden = !open; nodes["more-button"].setAttribute("aria-expanded", String(open)) }
@@ -782,13 +806,14 @@ const actions = {
     nodes.root.setAttribute("data-theme", mode)
     refresh()
   },
+  save: (_, event) => save(event.shiftKey ? "svg" : "png"),
   guide: () => { guide_open = !guide_open; refresh() },
   play, now: () => { stop(); go(null) },
 }
 function on_click(event) {
   const el = event.target.closest("[data-act],[data-ip=more-button],tr[data-l]")
   if (!el) return
-  if (el.dataset.act) actions[el.dataset.act](el.dataset.value)
+  if (el.dataset.act) actions[el.dataset.act](el.dataset.value, event)
   else if (el.dataset.ip) toggle_menu(nodes["more-menu"].hidden)
   else choose_layer(+el.dataset.l)
 }
@@ -801,7 +826,7 @@ function on_key(event) {
   const keys = {
     ArrowLeft: () => { stop(); go_index(index_now() - jump) }, ArrowRight: () => { stop(); go_index(index_now() + jump) },
     Home: () => { stop(); go_index(0) }, End: () => { stop(); go_index(list.length - 1) },
-    u: () => actions.unit(chosen.unit === "bits" ? "nats" : "bits"), n: actions.minus, t: actions.theme, "?": actions.guide,
+    u: () => actions.unit(chosen.unit === "bits" ? "nats" : "bits"), n: actions.minus, t: actions.theme, "?": actions.guide, s: () => save("png"), S: () => save("svg"),
     Escape: () => { guide_open = false; chosen.layer = null; toggle_menu(false); hide_tip(); tell(); refresh() },
   }
   if (!button) keys[" "] = play

@@ -293,6 +293,17 @@ def test_help_opens_and_closes(opened):
     assert not guide.is_visible()
 
 
+@pytest.mark.parametrize(("keys", "start"), [("s", b"\x89PNG"), ("S", b"<svg viewBox=")])
+def test_the_figures_can_be_saved(opened, keys, start):
+    with opened.expect_download() as download:
+        opened.keyboard.press(keys)
+    saved = download.value
+    content = saved.path().read_bytes()
+    assert saved.suggested_filename == "made-up." + ("png" if keys == "s" else "svg")
+    assert content.startswith(start)
+    assert len(content) > 20_000
+
+
 def test_replay_moves_through_time_and_stops(opened):
     opened.emulate_media(reduced_motion="no-preference")
     opened.evaluate("document.activeElement?.blur()")
