@@ -294,6 +294,54 @@ window.infoplane = (() => {
     choices()
   }
 
+  // -- Playground ----------------------------------------------------------------------------------
+  let again = null
+  function playground(number, answer) {
+    document.getElementById("refused").textContent = answer.error ?? ""
+    clearTimeout(again)
+    if (answer.error) { again = setTimeout(ask, 1500); return }
+    document.getElementById("no-jobs").hidden = answer.jobs.length > 0
+    const list = document.getElementById("jobs")
+    keep_only(list, answer.jobs.length)
+    answer.jobs.forEach((job, i) => {
+      if (!list.children[i]) {
+        const row = element("li", ""), bar = element("progress", "", {max: 1})
+        row.append(element("p", ""), bar, element("p", "", {class: "hint"}), element("p", "", {class: "error"}))
+        list.append(row)
+      }
+      const [head, bar, words, error] = list.children[i].children
+      if (head.dataset.state !== job.state + job.run + job.number) {  // built once, so that focus stays
+        head.dataset.state = job.state + job.run + job.number
+        const title = job.run ? element("a", job.folder, {href: `?run=${encodeURIComponent(job.run)}`}) : element("b", job.folder)
+        head.replaceChildren(title, element("span", job.state, {class: "chip", "data-state": {running: "live", cancelled: "interrupted"}[job.state] ?? job.state}))
+        if (job.state === "running") {
+          const cancel = element("button", "cancel", {type: "button", class: "button"})
+          cancel.addEventListener("click", () => { last_asked = 0; ask({cancel: job.number}) })
+          head.append(cancel)
+        }
+      }
+      bar.value = job.done
+      bar.setAttribute("aria-label", `${job.folder}: epoch ${job.epoch} of ${job.epochs}`)
+      words.textContent = [`epoch ${count(job.epoch)} of ${count(job.epochs)}`, job.said, job.what].filter(Boolean).join(" · ")
+      error.textContent = job.error
+    })
+    if (answer.jobs.some((job) => job.state === "running" || !job.run)) again = setTimeout(() => { last_asked = 0; ask() }, 1000)
+  }
+  if (document.getElementById("recipe")) {
+    const form = document.getElementById("recipe"), fit = () => {
+      form.querySelector("[data-field=corruption]").hidden = form.task.value !== "blobs"
+      form.querySelector("[data-field=strength]").hidden = form.regulariser.value === "none"
+    }
+    form.addEventListener("change", fit)
+    fit()
+    form.addEventListener("submit", (event) => {
+      event.preventDefault()
+      const recipe = Object.fromEntries([...new FormData(form)].map(([name, value]) => [name, first.numbers.includes(name) ? Number(value) : value]))
+      last_asked = 0
+      ask({start: recipe})
+    })
+  }
+
   // -- Runs --------------------------------------------------------------------------------------
   function runs(rows) {
     known = rows ?? known
@@ -344,6 +392,7 @@ window.infoplane = (() => {
   const ready = () => {
     if (document.getElementById("layer")) layer_panel()
     if (document.getElementById("chooser")) question()
+    if (document.getElementById("recipe")) ask()
   }
-  return {frame, layer, lost, ready, runs, nudge, diagnostics, compare, choices, reload: () => location.reload()}
+  return {frame, layer, lost, ready, runs, nudge, diagnostics, compare, choices, playground, reload: () => location.reload()}
 })()

@@ -16,7 +16,7 @@ from bokeh.application.application import SessionContext
 from bokeh.document import Document
 from bokeh.io import curdoc
 
-from infoplane.views import compare, diagnostics, explore, runs
+from infoplane.views import compare, diagnostics, explore, playground, runs
 from infoplane.views.hub import HUB, Hub
 from infoplane.views.page import Page, place
 from infoplane.views.state import PageState
@@ -29,6 +29,7 @@ PAGES: Mapping[str, Builder] = MappingProxyType(
         "explore": explore.build,
         "compare": compare.build,
         "diagnostics": diagnostics.build,
+        "playground": playground.build,
         "runs": runs.build,
     }
 )

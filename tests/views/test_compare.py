@@ -1,0 +1,123 @@
+import numpy as np
+import pytest
+import xarray as xr
+from scipy import stats
+
+from infoplane.store import Run
+from infoplane.types import Measurement, ProbeData, Snapshot
+from infoplane.views import compare
+from infoplane.views.hub import Hub
+from infoplane.views.tail import Shelf
+
+BITS = 1 / np.log(2)
+PROBE = ProbeData(np.eye(4, dtype=np.float32), np.arange(4) % 2)
+
+
+def dataset(values, accuracy=0.9, name="run"):
+    """One layer, one estimator, I(X;T) as given in bits at steps 0, 10, 20 …"""
+    values = np.asarray(values, dtype=float)
+    mi = np.stack([values, values / 10], axis=-1)[:, None, None, :] / BITS
+    coordinates = {
+        "step": np.arange(len(values)) * 10,
+        "layer": ["a"],
+        "estimator": ["mi.binning"],
+        "target": ["X", "Y"],
+    }
+    dims = ("step", "layer", "estimator", "target")
+    ds = xr.Dataset({"mi": (dims, mi)}, coordinates, {"run": name})
+    ds["test_accuracy"] = ("step", np.full(len(values), accuracy))
+    return ds
+
+
+def test_settings_that_differ_are_found():
+    configs = [{"a": 1, "b": [1, 2], "seed": 0}, {"a": 1, "b": [1, 3], "seed": 1}, {"a": 1}]
+    assert compare.varying(configs) == ["b", "seed"]
+
+
+def test_seeds_become_mean_and_range():
+    sets = [(dataset([1, 2, 3]), {"act": "tanh"}), (dataset([3, 4, 5]), {"act": "tanh"})]
+    (group,) = compare.groups(sets, "mi.binning", "act")
+    assert (group["title"], group["runs"]) == ("act tanh", 2)
+    curve = group["layers"][0]["X"]
+    assert (curve["mean"][0], curve["low"][0], curve["high"][0]) == (2, 1, 3)
+    assert (curve["mean"][-1], curve["low"][-1], curve["high"][-1]) == (4, 3, 5)
+    assert [each["y"] for each in curve["each"]] == [[1, 2, 3], [3, 4, 5]]
+
+
+def test_runs_of_different_length_are_averaged_where_all_have_points():
+    sets = [(dataset([1, 1, 1, 1]), {}), (dataset([3, 3]), {})]
+    curve = compare.groups(sets, "mi.binning", "")[0]["layers"][0]["X"]
+    assert curve["x"][-1] == 10
+    assert set(curve["mean"]) == {2}
+
+
+def test_bits_lost_since_the_peak_against_accuracy():
+    told = compare.scatter([dataset([1, 5, 2], 0.7), dataset([1, 2, 2], 0.8)], "mi.binning", 0)
+    assert [(p["x"], p["y"]) for p in told["points"]] == [
+        (pytest.approx(3), 0.7),
+        (pytest.approx(0), 0.8),
+    ]
+    assert "rho" not in told
+
+
+def test_the_rank_correlation_is_spearmans():
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(12, 2)).round(1)  # with ties
+    told = compare.rank_correlation(points)
+    assert told["rho"] == pytest.approx(stats.spearmanr(points).statistic, abs=1e-12)
+    assert -1 <= told["low"] <= told["rho"] <= told["high"] <= 1
+    assert compare.rank_correlation(points) == told  # no hidden randomness
+    assert compare.rank_correlation(np.ones((5, 2))) == {}
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    for seed in range(2):
+        config = {"seed": seed, "activation": "tanh"}
+        with Run.create(folder / f"r{seed}", name=f"r{seed}", config=config) as run:
+            run.begin((PROBE,))
+            for step in range(8):
+                run.write(Snapshot(step, {"a": np.zeros((4, 2), np.float32)}, {"accuracy": 0.5}))
+                run.measure(
+                    Measurement(f"{step}{e}{t}", step, "a", "mi", t, e, 1, {}, 1.0 + 0.1 * step)
+                    for e in ("mi.binning", "mi.kde")
+                    for t in "XY"
+                )
+    with Run.create(folder / "bare") as run:
+        run.begin((PROBE,))
+        run.write(Snapshot(0, {"a": np.zeros((4, 2), np.float32)}))
+    return Shelf.at(folder, Hub())
+
+
+def test_an_answer_compares_what_was_asked_for(shelf):
+    ids = [run.id for run in shelf.runs()]
+    told = compare.answer(shelf, {"runs": ids, "estimator": "mi.kde", "key": "seed", "layer": 0})
+    assert told["estimator"] == "mi.kde"
+    assert sorted(group["title"] for group in told["groups"]) == ["seed 0", "seed 1"]
+    assert told["problems"] == ["bare: nothing was estimated yet"]
+    assert told["agreement"]["pairs"][0]["rho"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        {},
+        {"runs": None},
+        {"runs": "../../etc/passwd"},
+        {"runs": [None, 3, "../x", ["a"]]},
+        {"runs": ["x"] * 100_000},
+    ],
+)
+def test_questions_that_name_no_run_give_no_group(shelf, question):
+    assert compare.answer(shelf, question)["groups"] == []
+
+
+@pytest.mark.parametrize(
+    "forged", [{"estimator": 3}, {"key": "__class__"}, {"layer": 10**9}, {"layer": "a"}]
+)
+def test_forged_choices_fall_back(shelf, forged):
+    ids = [run.id for run in shelf.runs() if run.name != "bare"]
+    told = compare.answer(shelf, {"runs": ids} | forged)
+    assert told["estimator"] == "mi.binning"
+    assert told["layer"] == 0
