@@ -1,7 +1,8 @@
 """Nearest neighbours in the maximum norm: distances to the k-th, counts within a radius, lists.
 
-A k-d tree answers in few dimensions, blocks of plain distances in many; both compute the
-largest |a_c − b_c| in float64, so which one answered cannot be told from the result.
+A k-d tree finds neighbours in few dimensions, blocks of plain distances in many; counts come from a
+sorted column or from windows of one. All compare the largest |a_c − b_c| in float64, so which one
+answered cannot be told from the result.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from infoplane.types import FloatArray, IntArray
 
 TREE_DIMS = 6  # up to here a tree is faster at any n; two more from LARGE points on
 LARGE = 8192
-BLOCK = 1 << 22  # bytes of one block of distances: it stays in the cache
+BLOCK = 1 << 20  # bytes of one block of distances: it stays in the cache
 JITTER = 1e-10  # of a column's scale
 HEAVY = 1e4  # largest deviation over the quartile range from which quartiles set the scale
 
 
-def chebyshev(a: FloatArray, b: FloatArray) -> FloatArray:
-    """Distances max_c |a_ic − b_jc|, (len(a), len(b))."""
-    return np.asarray(cdist(a, b, "chebyshev"))
+def chebyshev(a: FloatArray, b: FloatArray, out: FloatArray | None = None) -> FloatArray:
+    """Distances max_c |a_ic − b_jc|, (len(a), len(b)), into ``out`` when given."""
+    return np.asarray(cdist(a, b, "chebyshev", out=out))
 
 
 def use_tree(n: int, d: int) -> bool:
@@ -71,14 +72,17 @@ def _tree_kth(points: FloatArray, k: int, workers: int) -> FloatArray:
 
 
 def _block_kth(points: FloatArray, k: int, workers: int) -> FloatArray:
-    result = np.empty(len(points))
+    n = len(points)
+    result = np.empty(n)
 
-    def work(rows: slice) -> None:  # the row itself is at distance 0: the (k+1)-th of all
-        distances = chebyshev(points[rows], points)
-        distances.partition(k, axis=1)
-        result[rows] = distances[:, k]
+    def work(run: list[slice]) -> None:
+        buffer = np.empty((rows_of(run), n))
+        for rows in run:
+            distances = chebyshev(points[rows], points, buffer[: rows.stop - rows.start])
+            distances.partition(k, axis=1)  # the row itself is at distance 0
+            result[rows] = distances[:, k]
 
-    over_blocks(work, len(points), workers)
+    over_blocks(work, n, workers)
     return result
 
 
@@ -86,9 +90,7 @@ def closer(points: FloatArray, radius: FloatArray, workers: int = 1) -> IntArray
     """How many other rows are strictly closer to row i than ``radius[i]``, (n,)."""
     if points.shape[1] == 1:
         return _sorted_closer(points[:, 0], radius)
-    if use_tree(*points.shape):
-        return _tree_closer(points, radius, workers)
-    return _block_closer(points, radius, workers)
+    return _window_closer(points, radius, workers)
 
 
 def _sorted_closer(column: FloatArray, radius: FloatArray) -> IntArray:
@@ -112,23 +114,29 @@ def _sorted_closer(column: FloatArray, radius: FloatArray) -> IntArray:
     return np.asarray(np.maximum(last - first - 1, 0))
 
 
-def _tree_closer(points: FloatArray, radius: FloatArray, workers: int) -> IntArray:
-    inside = np.nextafter(radius, 0)  # the tree counts ≤, we count <
-    found = cKDTree(points).query_ball_point(
-        points, inside, p=np.inf, return_length=True, workers=workers
-    )
-    return np.asarray(np.where(radius > 0, found - 1, 0))
+def _window_closer(points: FloatArray, radius: FloatArray, workers: int) -> IntArray:
+    """More dimensions: rows in the order of one coordinate are compared with a window of it."""
+    n = len(points)
+    order = np.argsort(points[:, 0], kind="stable")
+    points, radius = points[order], radius[order]
+    first = points[:, 0]
+    counts = np.empty(n, dtype=np.int64)
 
+    def work(run: list[slice]) -> None:
+        buffer = np.empty(rows_of(run) * n)
+        for rows in run:
+            reach = float(radius[rows].max()) * (1 + 1e-9)  # wider by more than any rounding
+            low = np.searchsorted(first, first[rows.start] - reach, side="left")
+            high = np.searchsorted(first, first[rows.stop - 1] + reach, side="right")
+            shape = (rows.stop - rows.start, int(high - low))
+            out = buffer[: shape[0] * shape[1]].reshape(shape)
+            near = chebyshev(points[rows], points[low:high], out) < radius[rows, None]
+            counts[rows] = np.count_nonzero(near, axis=1)
 
-def _block_closer(points: FloatArray, radius: FloatArray, workers: int) -> IntArray:
-    result = np.empty(len(points), dtype=np.int64)
-
-    def work(rows: slice) -> None:
-        distances = chebyshev(points[rows], points)
-        result[rows] = np.count_nonzero(distances < radius[rows, None], axis=1)
-
-    over_blocks(work, len(points), workers)
-    return np.maximum(result - 1, 0)
+    over_blocks(work, n, workers)
+    result = np.empty(n, dtype=np.int64)
+    result[order] = np.maximum(counts - 1, 0)
+    return result
 
 
 def joint_counts(
@@ -146,13 +154,16 @@ def joint_counts(
     n = len(x)
     radius, n_x, n_t = np.empty(n), np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
 
-    def work(rows: slice) -> None:  # one pass over the distances serves all three
-        in_x, in_t = chebyshev(x[rows], x), chebyshev(t[rows], t)
-        joint = np.maximum(in_x, in_t)
-        joint.partition(k, axis=1)
-        radius[rows] = joint[:, k]
-        n_x[rows] = np.count_nonzero(in_x < joint[:, k, None], axis=1)
-        n_t[rows] = np.count_nonzero(in_t < joint[:, k, None], axis=1)
+    def work(run: list[slice]) -> None:  # one pass over the distances serves all three
+        buffers = np.empty((3, rows_of(run), n))
+        for rows in run:
+            in_x, in_t, joint = (buffer[: rows.stop - rows.start] for buffer in buffers)
+            chebyshev(x[rows], x, in_x)
+            chebyshev(t[rows], t, in_t)
+            np.maximum(in_x, in_t, out=joint).partition(k, axis=1)
+            radius[rows] = joint[:, k]
+            n_x[rows] = np.count_nonzero(in_x < joint[:, k, None], axis=1)
+            n_t[rows] = np.count_nonzero(in_t < joint[:, k, None], axis=1)
 
     over_blocks(work, n, workers)
     return radius, np.maximum(n_x - 1, 0), np.maximum(n_t - 1, 0)
@@ -168,12 +179,13 @@ def neighbour_lists(points: FloatArray, size: int, workers: int = 1) -> IntArray
         return np.asarray(near[~itself].reshape(n, size))
     result = np.empty((n, size), dtype=np.int64)
 
-    def work(rows: slice) -> None:
-        distances = chebyshev(points[rows], points)
-        distances[np.arange(len(distances)), np.arange(n)[rows]] = np.inf
-        near = np.argpartition(distances, size - 1, axis=1)[:, :size]
-        order = np.argsort(np.take_along_axis(distances, near, axis=1), axis=1, kind="stable")
-        result[rows] = np.take_along_axis(near, order, axis=1)
+    def work(run: list[slice]) -> None:
+        for rows in run:
+            distances = chebyshev(points[rows], points)
+            distances[np.arange(len(distances)), np.arange(n)[rows]] = np.inf
+            near = np.argpartition(distances, size - 1, axis=1)[:, :size]
+            order = np.argsort(np.take_along_axis(distances, near, axis=1), axis=1, kind="stable")
+            result[rows] = np.take_along_axis(near, order, axis=1)
 
     over_blocks(work, n, workers)
     return result
@@ -185,11 +197,20 @@ def blocks(n: int) -> Iterator[slice]:
     return (slice(start, min(start + step, n)) for start in range(0, n, step))
 
 
-def over_blocks(work: Callable[[slice], None], n: int, workers: int) -> None:
-    """Call ``work`` on each block of rows, on ``workers`` threads."""
+def rows_of(run: list[slice]) -> int:
+    """Rows of the largest block of a run."""
+    return max(int(rows.stop - rows.start) for rows in run)
+
+
+def over_blocks(work: Callable[[list[slice]], None], n: int, workers: int) -> None:
+    """Call ``work`` on runs of blocks, one run for each of ``workers`` threads.
+
+    A run keeps its buffers: new pages for every block would cost more than the distances.
+    """
+    every = list(blocks(n))
     if workers == 1:
-        for rows in blocks(n):
-            work(rows)
+        work(every)
         return
+    runs = [every[i::workers] for i in range(min(workers, len(every)))]
     with ThreadPoolExecutor(workers) as pool:
-        list(pool.map(work, blocks(n)))
+        list(pool.map(work, runs))

@@ -54,15 +54,15 @@ def test_equals_scikit_learn_on_one_column(toy):
 
 
 @pytest.mark.parametrize("d", [1, 2, 4, 9])
-def test_tree_blocks_and_sorting_agree_to_the_last_bit(d):
+def test_tree_blocks_windows_and_sorting_agree_to_the_last_bit(d):
     points = np.random.default_rng(d).standard_normal((700, d)).round(2)  # many equal distances
     by_tree = neighbours._tree_kth(points, 4, 1)
     np.testing.assert_array_equal(by_tree, neighbours._block_kth(points, 4, 2))
     radius = by_tree * 1.5
-    inside = neighbours._tree_closer(points, radius, 1)
-    np.testing.assert_array_equal(inside, neighbours._block_closer(points, radius, 2))
-    if d == 1:
-        np.testing.assert_array_equal(inside, neighbours._sorted_closer(points[:, 0], radius))
+    inside = (neighbours.chebyshev(points, points) < radius[:, None]).sum(1)
+    expected = np.maximum(inside - 1, 0)
+    np.testing.assert_array_equal(neighbours._window_closer(points, radius, 2), expected)
+    np.testing.assert_array_equal(neighbours.closer(points, radius), expected)
 
 
 def test_joint_counts_are_the_same_from_tree_and_blocks(monkeypatch):
