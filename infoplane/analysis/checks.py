@@ -192,34 +192,32 @@ def _earned(case: Case) -> bool:
 
 
 def _binned(case: Case) -> bool:
-    return case.info("singleton_share", "singletons") is not None or "bins" in case.card.params
+    return case.info("singleton_share") is not None or "bins" in case.card.params
 
 
 def _noisy(case: Case) -> bool:
     return any(name in case.card.params for name in ("variance", "sigma", "scale"))
 
 
-def _single_share(case: Case) -> float | None:
-    return case.info("singleton_share", "singletons")
-
-
 def singleton(case: Case) -> str | None:
-    """Nearly all rows are alone in their bin."""
-    share = _single_share(case)
-    if share is None or share < SINGLE_SHARE:
-        return None
-    return _alone(share)
+    """Nearly all rows are alone in their bin, or out of reach of each other."""
+    share = case.info("singleton_share", "isolated_share")
+    return _alone(case, share) if share is not None and share >= SINGLE_SHARE else None
 
 
 def many_singletons(case: Case) -> str | None:
-    """Most rows are alone in their bin."""
-    share = _single_share(case)
-    if share is None or not SINGLE_DOUBT <= share < SINGLE_SHARE:
-        return None
-    return _alone(share)
+    """Most rows are alone in their bin, or out of reach of each other."""
+    share = case.info("singleton_share", "isolated_share")
+    doubtful = share is not None and SINGLE_DOUBT <= share < SINGLE_SHARE
+    return _alone(case, share or 0.0) if doubtful else None
 
 
-def _alone(share: float) -> str:
+def _alone(case: Case, share: float) -> str:
+    if case.info("singleton_share") is None:
+        return (
+            f"{100 * share:.0f} % of rows are out of reach of every other at this noise, so the "
+            "number counts rows and not states; raise the noise"
+        )
     return (
         f"{100 * share:.0f} % of rows are alone in their bin, so the number counts rows and not "
         "states; lower the number of bins or read mi.kde"
@@ -278,9 +276,7 @@ def dimension(case: Case) -> str | None:
 
 def sigma(case: Case) -> str | None:
     """Doubt a kernel so wide that all rows look the same."""
-    noise = case.info("sigma", "noise", "noise_sd")
-    if noise is None and isinstance(case.estimate.params.get("variance"), (int, float)):
-        noise = float(case.estimate.params["variance"]) ** 0.5
+    noise = _noise(case)
     spread = case.context.portrait.spread
     if noise is None or spread <= 0 or noise <= WIDE_SIGMA * spread:
         return None
@@ -288,6 +284,17 @@ def sigma(case: Case) -> str | None:
         f"the kernel's width {noise:.3g} is {noise / spread:.0f} times the layer's mean distance "
         f"{spread:.3g}, so all rows look the same; lower it"
     )
+
+
+def _noise(case: Case) -> float | None:
+    """Width of the noise or kernel: as the estimator resolved it, else as it was asked for."""
+    asked = case.estimate.params
+    width, variance = case.info("sigma", "noise"), case.info("variance")
+    if width is None and variance is None and isinstance(asked.get("sigma"), (int, float)):
+        width = float(asked["sigma"])
+    if width is None and variance is None and isinstance(asked.get("variance"), (int, float)):
+        variance = float(asked["variance"])
+    return width if width is not None or variance is None else math.sqrt(max(variance, 0.0))
 
 
 def heavy_tail(case: Case) -> str | None:
@@ -304,7 +311,9 @@ def heavy_tail(case: Case) -> str | None:
 def _violation(case: Case) -> float:
     """How far the value is outside [0, ceiling], beyond its own noise."""
     value, ceiling = case.estimate.value, case.estimate.ceiling
-    excess = max(-value, 0.0 if ceiling is None else value - ceiling)
+    # Not everything called information is one: only the estimator knows that zero is its floor.
+    below = -value if "bound_violated" in case.estimate.flags else 0.0
+    excess = max(below, 0.0 if ceiling is None else value - ceiling)
     noise = 3 * case.estimate.stderr if case.estimate.stderr else 1e-9
     if case.null is not None:
         noise = max(noise, 3 * case.null.sd)
@@ -353,10 +362,18 @@ def rare_class(case: Case) -> str | None:
     )
 
 
+def comparable(card: Card) -> bool:
+    """Whether an estimator answers how much V and T share, so that two answers should be equal.
+
+    Other dependences have other units, and a lower bound may honestly read less.
+    """
+    return card.measures.startswith("I(V") and card.bound != "lower"
+
+
 def disagreement(case: Case) -> str | None:
     """Every sound estimator of the same I(T;Y) reads something else."""
     entropy = case.context.target.entropy
-    if not case.about_labels or not entropy or not case.context.peers:
+    if not case.about_labels or not entropy or not case.context.peers or not comparable(case.card):
         return None
     value = case.estimate.value
     name, other = min(case.context.peers.items(), key=lambda item: abs(item[1] - value))

@@ -5,13 +5,13 @@ One pass for all draws where the estimator has such a form, one call a draw othe
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from infoplane.analysis.plan import accepted
 from infoplane.estimators.registry import Card
 from infoplane.estimators.shared import Shared
 from infoplane.types import Cost, FloatArray, Null
@@ -52,7 +52,7 @@ def null_values(
         values = card.null(v, t, draws=draws, rng=rng, shared=shared, **params)
         return np.asarray(values, dtype=np.float64)
     assert card.function is not None
-    given = {"shared": shared} if "shared" in inspect.signature(card.function).parameters else {}
+    given = {"shared": shared} if "shared" in accepted(card.function) else {}
     pairings = (v[rng.permutation(len(v))] for _ in range(draws))
     return np.array([card.function(w, t, rng=rng, **params, **given).value for w in pairings])
 

@@ -13,6 +13,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any
 
 from infoplane.errors import InputError
@@ -77,15 +78,23 @@ class Refusal:
     why: str
 
 
-def positional(function: Any) -> list[str]:
-    """Return the data arguments of an estimator: ``["v", "t"]``, ``["t"]`` or ``["t", "y"]``."""
+@lru_cache(maxsize=1024)
+def positional(function: Any) -> tuple[str, ...]:
+    """Return the data arguments of an estimator: ``("v", "t")``, ``("t",)`` or ``("t", "y")``."""
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return [p.name for p in inspect.signature(function).parameters.values() if p.kind in kinds]
+    known = inspect.signature(function).parameters.values()
+    return tuple(parameter.name for parameter in known if parameter.kind in kinds)
+
+
+@lru_cache(maxsize=1024)
+def accepted(function: Any) -> frozenset[str]:
+    """Return the names of all parameters of an estimator."""
+    return frozenset(inspect.signature(function).parameters)
 
 
 def pairs_target(entry: Card) -> bool:
     """Whether an estimator relates T to a target (``f(v, t)``) rather than describing T alone."""
-    return entry.quantity is Quantity.MI and positional(entry.function)[:1] != ["t"]
+    return entry.quantity is Quantity.MI and positional(entry.function)[:1] != ("t",)
 
 
 def takes(entry: Card, kind: Kind) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -13,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from infoplane.analysis.checks import findings, judge_failure, weigh
+from infoplane.analysis.checks import comparable, findings, judge_failure, weigh
 from infoplane.analysis.null import has_null, is_cheap, null_values
-from infoplane.analysis.plan import Ask, Job, pairs_target, positional, takes
+from infoplane.analysis.plan import Ask, Job, accepted, pairs_target, positional, takes
 from infoplane.analysis.portrait import Context, Portrait, Target, Variables
 from infoplane.analysis.uncertainty import Interval, subsampling
 from infoplane.estimators import Shared
@@ -188,8 +187,7 @@ def _call(
 ) -> Estimate:
     assert entry.function is not None
     extras = {"rng": rng, "shared": shared}
-    known = inspect.signature(entry.function).parameters
-    given = {name: value for name, value in extras.items() if name in known}
+    given = {name: extras[name] for name in extras.keys() & accepted(entry.function)}
     return entry.function(*arguments, **params, **given)
 
 
@@ -197,7 +195,7 @@ def _judged(job: Job, answers: list[_Answer], portrait: Portrait) -> list[Measur
     """Judge each answer on its own, then those about the same target against the sound ones."""
     sound: dict[str, dict[str, float]] = {}
     for answer in answers:
-        if answer.estimate is not None and pairs_target(answer.card):
+        if answer.estimate is not None and comparable(answer.card):
             context = Context(portrait, answer.target)
             if not findings(answer.estimate, answer.card, answer.null, context):
                 sound.setdefault(answer.ask.target, {})[answer.ask.label] = answer.estimate.value

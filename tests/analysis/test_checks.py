@@ -90,7 +90,10 @@ TRIGGERS = {
         {"entry": KNN, "t": RNG.standard_normal((N, 2)) @ RNG.standard_normal((2, 60))},
     ),
     "ties": ({"entry": KNN, "t": np.round(T)}, {"entry": KNN}),
-    "bound_touched": ({"value": -0.02, "null": None}, {"value": -0.001}),
+    "bound_touched": (
+        {"value": -0.02, "null": None, "flags": Flags(["bound_violated=0.02"])},
+        {"value": -0.02, "null": None},  # no floor of this estimator
+    ),
     "many_singletons": (
         {"info": {**SOUND, "singleton_share": 0.6}},
         {"info": {**SOUND, "singleton_share": 0.4}},
@@ -135,6 +138,18 @@ def test_sentence_says_what_and_what_to_do(rule):
 
 def test_a_sound_estimate_is_ok():
     assert judge(*case()) == (Verdict.OK, "")
+
+
+def test_isolated_rows_are_alone_at_the_noise_they_were_given():
+    (finding,) = findings(*case(card("mi.kde"), info={"isolated_share": 0.95}))
+    assert (finding.rule, finding.verdict) == ("singleton", Verdict.NOT_USABLE)
+    assert "raise the noise" in finding.sentence
+    assert named(card("mi.kde"), info={"isolated_share": 0.2}) == set()
+
+
+def test_other_dependences_and_lower_bounds_do_not_disagree():
+    for entry in (card("mi.infonce"), card("mi.dime")):
+        assert "disagreement" not in named(entry, peers={"mi.kde": 0.1}, info={})
 
 
 def test_the_worst_verdict_wins():
