@@ -101,7 +101,7 @@ def verify_neutrality(train_fn: Callable[..., Any]) -> Neutrality:
         compared=len(bare),
         repeatable=repeatable,
         snapshots=sum(watcher.snapshots for watcher in watchers),
-        faults=sum(watcher.faults.counts.total() for watcher in watchers),
+        faults=sum(watcher.faults.counts.total() for watcher in watchers if watcher.snapshots),
         bare_seconds=bare_seconds,
         watched_seconds=watched_seconds,
     )

@@ -8,31 +8,32 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import replace
-from functools import partial
 from time import perf_counter
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from infoplane.capture.clock import Clock, Fingerprint
-from infoplane.capture.faults import Faults, tell
+from infoplane.capture.delivery import Delivery
+from infoplane.capture.faults import tell
 from infoplane.capture.gradients import GradientStatistics
 from infoplane.capture.lap import Lap
 from infoplane.capture.models import unwrap
+from infoplane.capture.options import bytes_of, kinds_of, share_of
 from infoplane.capture.probe import Probe, as_probes, home
 from infoplane.capture.quiet import autocast_kind, undisturbed
 from infoplane.capture.reader import Reader
 from infoplane.capture.reduce import ReduceLike
-from infoplane.capture.scalars import Row, Scalars, held, settle
+from infoplane.capture.retention import Retention
+from infoplane.capture.scalars import Scalars, held, settle
 from infoplane.capture.schedule import ScheduleLike, as_schedule
 from infoplane.capture.select import LayersLike, Selection
 from infoplane.capture.sinks import as_sink
-from infoplane.capture.taps import KINDS, OUT_OF_MEMORY, Plan, Tap, find_taps
+from infoplane.capture.taps import OUT_OF_MEMORY, Plan, Tap, find_taps
 from infoplane.capture.weights import weight_statistics
-from infoplane.capture.writer import Job, Writer
 from infoplane.errors import InputError
 from infoplane.types import Sink, Snapshot
 
@@ -44,8 +45,6 @@ WITNESSES: ContextVar[list[Watcher] | None] = ContextVar("infoplane_witnesses", 
 
 LONGEST_GAP = 10_000  # scheduled steps looked for between two calls of step()
 FLUSH_ROWS, FLUSH_SECONDS, COST_SECONDS = 256, 0.5, 5.0
-UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20,
-         "GIB": 2**30}  # fmt: skip
 
 
 def watch(
@@ -80,7 +79,7 @@ def watch(
         From an activation (n, …) to (n, d); None chooses by the kind of layer.
     **options
         See `Watcher`: ``units``, ``memory``, ``queue``, ``on_backpressure``, ``budget``, ``start``,
-        ``seed``, ``capture``.
+        ``seed``, ``capture``, ``disk``.
 
     Returns
     -------
@@ -115,6 +114,9 @@ class Watcher:
     capture : str or iterable of str
         What is kept: "output", and opt-in "input", "pre_activation", "attention", "logits",
         "loss", "gradients" (of the mini-batches between two snapshots) and "weights".
+    disk : int or str, optional
+        Bytes that the snapshots of this watch may take together (``"2GB"``): beyond that old ones
+        are given up, evenly on the log-step axis, never the first or the latest. Needs a run.
     """
 
     def __init__(
@@ -134,6 +136,7 @@ class Watcher:
         start: int | None = None,
         seed: int = 0,
         capture: str | Iterable[str] = ("output",),
+        disk: int | str | None = None,
     ) -> None:
         if on_backpressure not in ("drop", "block"):
             raise InputError(
@@ -144,18 +147,21 @@ class Watcher:
         self.sink = None if run is None else as_sink(run)
         self.schedule = as_schedule(every)
         self.plan = Plan(layers, reduce, int(units), int(seed), kinds_of(capture))
-        self.memory, self.queue, self.block = bytes_of(memory), queue, on_backpressure == "block"
+        self.memory, self.queue = bytes_of("memory", memory), int(queue)
+        self.block = on_backpressure == "block"
         self.budget = None if budget is None else share_of(budget)
+        self._retention = None if disk is None else Retention(bytes_of("disk", disk))
+        if disk is not None and run is not None and not hasattr(run, "forget"):
+            raise InputError("`disk` needs a run that can give snapshots up; this sink keeps none.")
         if start is None and not _holds_steps(run):
             start = 0
         self.clock = Clock(start)
         self.snapshots = self.dropped = self.postponed = 0
-        self.seconds = self._device_seconds = 0.0
+        self.seconds = 0.0
         self._scalars = Scalars()
         self._active = False
         self._taken: int | None = None
         self._late = False
-        self.faults = Faults(partial(self._report, "fault"))
         self.witnessed: list[Mapping[str, float]] | None = None
         if (watchers := WITNESSES.get()) is not None:
             watchers.append(self)
@@ -175,7 +181,7 @@ class Watcher:
         self.close("finished" if kind is None else "interrupted" if stopped else "failed")
 
     def __deepcopy__(self, memo: Any) -> Watcher:
-        return self._inert()
+        return _inert()
 
     def __reduce__(self) -> Any:
         return _inert, ()
@@ -202,7 +208,8 @@ class Watcher:
         self._weights = Fingerprint(self.model)
         self.info = self._info(selection.left_out)
         self.sink.begin(tuple(probe.data() for probe in self.probes), self.layers, self.info)
-        self._writer = Writer(self._job_fault, depth=self.queue)
+        self._delivery = Delivery(self.sink, depth=self.queue, retention=self._retention)
+        self.faults = self._delivery.faults
         self._gradients: GradientStatistics | None = None
         if "gradients" in self.plan.capture:
             self._gradients = GradientStatistics(self.model, self.faults.add, self._here)
@@ -248,9 +255,8 @@ class Watcher:
             self._gradients.remove()
         self._flush()
         self.seconds += perf_counter() - begun
-        self._writer.put(Job("event", partial(self._last_words, self.cost())))
-        self._writer.put(Job("end", partial(self.sink.end, status)))  # type: ignore[union-attr]
-        self._writer.close()
+        cost = self.cost()
+        self._delivery.end(status, lambda: {**cost, "faults": self.faults.counts.total()})
         atexit.unregister(self.close)
 
     def state_dict(self) -> dict[str, Any]:
@@ -278,7 +284,7 @@ class Watcher:
 
     def _spent(self) -> float:
         hook = 0.0 if self._gradients is None else self._gradients.seconds
-        return self.seconds + self._device_seconds + hook
+        return self.seconds + self._delivery.device_seconds + hook
 
     # -- one step ------------------------------------------------------------------------------
 
@@ -290,7 +296,7 @@ class Watcher:
         previous, restarts = self.clock.last, self.clock.restarts
         label = self.clock.label(step, self._weights.moved)
         if self.clock.restarts == 1 and restarts == 0:
-            self._report("renumbered", {"given": step, "step": label})
+            self._delivery.event("renumbered", {"given": step, "step": label})
         for name, value in scalars.items():
             try:
                 self._scalars.add(label, name, value)
@@ -326,20 +332,20 @@ class Watcher:
         except Exception as error:
             self.faults.add("probe pass", error)
             return
-        self._taken = step
         notes = {"seconds": perf_counter() - begun, **self._statistics(step)}
         row = dict(self._scalars.rows.get(step, {}))
-        work = partial(self._write, step, read, row, notes, lap.end())
-        size = sum(t.numel() * t.element_size() for _, ts in read for t in ts.values())
-        if self._writer.put(Job("snapshot", work, size), wait=wait):
+        if self._delivery.snapshot(step, read, row, notes, lap.end(), wait=wait):
+            self._taken = step
             self.snapshots += 1
         else:
             self.dropped += 1
-            self._report("dropped", {"step": step, "why": "the sink is slower than the schedule"})
+            self._delivery.event(
+                "dropped", {"step": step, "why": "the sink is slower than the schedule"}
+            )
         self._flush()
         if begun - self._told > COST_SECONDS:
             self._told = begun
-            self._report("cost", self.cost())
+            self._delivery.event("cost", self.cost())
 
     def _statistics(self, step: int) -> dict[str, Any]:
         """Add the scalars of gradients and weights, where asked; return notes with their cost."""
@@ -357,49 +363,15 @@ class Watcher:
             notes["weights_seconds"] = perf_counter() - begun
         return notes
 
-    # -- in the writer's thread ----------------------------------------------------------------
-
-    def _write(
-        self,
-        step: int,
-        read: Iterable[tuple[Probe, dict[str, Tensor]]],
-        row: Row,
-        notes: Mapping[str, Any],
-        arrived: Callable[[], float],
-    ) -> None:
-        self._device_seconds += max(0.0, arrived() - notes["seconds"])
-        for probe, tensors in read:
-            layers = {name: tensor.numpy() for name, tensor in tensors.items()}
-            self.sink.write(  # type: ignore[union-attr]
-                Snapshot(step, layers, settle(row), notes, probe.name)
-            )
-
-    def _record(self, rows: Mapping[int, Row]) -> None:
-        for step, row in rows.items():
-            self.sink.record(step, settle(row))  # type: ignore[union-attr]
-
     # -- beside --------------------------------------------------------------------------------
 
     def _flush(self) -> None:
         self._flushed = perf_counter()
         if rows := self._scalars.drain():
-            self._writer.put(Job("scalars", partial(self._record, rows)))
-
-    def _report(self, event: str, detail: Mapping[str, Any]) -> None:
-        self._writer.put(Job("event", partial(self.sink.report, event, detail)))  # type: ignore[union-attr]
-
-    def _last_words(self, cost: Mapping[str, float]) -> None:
-        """Report the cost with the faults that writing met until the end."""
-        self.sink.report("cost", {**cost, "faults": self.faults.counts.total()})  # type: ignore[union-attr]
+            self._delivery.scalars(rows)
 
     def _layer_fault(self, name: str, error: Exception) -> None:
         self.faults.add(f"layer {name}", error)
-
-    def _job_fault(self, job: str, error: Exception) -> None:
-        if job == "event":  # reporting that a report failed would not end
-            self.faults.counts["event"] += 1
-        else:
-            self.faults.add(job, error)
 
     def _capped(self, probe: Probe) -> Probe:
         """Keep as many rows as a snapshot's memory allows, drawn once with a private generator."""
@@ -442,48 +414,10 @@ class Watcher:
             "torch": torch.__version__,
         }
 
-    def _inert(self) -> Watcher:
-        return _inert()
-
 
 def _inert() -> Watcher:
     """Return a watcher that does nothing: what a copy or another process gets."""
     return Watcher(nn.Identity(), Probe([0.0]), None)
-
-
-def kinds_of(capture: str | Iterable[str]) -> tuple[str, ...]:
-    """Read a ``capture=`` argument."""
-    asked = (capture,) if isinstance(capture, str) else tuple(capture)
-    for kind in asked:
-        if kind not in KINDS:
-            raise InputError(f"`capture` must name some of {', '.join(KINDS)}; got {kind!r}.")
-    return asked
-
-
-def bytes_of(size: int | str) -> int:
-    """Read a size in bytes: ``256_000_000`` or ``"256MB"``."""
-    text = str(size).strip().upper()
-    digits = text.rstrip("KMGIB ")
-    unit = text[len(digits) :].strip()
-    try:
-        number = float(digits) * UNITS[unit]
-    except (ValueError, KeyError):
-        number = 0.0
-    if not number >= 1:
-        raise InputError(f'`memory` must be a number of bytes or text like "256MB"; got {size!r}.')
-    return int(number)
-
-
-def share_of(budget: float | str) -> float:
-    """Read a share: ``0.02`` or ``"2%"``."""
-    text = str(budget).strip()
-    try:
-        share = float(text.rstrip("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        share = 0.0
-    if not 0 < share <= 1:
-        raise InputError(f'`budget` must be a share in (0, 1] or text like "2%"; got {budget!r}.')
-    return share
 
 
 def _holds_steps(run: Any) -> bool:

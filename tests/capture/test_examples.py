@@ -54,7 +54,7 @@ def test_a_bare_loop_with_a_resnet(tmp_path):
     assert run.load(0, "fc", probe="train").shape == (500, 10)
 
 
-@pytest.mark.filterwarnings("ignore:.*")
+@pytest.mark.filterwarnings("default")
 def test_lightning(tmp_path):
     path = example("lightning_digits").main(tmp_path, epochs=1)
     run = healthy(path, probes=["probe"], scalars={"loss", "accuracy", "epoch"})

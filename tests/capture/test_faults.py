@@ -143,7 +143,7 @@ class Slow(MemorySink):
 def test_a_full_queue_drops_and_counts_and_never_waits():
     sink, model = Slow(), nn.Linear(2, 1)
     with watch(model, Probe(torch.zeros(3, 2)), sink, every=1, queue=2) as watcher:
-        watcher._writer.room = 0  # small snapshots may otherwise wait in larger numbers
+        watcher._delivery._writer.room = 0  # small snapshots may otherwise wait in larger numbers
         for step in range(1, 7):
             watcher.step(step)
         taken, dropped = watcher.snapshots, watcher.dropped
@@ -153,7 +153,18 @@ def test_a_full_queue_drops_and_counts_and_never_waits():
     events = [detail["step"] for event, detail in sink.events if event == "dropped"]
     assert len(events) == dropped
     assert sink.steps[0] == 0
-    assert set(sink.steps) == set(range(7)) - set(events)
+    assert set(sink.steps) == set(range(7)) - set(events) | {6}  # the last is taken on leaving
+
+
+def test_the_last_step_is_taken_even_if_it_was_dropped_before():
+    sink, model = Slow(), nn.Linear(2, 1)
+    threading.Timer(0.2, sink.go.set).start()
+    with watch(model, Probe(torch.zeros(3, 2)), sink, every=1, queue=1) as watcher:
+        watcher._delivery._writer.room = 0
+        for step in range(1, 6):
+            watcher.step(step)
+        assert watcher.dropped >= 3
+    assert sink.steps[-1] == 5
 
 
 def test_on_request_a_full_queue_blocks():
@@ -161,7 +172,7 @@ def test_on_request_a_full_queue_blocks():
     threading.Timer(0.2, sink.go.set).start()
     probe = Probe(torch.zeros(3, 2))
     with watch(model, probe, sink, every=1, on_backpressure="block") as watcher:
-        watcher._writer.room = 0
+        watcher._delivery._writer.room = 0
         for step in range(1, 7):
             watcher.step(step)
     assert sink.steps == list(range(7))

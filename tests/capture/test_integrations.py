@@ -32,7 +32,7 @@ def weights(model):
     return [value.clone() for value in model.state_dict().values()]
 
 
-@pytest.mark.filterwarnings("ignore:.*")
+@pytest.mark.filterwarnings("default")
 class TestLightning:
     def fit(self, callbacks, *, epochs=1, checkpoint=None, fail=False):
         import lightning
