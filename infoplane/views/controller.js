@@ -567,12 +567,12 @@ function make(tag, className, text, ...children) {
 }
 
 function write_switches() {
-  // as many as there is room for beside the other switches; the others are in the menu
-  let room = nodes.top.clientWidth - 600, fit = 0
-  for (const e of measured()) { room -= 38 + 7 * estimator_name(e).length; if (room < 0 && fit) break; fit++ }
-  const state = JSON.stringify([meta().estimators, meta().probes, chosen.estimator, chosen.probe, fit, nodes.top.clientWidth])
+  // the plot's own width stands for the page's: asking an element would lay the page out on every draw
+  const state = JSON.stringify([meta().estimators, meta().probes, chosen.estimator, chosen.probe, figures.plane.outer_width])
   if (written.get("switches") === state) return
   written.set("switches", state)
+  let room = nodes.top.clientWidth - 600, fit = 0  // as many as there is room for; the others are in the menu
+  for (const e of measured()) { room -= 38 + 7 * estimator_name(e).length; if (room < 0 && fit) break; fit++ }
   const button = (act, value, text, on, rank) => {
     const el = make("button", "", text)
     el.type = "button"
@@ -636,7 +636,11 @@ function write_table() {
   const rows = layers().map((layer, l) => ({layer, l, p: here(l), best: peak(l)})), some = rows.some(r => r.p)
   const worst = Math.max(...rows.map(r => r.p && r.best ? r.best.x - r.p.x : 0), noticeable())
   write("empty", some ? "" : nothing())
-  nodes.parts[1].host.style.setProperty("--ip-row", `${Math.max(19, Math.min(28, Math.floor((nodes.rows.closest(".ip-table-box").clientHeight - 26) / Math.max(1, rows.length)) - 1))}px`)
+  const room = `${figures.plane.outer_height}/${rows.length}`
+  if (written.get("room") !== room) {
+    written.set("room", room)
+    nodes.parts[1].host.style.setProperty("--ip-row", `${Math.max(19, Math.min(28, Math.floor((nodes.rows.closest(".ip-table-box").clientHeight - 26) / Math.max(1, rows.length)) - 1))}px`)
+  }
   const state = JSON.stringify([rows.map(r => [r.layer, r.p, r.best]), unit, chosen.layer, chosen.minus, texts.data.text.length])
   if (written.get("rows") === state) return
   written.set("rows", state)
