@@ -143,6 +143,7 @@ def attention_entropy(
         params=params,
         ceiling=float(ceilings.mean()),
         floor=0.0,
+        saturates=False,
         slack=1e-6,
         info={
             "share": float(shares.mean()),

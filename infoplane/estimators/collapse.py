@@ -134,6 +134,7 @@ class _Case:
             d=self.x.shape[1],
             params=self.params,
             floor=0.0,
+            saturates=False,
             flags=(*self.flags, *flags),
             info=info,
             status=Status.DEGENERATE if self.trivial else Status.OK,

@@ -315,6 +315,7 @@ def conclude(
     flags: Iterable[str] = (),
     info: Mapping[str, Any] | None = None,
     status: Status = Status.OK,
+    saturates: bool = True,
 ) -> Estimate:
     """Build the Estimate and check it against the bounds that it must satisfy.
 
@@ -326,6 +327,9 @@ def conclude(
         Bounds that the *true* quantity obeys (H(Y), log n; 0 for an information). A value beyond
         one by more than ``slack`` is kept, flagged ``bound_violated=<amount>`` and unreliable; a
         value at 95 % of the ceiling or more is flagged ``saturated``.
+    saturates
+        Whether being near the ceiling says that the estimator can go no further. For a quantity
+        that may really be at its largest value (all directions used alike) it says nothing.
     """
     marks = list(flags)
     if not math.isfinite(value):
@@ -341,7 +345,7 @@ def conclude(
     if excess:
         marks.append(f"bound_violated={excess:.3g}")
         status = Status.UNRELIABLE
-    elif ceiling is not None and ceiling > 0 and value >= SATURATED * ceiling:
+    elif saturates and ceiling is not None and ceiling > 0 and value >= SATURATED * ceiling:
         marks.append("saturated")
         status = Status.SATURATED if status is Status.OK else status
     return Estimate(

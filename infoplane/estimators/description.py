@@ -133,6 +133,7 @@ def mdl(
         params=params,
         ceiling=x.shape[1] * float(np.log(count + 1)) if not compat else None,
         floor=0.0,
+        saturates=False,
         flags=(*dead, *coarse),
         status=Status.DEGENERATE if "constant" in dead else Status.OK,
         info={"bins": count, "error": error, "active": float((x != 0).mean())},

@@ -61,6 +61,7 @@ def _conclude(
         ceiling=ceiling,
         floor=floor,
         slack=1e-6 if stderr is None else 4 * stderr,
+        saturates=t.shape[0] - 1 < t.shape[1] or stderr is not None or "sigma" in (info or {}),
         stderr=stderr,
         flags=(*dead, *flags),
         status=standing(flags, trivial="constant" in dead),

@@ -109,6 +109,7 @@ def layer_entropy(
         params=params,
         ceiling=room if form == "closed" else None,
         slack=1e-9 * z.size,
+        saturates=False,
         flags=dead,
         status=Status.DEGENERATE if "constant" in dead else Status.OK,
         info={

@@ -140,6 +140,7 @@ def coding_rate(
         params=params,
         ceiling=_ceiling(z.shape[0], z.shape[1], eps2, normalise),
         floor=0.0,
+        saturates=False,
         flags=flags,
         status=Status.DEGENERATE if "constant" in flags else Status.OK,
     )
@@ -214,6 +215,7 @@ def rate_reduction(
         params=params,
         ceiling=whole,
         floor=0.0,
+        saturates=False,
         flags=(*flags, *(["single_class"] if single else [])),
         info={"rate": whole, "class_rate": parts},
         status=Status.DEGENERATE if trivial else Status.OK,
@@ -296,6 +298,7 @@ def sparse_rate(
         params=params,
         ceiling=None if limit is None else heads * limit,
         floor=0.0,
+        saturates=False,
         flags=flags,
         info={
             "rate": rate,

@@ -46,6 +46,7 @@ Uncertain = tuple[float, float]  # a value and its variance (0 when exact)
 
 _REFERENCE = "Sánchez Giraldo, Rao and Príncipe 2015; Yu et al. 2021, IEEE TNNLS 32(1)"
 _PAIRS = ((Kind.DISCRETE, Kind.CONTINUOUS), (Kind.CONTINUOUS, Kind.CONTINUOUS))
+_DESCRIBED = ((Kind.CONTINUOUS, Kind.DISCRETE), (Kind.CONTINUOUS, Kind.CONTINUOUS))
 _LIMITS = (
     "a property of the kernel width and of n, not a Shannon quantity",
     "in high dimension the Gram matrix nears the identity and everything equals log n",
@@ -194,17 +195,19 @@ def _read(
     sigma: float | str,
     random: np.random.Generator,
     shared: Shared | None,
+    *,
+    first: str = "v",
 ) -> tuple[Variable, _Gaussian, Flags]:
     """Both variables with their kernels, and the flags of the data."""
     shared = serving(shared, t)
     x = samples(t, estimator=name)
-    same_length(plain(v, name="v"), x)
+    same_length(plain(v, name=first), x, first=first)
     _refuse_too_many(name, len(x))
     second = _continuous(x, sigma, random, shared)
     flags = [*live_columns(x)[1], *heavy_tailed(x), *second.pairs.at_an_end(second.sigma)]
     if not is_discrete(v):
-        return _continuous(samples(v, name="v"), sigma, random), second, Flags(flags)
-    codes = symbols(v, estimator=name)
+        return _continuous(samples(v, name=first), sigma, random), second, Flags(flags)
+    codes = symbols(v, name=first, estimator=name)
     count = int(codes.max()) + 1
     if count in (1, len(codes)):
         flags.append("single_class" if count == 1 else "all_distinct")
@@ -229,6 +232,7 @@ def _finish(
     *,
     ceiling: float,
     floor: float | None = 0.0,
+    saturates: bool = True,
 ) -> Estimate:
     trivial = "constant" in flags or "single_class" in flags
     if trivial and card(name).quantity is Quantity.MI:
@@ -244,6 +248,7 @@ def _finish(
         floor=floor,
         slack=1e-7 if stderr is None else 4 * stderr + 1e-5,
         stderr=stderr,
+        saturates=saturates,
         flags=flags,
         status=standing(flags, trivial=trivial),
         info={"sigma": second.sigma, **info},
@@ -319,9 +324,9 @@ def renyi_entropy(
     id="entropy.renyi_joint",
     label="Rényi joint entropy (matrix)",
     quantity=Quantity.ENTROPY,
-    measures="Rényi entropy of the Hadamard product of two Gram matrices",
+    measures="Rényi entropy of the Hadamard product of the Gram matrices of T and Y",
     formula="S_α(A ∘ B / tr(A ∘ B))",
-    accepts=_PAIRS,
+    accepts=_DESCRIBED,
     cost=Cost.STANDARD,
     complexity="n³ up to 3,000 rows; n_c³ a class with labels",
     min_samples=2,
@@ -329,25 +334,27 @@ def renyi_entropy(
     invariant=("row order", "label names", "constant unit"),
     limits=_LIMITS,
     bound="exact",
+    meaningful_null=(),
+    needs="labels",
     reference=_REFERENCE,
 )
 def renyi_joint(
-    v: Any,
     t: Any,
+    y: Any,
     *,
     alpha: Alpha = 1.01,
     sigma: Sigma = "scott",
     rng: Rng = None,
     shared: Shared | None = None,
 ) -> Estimate:
-    """Matrix-based Rényi joint entropy S_α(V, T), in nats.
+    """Matrix-based Rényi joint entropy S_α(T, Y), in nats.
 
     Parameters
     ----------
-    v : array, (n,) or (n, p)
-        Discrete (integers, text) or continuous.
     t : array, (n, d)
         T.
+    y : array, (n,) or (n, p)
+        Discrete (integers, text) or continuous.
     alpha, sigma, rng, shared
         As for ``entropy.renyi``.
 
@@ -358,44 +365,46 @@ def renyi_joint(
     name = "entropy.renyi_joint"
     params = check_params(name, {"alpha": alpha, "sigma": sigma})
     random = generator(rng)
-    first, second, flags = _read(name, v, t, sigma, random, shared)
-    value = _joint(first, second, alpha, random)
-    return _finish(name, value, params, flags, second, {}, ceiling=math.log(second.pairs.n))
+    other, layer, flags = _read(name, y, t, sigma, random, shared, first="y")
+    value = _joint(other, layer, alpha, random)
+    return _finish(name, value, params, flags, layer, {}, ceiling=math.log(layer.pairs.n))
 
 
 @estimator(
     id="entropy.renyi_conditional",
     label="Rényi conditional entropy (matrix)",
     quantity=Quantity.ENTROPY,
-    measures="what is left of V's matrix entropy once T's Gram matrix is known",
-    formula="S_α(A ∘ B) − S_α(B): V given T",
-    accepts=_PAIRS,
+    measures="what is left of the layer's matrix entropy within the classes",
+    formula="S_α(T | Y) = S_α(A ∘ B) − S_α(B)",
+    accepts=_DESCRIBED,
     cost=Cost.STANDARD,
-    complexity="n³ up to 3,000 rows",
+    complexity="n³ up to 3,000 rows; n_c³ a class with labels",
     min_samples=2,
-    ceiling="S_α(V)",
+    ceiling="S_α(T)",
     invariant=("row order", "label names", "constant unit"),
     limits=_LIMITS,
     bound="exact",
+    meaningful_null=(),
+    needs="labels",
     reference=_REFERENCE,
 )
 def renyi_conditional(
-    v: Any,
     t: Any,
+    y: Any,
     *,
     alpha: Alpha = 1.01,
     sigma: Sigma = "scott",
     rng: Rng = None,
     shared: Shared | None = None,
 ) -> Estimate:
-    """Matrix-based Rényi conditional entropy S_α(V | T), in nats.
+    """Matrix-based Rényi conditional entropy S_α(T | Y), in nats.
 
     Parameters
     ----------
-    v : array, (n,) or (n, p)
-        Discrete (integers, text) or continuous.
     t : array, (n, d)
         T.
+    y : array, (n,) or (n, p)
+        Discrete (integers, text) or continuous.
     alpha, sigma, rng, shared
         As for ``entropy.renyi``.
 
@@ -406,12 +415,12 @@ def renyi_conditional(
     name = "entropy.renyi_conditional"
     params = check_params(name, {"alpha": alpha, "sigma": sigma})
     random = generator(rng)
-    first, second, flags = _read(name, v, t, sigma, random, shared)
-    a, b = first.marginal(alpha, random), second.marginal(alpha, random)
-    joint = _joint(first, second, alpha, random)
-    info = {"entropy_v": a[0], "entropy_t": b[0], "joint": joint[0]}
-    value = (joint[0] - b[0], joint[1] + b[1])
-    return _finish(name, value, params, flags, second, info, ceiling=a[0])
+    other, layer, flags = _read(name, y, t, sigma, random, shared, first="y")
+    condition, whole = other.marginal(alpha, random), layer.marginal(alpha, random)
+    joint = _joint(other, layer, alpha, random)
+    info = {"entropy_t": whole[0], "entropy_y": condition[0], "joint": joint[0]}
+    value = (joint[0] - condition[0], joint[1] + condition[1])
+    return _finish(name, value, params, flags, layer, info, ceiling=whole[0], saturates=False)
 
 
 def renyi_null(

@@ -45,8 +45,8 @@ def test_all_forms_match_the_slow_version(alpha):
     joint = joint_entropy(a, b, alpha)
     setting = {"alpha": alpha, "sigma": 0.8}
     assert renyi_entropy(t, **setting).value == pytest.approx(s_b, **tolerance)
-    assert renyi_joint(x, t, **setting).value == pytest.approx(joint, **tolerance)
-    assert renyi_conditional(x, t, **setting).value == pytest.approx(joint - s_b, **tolerance)
+    assert renyi_joint(t, x, **setting).value == pytest.approx(joint, **tolerance)
+    assert renyi_conditional(t, x, **setting).value == pytest.approx(joint - s_a, **tolerance)
     assert renyi_mi(x, t, **setting).value == pytest.approx(s_a + s_b - joint, **tolerance)
     assert renyi_mi(t, x, **setting).value == pytest.approx(s_a + s_b - joint, **tolerance)
 
@@ -59,6 +59,9 @@ def test_labels_enter_as_the_matrix_of_equal_labels(alpha):
     found = renyi_mi(y, t, alpha=alpha, sigma=1.5)
     assert found.value == pytest.approx(true, abs=1e-9 if alpha > 0.9 else 1e-5)
     assert renyi_mi(np.array(list("abc"))[y], t, alpha=alpha, sigma=1.5).value == found.value
+    left = renyi_conditional(t, y, alpha=alpha, sigma=1.5)
+    assert left.value == pytest.approx(left.info["entropy_t"] - found.value, abs=1e-9)
+    assert renyi_joint(t, y, alpha=alpha, sigma=1.5).value == pytest.approx(left.info["joint"])
 
 
 def test_known_matrices():
