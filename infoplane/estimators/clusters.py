@@ -8,6 +8,7 @@ by content and a whole run pays for them once.
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections import OrderedDict
 from typing import Any
 
@@ -25,6 +26,7 @@ DENSE = 600  # rows up to which the eigenvectors are taken from the dense matrix
 REMEMBERED = 8
 
 _memory: OrderedDict[tuple[Any, ...], IntArray] = OrderedDict()
+_lock = threading.Lock()
 
 
 def cluster_codes(x: Any, k: int = 10, rng: Rng = None) -> IntArray:
@@ -45,11 +47,14 @@ def cluster_codes(x: Any, k: int = 10, rng: Rng = None) -> IntArray:
     if points.shape[1] == 1:
         return equal_width(points[:, 0], k)
     key = (hashlib.sha256(points.tobytes()).hexdigest(), points.shape, k)
-    if key not in _memory:
-        _memory[key] = _spectral(points, min(k, len(points)), np.random.default_rng(seed))
-        while len(_memory) > REMEMBERED:
-            _memory.popitem(last=False)
-    return _memory[key].copy()
+    codes = _memory.get(key)
+    if codes is None:
+        codes = _spectral(points, min(k, len(points)), np.random.default_rng(seed))
+        with _lock:
+            _memory[key] = codes
+            while len(_memory) > REMEMBERED:
+                _memory.popitem(last=False)
+    return codes.copy()
 
 
 def equal_width(values: FloatArray, k: int) -> IntArray:

@@ -325,7 +325,7 @@ def frame_errors(rows: FloatArray, centred: FloatArray) -> dict[str, float]:
     invariant=("row order", "label names", "rotation", "scaling"),
     limits=(
         "with unbalanced classes the limit is no simplex: use form='orthogonal'",
-        "impossible when d < C − 1",
+        "impossible when d < C − 1, and always reached by two classes",
     ),
     tolerance={"simplex": 1e-9},
     reference=_PAPYAN + "; unbalanced: Dang et al. 2023",

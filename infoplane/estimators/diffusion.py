@@ -13,6 +13,7 @@ and on σ against the scale of the layer.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -230,6 +231,42 @@ def diffusion_entropy(
             "dtype": diffusion.pairs.points.dtype.name,
         },
     )
+
+
+def sweep(
+    representation: Any,
+    sigmas: Sequence[float],
+    *,
+    t: float = 1.0,
+    alpha: float = 0.0,
+    method: Method = "auto",
+    rng: Rng = None,
+) -> list[Estimate]:
+    """Diffusion spectral entropy at several widths, from one pass over the distances.
+
+    Parameters
+    ----------
+    representation : array, (n, d)
+        T.
+    sigmas : sequence of float
+        Widths.
+    t, alpha, method, rng
+        As for ``entropy.diffusion``.
+
+    Raises
+    ------
+    InputError, NonFiniteError, TooFewSamplesError, RefusedError
+
+    Examples
+    --------
+    >>> [round(e.bits, 3) for e in sweep([[0.0], [1.0], [5.0], [6.0]], [0.1, 1.0, 100.0])]
+    [2.0, 1.715, 0.008]
+    """
+    shared = Shared(representation)
+    setting: dict[str, Any] = {"t": t, "alpha": alpha, "method": method, "rng": rng}
+    return [
+        diffusion_entropy(representation, sigma=sigma, shared=shared, **setting) for sigma in sigmas
+    ]
 
 
 def _refuse_too_many(n: int, method: str) -> None:

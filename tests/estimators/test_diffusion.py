@@ -7,7 +7,7 @@ from twins.spectral import diffusion_entropy as slow_entropy
 from infoplane.errors import InputError, NonFiniteError, RefusedError, TooFewSamplesError
 from infoplane.estimators import diffusion as room
 from infoplane.estimators.clusters import cluster_codes, equal_width
-from infoplane.estimators.diffusion import diffusion_entropy, diffusion_mi, diffusion_null
+from infoplane.estimators.diffusion import diffusion_entropy, diffusion_mi, diffusion_null, sweep
 from infoplane.estimators.shared import Shared
 from infoplane.types import Status
 
@@ -64,6 +64,14 @@ def test_depends_on_scale_and_on_n():
     y = np.random.default_rng(0).normal(size=(800, 10))
     by_n = [diffusion_entropy(y[:n], sigma=1.0).value for n in (100, 200, 400, 800)]
     assert by_n == sorted(by_n)
+
+
+def test_a_sweep_is_one_call_a_width():
+    x, _ = blobs()
+    found = sweep(x, [0.5, 2.0, 8.0], t=2.0)
+    assert [e.value for e in found] == [
+        diffusion_entropy(x, sigma=s, t=2.0).value for s in (0.5, 2.0, 8.0)
+    ]
 
 
 def test_rules_for_the_width():
