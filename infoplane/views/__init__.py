@@ -13,7 +13,7 @@ _HOMES = {
     "Dashboard": "viewer",
     "PlaneKit": "plane",
     "ViewState": "plane",
-    "FrameBuilder": "frame",
+    "FrameBuilder": "builder",
 }
 
 __all__ = ["Dashboard", "FrameBuilder", "PlaneKit", "ViewState", "dashboard"]
@@ -26,6 +26,6 @@ def __getattr__(name: str) -> Any:
 
 
 if TYPE_CHECKING:
-    from infoplane.views.frame import FrameBuilder
+    from infoplane.views.builder import FrameBuilder
     from infoplane.views.plane import PlaneKit, ViewState
     from infoplane.views.viewer import Dashboard, dashboard

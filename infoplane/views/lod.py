@@ -2,7 +2,7 @@
 
 Steps below :data:`EXACT` keep a bin of their own; above, bins are equally wide in log step, so a
 curve over a log axis has the same density of points everywhere. The newest point is kept exact by
-the caller (:mod:`infoplane.views.frame`), so what a reader sees "now" is never an average.
+the caller (:mod:`infoplane.views.builder`), so what a reader sees "now" is never an average.
 """
 
 from __future__ import annotations

@@ -16,8 +16,10 @@ from typing import Any, TypeAlias
 from infoplane import store
 from infoplane.errors import InfoplaneError
 from infoplane.store import Run, RunSummary, codec
+from infoplane.views.builder import FrameBuilder
+from infoplane.views.cards import unmeasured
 from infoplane.views.feed import to_json
-from infoplane.views.frame import Cursor, Delta, FrameBuilder, Live, Packed, unmeasured
+from infoplane.views.frame import Cursor, Delta, Live, Packed
 from infoplane.views.hub import Hub
 from infoplane.views.text import plain
 

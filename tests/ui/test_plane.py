@@ -8,7 +8,8 @@ from ui.drawn import wait_until_drawn
 
 from infoplane.types import Layer, Measurement, Null, Verdict
 from infoplane.views import offline
-from infoplane.views.frame import FrameBuilder, Live
+from infoplane.views.builder import FrameBuilder
+from infoplane.views.frame import Live
 from infoplane.views.plane import PlaneKit, ViewState
 
 pytestmark = pytest.mark.ui

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from infoplane.types import Layer, Null, Verdict
 from infoplane.views import frame, lod
-from infoplane.views.frame import COLUMNS, EXACT_HEAD, SCALAR_COLUMNS, FrameBuilder
+from infoplane.views.builder import FrameBuilder
+from infoplane.views.frame import COLUMNS, EXACT_HEAD, SCALAR_COLUMNS
 
 KEY = [COLUMNS.index(name) for name in ("probe", "layer", "estimator", "bin")]
 
@@ -171,21 +172,6 @@ def test_meta_is_strict_json_with_clean_words():
     assert read["h_y"] is None
 
 
-@pytest.mark.parametrize(
-    ("measures", "titles"),
-    [
-        ("I(V; bin(T)) on the same bins for every unit", ("I(X; bin(T))", "I(bin(T); Y)")),
-        ("I(X; T + ε), ε ~ N(0, σ² I)", ("I(X; T + ε)", "I(T + ε; Y)")),
-        ("I(X;T), joint density assumed", ("I(X; T)", "I(T; Y)")),
-        ("I(V; bin(T) | V) of distinct inputs", ("I(X; bin(T) | X)", "I(Y; bin(T) | Y)")),
-        ("I(E(V);E(T)) of compressed codes", ("I(E(X);E(T))", "I(E(Y);E(T))")),
-        ("diffusion entropy minus that of a class", ("I(X;T)", "I(T;Y)")),
-    ],
-)
-def test_axes_say_what_the_card_says(measures, titles):
-    assert frame.axis_titles(measures) == titles
-
-
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_a_reader_that_applies_deltas_holds_what_the_builder_knows(data, measurement):
@@ -253,18 +239,6 @@ def test_scalars_are_pooled_and_the_newest_is_exact():
     assert head["value"].tolist() == [2.0, 1.0]
     assert head["bin"].tolist() == [lod.bin_of(1000), EXACT_HEAD]
     assert (head["low"][0], head["high"][0], head["step"][1]) == (1.0, 3.0, 1003)
-
-
-def test_what_was_not_measured_is_offered_with_what_to_do():
-    wide = [Layer("a", "Linear", (784,), 784, "flatten")]
-    offers = frame.unmeasured(wide, ["mi.binning"])
-    assert "mi.binning" not in offers
-    assert "evaluate RUN mi.kde" in offers["mi.kde"]
-    assert "at most 20 dimensions; this run's widest layer has 784" in offers["mi.ksg"]
-    assert "dimensions" not in frame.unmeasured([], [])["mi.ksg"]
-    builder = FrameBuilder()
-    builder.offer(offers)
-    assert all(info.reason for info in builder.meta().estimators)
 
 
 def test_probes_are_kept_apart(measurement):

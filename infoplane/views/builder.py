@@ -1,0 +1,417 @@
+"""From a run's records to packed rows.
+
+A :class:`FrameBuilder` is fed the run's measurements and scalars in whatever order they arrive
+(workers finish out of order, I(X;T) and I(T;Y) of one layer come separately) and keeps one *cell*
+per (probe, layer, estimator, log bin). What it hands out are *upserts*: packed rows that replace
+the cell with the same key, so a reader that applies them in order always holds the newest state,
+and a reader that comes late gets one row a cell. The open, newest cell of each series changes with
+every snapshot and therefore travels in ``head``, not in the append-only log.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infoplane.types import Layer, Measurement, Quantity, Verdict
+from infoplane.views import lod
+from infoplane.views.cards import choice
+from infoplane.views.frame import (
+    COLUMNS,
+    EXACT_HEAD,
+    SCALAR_COLUMNS,
+    Cursor,
+    Delta,
+    EstimatorInfo,
+    LayerInfo,
+    Meta,
+    Packed,
+    Rows,
+)
+from infoplane.views.text import plain
+
+Z95 = 1.959964  # two-sided 95 % of the normal: what a standard error alone is drawn as
+
+
+@dataclass(slots=True)
+class _Side:
+    """One measured side (X or Y) of one (probe, layer, estimator, step), in nats."""
+
+    value: float
+    low: float
+    high: float
+    null: float
+    null95: float
+    ceiling: float
+    verdict: int
+    reason: int
+
+
+@dataclass(slots=True)
+class _Cell:
+    """All points of one series in one log bin: step → (X side, Y side)."""
+
+    points: dict[int, list[_Side | None]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Box:
+    """One scalar in one log bin, as running sums."""
+
+    count: int = 0
+    steps: float = 0.0
+    total: float = 0.0
+    low: float = math.inf
+    high: float = -math.inf
+    last: tuple[int, float] = (-1, math.nan)
+
+    def take(self, step: int, value: float) -> None:
+        self.count += 1
+        self.steps += step
+        self.total += value
+        self.low, self.high = min(self.low, value), max(self.high, value)
+        if step >= self.last[0]:
+            self.last = (step, value)
+
+    def pooled(self) -> tuple[float, ...]:
+        mean = min(max(self.total / self.count, self.low), self.high)
+        return self.steps / self.count, self.count, mean, self.low, self.high
+
+
+_NONE = _Side(*(math.nan,) * 6, verdict=-1, reason=-1)
+
+
+def _pool(sides: Sequence[_Side], exact: bool) -> list[float]:
+    """Return the eight columns of one side of a cell: means, the range, the worst verdict."""
+    if not sides:
+        sides = (_NONE,)
+    if exact or len(sides) == 1:
+        s = sides[-1]
+        return [s.value, s.low, s.high, s.null, s.null95, s.ceiling, s.verdict, s.reason]
+    values = [s.value for s in sides]
+    worst = max(sides, key=lambda s: s.verdict)
+    means = [_mean([getattr(s, name) for s in sides]) for name in ("null", "null95", "ceiling")]
+    return [_mean(values), min(values), max(values), *means, worst.verdict, worst.reason]
+
+
+def _mean(numbers: Sequence[float]) -> float:
+    finite = [number for number in numbers if math.isfinite(number)]
+    return sum(finite) / len(finite) if finite else math.nan
+
+
+class FrameBuilder:
+    """Builds what a page shows of one run, record by record.
+
+    Parameters
+    ----------
+    name : str
+        Name of the run, as it is to be shown.
+    subtitle : str
+        One line about the run (task, widths, optimiser …).
+    """
+
+    def __init__(self, name: str = "", subtitle: str = "") -> None:
+        self._name, self._subtitle = name, subtitle
+        self._layers: list[LayerInfo] = []
+        self._entropies: dict[str, tuple[int, float | None]] = {}  # probe → (n, H(Y))
+        self._probes: list[str] = []
+        self._estimators: list[EstimatorInfo] = []
+        self._estimator_index: dict[tuple[str, int, str], int] = {}
+        self._layer_index: dict[str, int] = {}  # by name as recorded
+        self._bins: dict[int, int] = {}
+        self._refused: dict[str, str] = {}
+        self._offered: dict[str, str] = {}
+        self._scalar_names: list[str] = []
+        self._texts: list[str] = []
+        self._text_index: dict[str, int] = {}
+        self._generation, self._meta_version = 0, 0
+        self._clear()
+
+    def _clear(self) -> None:
+        self._series: dict[tuple[int, int, int], dict[int, _Cell]] = {}
+        self._dirty: set[tuple[int, int, int, int]] = set()
+        self._log: list[list[float]] = []
+        self._scalar_bins: list[dict[int, _Box]] = [{} for _ in self._scalar_names]
+        self._scalar_dirty: set[tuple[int, int]] = set()
+        self._scalar_log: list[list[float]] = []
+
+    # -- feeding -----------------------------------------------------------------------------
+
+    def describe(
+        self,
+        layers: Sequence[Layer] = (),
+        *,
+        name: str | None = None,
+        subtitle: str | None = None,
+    ) -> None:
+        """Give the layer table (network order) and the words at the top of the page."""
+        if layers:
+            for layer in layers:
+                if layer.name not in self._layer_index:
+                    self._add_layer(layer.name, layer.kind, layer.width)
+        self._name = self._name if name is None else name
+        self._subtitle = self._subtitle if subtitle is None else subtitle
+        self._meta_version += 1
+
+    def add_probe(self, name: str, n: int, labels: NDArray[Any] | None = None) -> None:
+        """Give a probe set's size and labels, from which the ceilings log n and H(Y) follow.
+
+        ``labels`` None (or real-valued targets) leaves H(Y) unknown.
+        """
+        h_y = None
+        if labels is not None and len(labels) and np.asarray(labels).dtype.kind in "biuUS":
+            rows = np.asarray(labels).reshape(len(labels), -1)
+            counts = np.unique(rows, axis=0, return_counts=True)[1] / len(rows)
+            h_y = float(-(counts * np.log(counts)).sum())
+        self._entropies[name] = (int(n), h_y)
+        self._probe(name)
+        self._meta_version += 1
+
+    def offer(self, estimators: Mapping[str, str]) -> None:
+        """Show estimators that cannot be chosen here, greyed out: id → reason in plain words."""
+        self._offered.update(estimators)
+        self._meta_version += 1
+
+    def add(self, measurements: Iterable[Measurement]) -> None:
+        """Take measurements in any order; a later one replaces an earlier one of the same place."""
+        for m in measurements:
+            if m.quantity != Quantity.MI or m.target not in ("X", "Y"):
+                continue
+            if m.value is None:
+                self._refuse(m)
+                continue
+            series = (self._probe(m.probe), self._layer(m), self._estimator(m))
+            at = self._bin(m.step)
+            cell = self._series.setdefault(series, {}).setdefault(at, _Cell())
+            cell.points.setdefault(m.step, [None, None])["XY".index(m.target)] = self._side(m)
+            self._dirty.add((*series, at))
+
+    def add_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
+        """Take the scalars recorded at a step."""
+        at = self._bin(step)
+        for name, value in scalars.items():
+            if not isinstance(value, (int, float)) or not math.isfinite(value):
+                continue
+            index = self._scalar(name)
+            box = self._scalar_bins[index].setdefault(at, _Box())
+            box.take(step, value)
+            self._scalar_dirty.add((index, at))
+
+    def retract(self, after: int) -> None:
+        """Forget everything later than a step (a restart made those records orphans)."""
+        series, scalars = self._series, self._scalar_bins
+        self._clear()
+        self._generation += 1
+        for key, cells in series.items():
+            for at, cell in cells.items():
+                points = {step: sides for step, sides in cell.points.items() if step <= after}
+                if points:
+                    self._series.setdefault(key, {})[at] = _Cell(points)
+                    self._dirty.add((*key, at))
+        last = self._bin(after)
+        for index, bins in enumerate(scalars):
+            self._scalar_bins[index] = {at: box for at, box in bins.items() if at <= last}
+            self._scalar_dirty.update((index, at) for at in self._scalar_bins[index])
+
+    # -- reading -----------------------------------------------------------------------------
+
+    @property
+    def last_step(self) -> int | None:
+        """Newest step with a measurement or a scalar, None when there is nothing yet."""
+        steps = [max(cells[max(cells)].points) for cells in self._series.values() if cells]
+        steps += [bins[max(bins)].last[0] for bins in self._scalar_bins if bins]
+        return max(steps, default=None)
+
+    def meta(self) -> Meta:
+        """Return everything that is not a trajectory."""
+        n, h_y = self._entropies.get(self._probes[0] if self._probes else "", (None, None))
+        greyed = self._offered | self._refused
+        measured = {info.id for info in self._estimators}
+        grey = [choice(i, reason=why) for i, why in greyed.items() if i not in measured]
+        return Meta(
+            name=plain(self._name),
+            subtitle=plain(self._subtitle),
+            layers=tuple(self._layers),
+            estimators=(*self._estimators, *grey),
+            probes=tuple(map(plain, self._probes)) or ("probe",),
+            scalars=tuple(map(plain, self._scalar_names)),
+            n=n,
+            log_n=math.log(n) if n else None,
+            h_y=h_y,
+        )
+
+    def rows(self) -> Rows:
+        """Return one row a cell: everything that is known, newest state only."""
+        return Rows(
+            _pack(
+                (self._row(series, at) for series, cells in self._series.items() for at in cells),
+                len(COLUMNS),
+            )
+        )
+
+    def head(self) -> Rows:
+        """Return the newest cell of each series, and its exact newest point where it is pooled."""
+        return Rows(_pack(self._head_rows(), len(COLUMNS)))
+
+    def delta(self, since: Cursor | None = None) -> Delta:
+        """Return what a reader with that cursor has to apply; everything when it has none."""
+        self._flush()
+        now = Cursor(
+            self._generation,
+            len(self._log),
+            len(self._scalar_log),
+            len(self._texts),
+            self._meta_version,
+        )
+        reset = since is None or since.generation != self._generation
+        if since is None or reset:
+            closed = list(self._closed_rows())
+            boxes = [
+                self._scalar_row(index, at)
+                for index, bins in enumerate(self._scalar_bins)
+                for at in sorted(bins)[:-1]
+            ]
+            since = Cursor(self._generation, texts=since.texts if since else 0)
+        else:
+            closed, boxes = self._log[since.rows :], self._scalar_log[since.scalars :]
+        return Delta(
+            cursor=now,
+            reset=reset,
+            rows=Rows(_pack(closed, len(COLUMNS))),
+            head=self.head(),
+            scalars=_pack(boxes, len(SCALAR_COLUMNS)),
+            scalar_head=_pack(self._scalar_heads(), len(SCALAR_COLUMNS)),
+            texts=tuple(self._texts[since.texts :]),
+            meta=self.meta() if since.meta != self._meta_version else None,
+        )
+
+    # -- inside ------------------------------------------------------------------------------
+
+    def _bin(self, step: int) -> int:
+        if step not in self._bins:
+            self._bins[step] = int(lod.bin_of(step))
+        return self._bins[step]
+
+    def _flush(self) -> None:
+        """Move closed dirty cells into the append-only log; open ones stay dirty."""
+        still = set()
+        for *series, at in sorted(self._dirty):
+            key = (series[0], series[1], series[2])
+            if at == max(self._series[key]):
+                still.add((*key, at))
+            else:
+                self._log.append(self._row(key, at))
+        self._dirty = still
+        open_bins = set()
+        for index, at in sorted(self._scalar_dirty):
+            if at == max(self._scalar_bins[index]):
+                open_bins.add((index, at))
+            else:
+                self._scalar_log.append(self._scalar_row(index, at))
+        self._scalar_dirty = open_bins
+
+    def _closed_rows(self) -> Iterable[list[float]]:
+        for series, cells in self._series.items():
+            for at in sorted(cells)[:-1]:
+                yield self._row(series, at)
+
+    def _head_rows(self) -> Iterable[list[float]]:
+        for series, cells in self._series.items():
+            at = max(cells)
+            yield self._row(series, at)
+            if len(cells[at].points) > 1:
+                yield self._row(series, at, exact=True)
+
+    def _row(self, series: tuple[int, int, int], at: int, *, exact: bool = False) -> list[float]:
+        points = self._series[series][at].points
+        steps = sorted(points)[-1:] if exact else sorted(points)
+        sides = [[s for step in steps if (s := points[step][i]) is not None] for i in (0, 1)]
+        x, y = _pool(sides[0], exact), _pool(sides[1], exact)
+        interval = any(math.isfinite(side[1]) for side in (x, y))
+        band = 0 if not interval else 1 if len(steps) == 1 else 2
+        mean = sum(steps) / len(steps)
+        return [mean, *series, EXACT_HEAD if exact else at, len(steps), band, *x, *y]
+
+    def _scalar_row(self, index: int, at: int) -> list[float]:
+        return [index, at, *self._scalar_bins[index][at].pooled()]
+
+    def _scalar_heads(self) -> Iterable[list[float]]:
+        for index, bins in enumerate(self._scalar_bins):
+            if bins:
+                at = max(bins)
+                yield self._scalar_row(index, at)
+                if bins[at].count > 1:
+                    step, value = bins[at].last
+                    yield [index, EXACT_HEAD, step, 1, value, value, value]
+
+    def _side(self, m: Measurement) -> _Side:
+        value = float(m.value) if m.value is not None else math.nan
+        low, high = m.low, m.high
+        if (low is None or high is None) and m.stderr is not None:
+            low, high = value - Z95 * m.stderr, value + Z95 * m.stderr
+        return _Side(
+            value=value,
+            low=math.nan if low is None else low,
+            high=math.nan if high is None else high,
+            null=math.nan if m.null is None else m.null.mean,
+            null95=math.nan if m.null is None else m.null.q95,
+            ceiling=math.nan if m.ceiling is None else m.ceiling,
+            verdict=int(m.verdict),
+            reason=self._text(m.reason) if m.verdict is not Verdict.OK or m.reason else -1,
+        )
+
+    def _text(self, text: str) -> int:
+        if text not in self._text_index:
+            words = plain(text, 400)
+            self._text_index[text] = len(self._texts) if words else -1
+            self._texts += [words] if words else []
+        return self._text_index[text]
+
+    def _probe(self, name: str) -> int:
+        if name not in self._probes:
+            self._probes.append(name)
+            self._meta_version += 1
+        return self._probes.index(name)
+
+    def _layer(self, m: Measurement) -> int:
+        if m.layer not in self._layer_index:
+            self._add_layer(m.layer, "", m.d)
+        return self._layer_index[m.layer]
+
+    def _add_layer(self, name: str, kind: str, width: int) -> None:
+        self._layer_index[name] = len(self._layers)
+        label = f"T{len(self._layers) + 1}"
+        self._layers.append(LayerInfo(label, plain(name), plain(kind), int(width)))
+        self._meta_version += 1
+
+    def _scalar(self, name: str) -> int:
+        if name not in self._scalar_names:
+            self._scalar_names.append(name)
+            self._scalar_bins.append({})
+            self._meta_version += 1
+        return self._scalar_names.index(name)
+
+    def _estimator(self, m: Measurement) -> int:
+        key = (m.estimator, m.version, repr(m.params))
+        if key not in self._estimator_index:
+            self._estimator_index[key] = len(self._estimators)
+            self._estimators.append(choice(m.estimator, m.params))
+            self._meta_version += 1
+        return self._estimator_index[key]
+
+    def _refuse(self, m: Measurement) -> None:
+        """Remember why an estimator gave no value; it is greyed unless it works elsewhere."""
+        if m.estimator not in self._refused:
+            self._refused[m.estimator] = m.note or m.reason or "it gave no value on this run"
+            self._meta_version += 1
+
+
+def _pack(rows: Iterable[Sequence[float]], width: int) -> Packed:
+    packed = np.array(list(rows), dtype=np.float64).reshape(-1, width)
+    with np.errstate(over="ignore"):
+        return packed.astype(np.float32)

@@ -1,0 +1,79 @@
+"""What the estimators' cards say on the page: the choices of the switch and the axes' titles."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from infoplane.errors import UnknownEstimatorError
+from infoplane.estimators import registry
+from infoplane.types import Layer, Quantity
+from infoplane.views.frame import EstimatorInfo
+from infoplane.views.text import plain
+
+
+def choice(
+    name: str, params: Mapping[str, Any] | None = None, *, reason: str = ""
+) -> EstimatorInfo:
+    """Return an estimator as a choice of the switch; ``reason`` says why it cannot be chosen.
+
+    An id without a card (measured by a newer version, or by hand) is shown as it is.
+    """
+    words = plain(", ".join(f"{key}={value}" for key, value in (params or {}).items()), 200)
+    try:
+        card = registry.card(name)
+    except UnknownEstimatorError:
+        return EstimatorInfo(
+            plain(name), plain(name), "I(X;T)", "I(T;Y)", "", "", words, plain(reason, 400)
+        )
+    x_title, y_title = axis_titles(card.measures)
+    return EstimatorInfo(
+        id=card.id,
+        label=card.label,
+        x_title=x_title,
+        y_title=y_title,
+        measures=card.measures,
+        ceiling=card.ceiling,
+        params=words,
+        reason=plain(reason, 400),
+    )
+
+
+def axis_titles(measures: str) -> tuple[str, str]:
+    """Return what the x and the y axis say, read off a card's ``measures``.
+
+    ``"I(V; bin(T)), fixed bins"`` gives ``("I(X; bin(T))", "I(bin(T); Y)")``. Where V stands
+    elsewhere too it is replaced by X and Y; a sentence that does not start with an information of V
+    gives the plain names.
+    """
+    match = re.match(r"\s*I\(((?:[^()]|\([^()]*\))+)\)", measures)
+    if match is None or not re.search(r"\b[VX]\b", match.group(1)):
+        return "I(X;T)", "I(T;Y)"
+    inside = match.group(1).strip()
+    first, _, second = (part.strip() for part in inside.partition(";"))
+    if first in ("V", "X") and not re.search(r"\bV\b", second):
+        return f"I(X; {second})", f"I({second}; Y)"
+    x, y = (re.sub(r"\bV\b", target, inside) for target in "XY")
+    return f"I({x})", f"I({y})"
+
+
+def unmeasured(layers: Sequence[Layer], measured: Iterable[str] = ()) -> dict[str, str]:
+    """Return the estimators that a run could be asked for and was not: id → why and what to do.
+
+    Only those that take a representation as it is; one whose neighbours or densities fail in high
+    dimension says so.
+    """
+    known, widest = set(measured), max((layer.width for layer in layers), default=0)
+    offers = {}
+    for card in registry.catalogue():
+        if card.quantity != Quantity.MI or card.needs != "representation" or card.id in known:
+            continue
+        words = f"Not measured in this run: infoplane evaluate RUN {card.id}"
+        if card.max_dim is not None and widest > card.max_dim:
+            words += (
+                f". It is made for at most {card.max_dim} dimensions; "
+                f"this run's widest layer has {widest}"
+            )
+        offers[card.id] = words
+    return offers
