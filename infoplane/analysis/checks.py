@@ -311,6 +311,9 @@ def heavy_tail(case: Case) -> str | None:
 def _violation(case: Case) -> float:
     """How far the value is outside [0, ceiling], beyond its own noise."""
     value, ceiling = case.estimate.value, case.estimate.ceiling
+    entropy = case.context.target.entropy
+    if case.about_labels and entropy is not None and "I(V" in case.card.measures:
+        ceiling = entropy if ceiling is None else min(ceiling, entropy)
     # Not everything called information is one: only the estimator knows that zero is its floor.
     below = -value if "bound_violated" in case.estimate.flags else 0.0
     excess = max(below, 0.0 if ceiling is None else value - ceiling)

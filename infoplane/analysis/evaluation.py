@@ -150,7 +150,7 @@ def evaluate(
     _check(requests, workers, settings, targets)
     count = _Count()
     with open_run(path) as reader:
-        _known_layers(reader, layers, follow)
+        _known(reader, layers, steps, follow)
         agenda = Agenda(
             reader,
             requests,
@@ -198,12 +198,15 @@ def _check(
         complete(request)
 
 
-def _known_layers(run: Run, layers: Collection[str] | None, follow: bool) -> None:
-    unknown = sorted(set(layers or ()) - set(run.layers))
-    if unknown and not (follow and not run.layers):
-        raise InputError(
-            f"`layers` must be layers of the run ({', '.join(run.layers)}); got {unknown}."
-        )
+def _known(
+    run: Run, layers: Collection[str] | None, steps: Collection[int] | None, follow: bool
+) -> None:
+    """Raise unless the run has the layers and steps asked for, or may still get them."""
+    for name, asked, there in (("layers", layers, run.layers), ("steps", steps, run.steps)):
+        unknown = sorted(set(asked or ()) - set(there), key=str)
+        if unknown and not follow:
+            some = ", ".join(map(str, list(there)[:12])) + (" …" if len(there) > 12 else "")
+            raise InputError(f"`{name}` must be {name} of the run ({some}); got {unknown}.")
 
 
 def _hands(

@@ -18,7 +18,7 @@ from infoplane.analysis.agreement import reading as read_agreement
 from infoplane.analysis.calibration import Reading
 from infoplane.analysis.checks import bits
 from infoplane.analysis.null import above
-from infoplane.analysis.phases import fastest_loss_decrease, phases_of
+from infoplane.analysis.phases import fastest_loss_decrease, gradient_transition, phases_of
 from infoplane.analysis.plan import DEFAULT
 from infoplane.analysis.processing import violations
 from infoplane.analysis.trajectory import label_of, trajectories
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 FITTED = 0.9  # share of the largest I(T;Y) reached at which a layer counts as fitted
 KNOWS = 0.5  # share of H(Y) that a layer must reach for the word "fitted"
+GRADIENT = "gradient_snr"  # scalars of this name, or "gradient_snr/<layer>", are such ratios
 CHANCE = 0.2  # share of steps above their 5 % null that chance alone hardly reaches
 NEAR = 0.1  # difference in usable shares that does not decide between estimators
 
@@ -85,7 +86,23 @@ def _opening(ds: xr.Dataset, estimator: str) -> str:
     fastest = fastest_loss_decrease(ds)
     if fastest is not None:
         text += f" The loss falls fastest around {_when(ds, fastest)}."
-    return text
+    return text + _gradients(ds)
+
+
+def _gradients(ds: xr.Dataset) -> str:
+    """Say from when on the gradient is more noise than signal, where gradients were recorded."""
+    recorded = [str(name) for name in ds.data_vars if str(name).startswith(GRADIENT)]
+    turned = {name: gradient_transition(ds, name) for name in recorded}
+    clauses = [
+        f"{name.removeprefix(GRADIENT).lstrip('/') or 'all'} from {_when(ds, step)} on"
+        for name, step in turned.items()
+        if step is not None
+    ]
+    if not recorded:
+        return ""
+    if not clauses:
+        return " The gradient never falls for good below its own noise."
+    return f" The gradient is more noise than signal in {', '.join(clauses)}."
 
 
 def _layers(ds: xr.Dataset, estimator: str) -> list[str]:

@@ -163,6 +163,11 @@ def test_a_layer_that_knows_the_label_is_not_saturated():
     assert named(value=float(np.log(2))) == set()
 
 
+def test_labels_bound_an_estimator_that_states_no_ceiling():
+    assert named(card("mi.mine"), value=1.5, ceiling=None, info={}) == {"bound_broken"}
+    assert named(card("mi.mine"), value=0.6, ceiling=None, info={}) == set()
+
+
 def test_information_rules_leave_other_quantities_alone():
     rank = replace(card("mi.binning"), quantity=Quantity.RANK)
     assert named(rank, value=-3.0, ceiling=None, null=None) == set()

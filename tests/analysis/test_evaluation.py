@@ -175,6 +175,7 @@ def test_what_cannot_be_asked_is_told_and_not_run(record):
     ("arguments", "message"),
     [
         ({"layers": ["nowhere"]}, "layers"),
+        ({"steps": [0, 99]}, r"steps.*99"),
         ({"workers": -1}, "workers"),
         ({"null": 1.5}, "null"),
         ({"targets": "Y"}, "targets"),

@@ -182,3 +182,11 @@ def test_calibration_and_intervals_are_told_when_they_were_measured(record):
     run.refresh()
     assert "Calibration on twins of layer (step 256): on data shaped like this" in findings(run)
     assert "10 subsamples of 256 rows" in methods(run)
+
+
+def test_gradients_are_read_where_they_were_recorded(record):
+    ratio = {step: 4.0 if step < 16 else 0.3 for step in STEPS}
+    scalars = {s: {"gradient_snr/layer": ratio[s], "gradient_snr/other": 2.0} for s in STEPS}
+    text = findings(planted(record, learning, scalars=scalars))
+    assert "more noise than signal in layer from step 16 on." in text
+    assert "other from" not in text

@@ -35,6 +35,18 @@ def test_subsampling_covers_known_information():
     assert 0.90 <= share <= 0.99  # nominal 0.95, ± 2 standard errors of 120 rounds
 
 
+def test_subsampling_covers_known_information_of_gaussians():
+    # 60 rounds at n = 400: nominal 0.95 within two standard errors
+    hits = []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        v = rng.standard_normal((400, 1))
+        t = 0.6 * v + 0.8 * rng.standard_normal((400, 1))
+        interval = subsampling("mi.gaussian", v, t, draws=30, rng=seed)
+        hits.append(interval.low <= -0.5 * np.log(0.64) <= interval.high)
+    assert 0.88 <= np.mean(hits) <= 1.0
+
+
 def test_extrapolation_removes_the_bias_of_small_samples():
     plain, extrapolated = [], []
     for seed in range(40):
