@@ -11,6 +11,7 @@ import socket
 import webbrowser
 from collections.abc import Callable, Iterable
 from functools import partial
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +75,7 @@ def serve(
 
     Examples
     --------
-    >>> server = serve("runs", start=False)
-    >>> server.stop()
+    >>> serve("runs", 5006)  # doctest: +SKIP
     """
     password = password or os.environ.get("INFOPLANE_PASSWORD") or None
     local = _is_local(host)
@@ -87,6 +87,9 @@ def serve(
     policy = _policy(host, hosts, max_sessions)
     server = _server(Path(directory), port, host, password)
     guard.protect(server._tornado, policy)
+    names = {f"[{name}]" if ":" in name else name for name in policy.hosts}
+    server._tornado.websocket_origins.update(f"{name}:{server.port}" for name in names)
+    server._tornado.websocket_origins.update(policy.origins)
     address = f"http://{_shown(host)}:{server.port}/{query}"
     server.start()
     if open_browser:
@@ -116,7 +119,6 @@ def _server(directory: Path, port: int, host: str, password: str | None) -> Serv
 
     options: dict[str, Any] = {
         "address": host,
-        "allow_websocket_origin": ["*"],  # the guard decides, before Bokeh is asked
         "sign_sessions": True,
         "secret_key": secrets.token_bytes(32),
         "websocket_max_message_size": guard.MAX_MESSAGE,
@@ -126,17 +128,28 @@ def _server(directory: Path, port: int, host: str, password: str | None) -> Serv
     }
     if password is not None:
         options["basic_auth"] = password
-    try:
-        return get_server({"/": Application(FunctionHandler(page))}, port=port, **options)
-    except OSError as error:
-        raise InputError(
-            f"`port` must be free on {host}; {port} is not ({error.strerror}). "
-            "Give another one, or 0 for any free port."
-        ) from error
+        options["login_template"] = str(files("infoplane.views").joinpath("login.html"))
+    _check_free(host, port)
+    return get_server({"/": Application(FunctionHandler(page))}, port=port, **options)
+
+
+def _check_free(host: str, port: int) -> None:
+    """Try the port before the server does: it would leave half-opened sockets behind."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as trial:
+        if os.name == "posix":  # elsewhere the option would let two servers share a port
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((host, port))
+        except OSError as error:
+            raise InputError(
+                f"`port` must be free on {host}; {port} is not ({error.strerror}). "
+                "Give another one, or 0 for any free port."
+            ) from error
 
 
 def _is_local(host: str) -> bool:
-    return host in LOOPBACK or guard.is_loopback(host)
+    return host in LOOPBACK or (bool(host) and guard.is_loopback(host))
 
 
 def _shown(host: str) -> str:

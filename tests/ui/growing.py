@@ -52,7 +52,7 @@ def rows(step: int, layers: list[str]) -> list[Measurement]:
 def write(path, steps: int, per_second: float = 0, *, layers=(), name="test run", stay=False):
     layers = list(layers) or [f"net.{i}" for i in range(4)]
     rng = np.random.default_rng(0)
-    run = Run.create(path, name=name, config={"task": name, "widths": [4, 4, 4]})
+    run = Run.create(path, name=name, config={"task": "test", "widths": [4, 4, 4]})
     probe = ProbeData(rng.normal(size=(N, 3)).astype(np.float32), np.arange(N) % 2)
     table = tuple(Layer(layer, "Linear", (4,), 4, "flatten") for layer in layers)
     run.begin((probe,), table, {})

@@ -1,0 +1,80 @@
+"""`infoplane serve`: this machine only, or with a password."""
+
+import http.client
+from urllib.parse import urlencode
+
+import pytest
+from ui.serving import Server
+
+from infoplane.errors import InputError
+from infoplane.views.serve import _policy, serve
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "192.168.1.5", "lab.example.org"])
+def test_another_host_is_refused_without_a_password(host, monkeypatch):
+    monkeypatch.delenv("INFOPLANE_PASSWORD", raising=False)
+    with pytest.raises(InputError, match="password"):
+        serve("runs", host=host, start=False)
+
+
+def test_a_port_that_is_taken_is_told(tmp_path):
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(InputError, match="`port` must be free"):
+            serve(tmp_path, taken.getsockname()[1], start=False)
+
+
+def test_who_may_call_a_server_that_listens_everywhere(monkeypatch):
+    monkeypatch.setenv("INFOPLANE_HOSTS", "lab.example.org")
+    policy = _policy("0.0.0.0", ["10.0.0.7"], None)
+    assert {"lab.example.org", "10.0.0.7", "localhost"} <= policy.hosts
+    assert "0.0.0.0" not in policy.hosts
+    assert _policy("127.0.0.1", [], 3).max_sessions == 3
+    assert "::1" in _policy("::1", [], None).hosts
+
+
+@pytest.fixture(scope="module")
+def locked(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("locked")
+    made = Server(folder, folder / "log", plain=False, INFOPLANE_PASSWORD="open sesame")
+    yield made
+    made.kill()
+
+
+def ask(server, method, path, body=None, cookies=()):
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    headers = {"Cookie": "; ".join(cookies)} if cookies else {}
+    if body is not None:
+        headers["Content-Type"] = "application/x-www-form-urlencoded"
+    connection.request(method, path, body, headers)
+    answer = connection.getresponse()
+    text = answer.read().decode()
+    connection.close()
+    return answer, text
+
+
+def test_without_the_password_there_is_nothing_but_the_question(locked):
+    answer, _ = ask(locked, "GET", "/")
+    assert answer.status == 302
+    assert "/login" in answer.headers["Location"]
+    answer, text = ask(locked, "GET", "/login")
+    assert 'type="password"' in text
+    assert "http" not in text.replace("http-equiv", "")
+    wrong = urlencode({"username": "reader", "password": "guess"})
+    answer, _ = ask(locked, "POST", "/login", wrong)
+    assert "error" in answer.headers["Location"]
+
+
+def test_with_the_password_the_page_opens(locked):
+    right = urlencode({"username": "reader", "password": "open sesame"})
+    answer, _ = ask(locked, "POST", "/login", right)
+    cookies = [c.split(";")[0] for c in answer.headers.get_all("Set-Cookie")]
+    assert all(
+        "HttpOnly" in c for c in answer.headers.get_all("Set-Cookie") if c.startswith("user")
+    )
+    answer, text = ask(locked, "GET", "/", cookies=cookies)
+    assert answer.status == 200
+    assert "No run here yet" in text
