@@ -271,8 +271,9 @@ def _sums(layer: Layer, codes: IntArray, bound: str, shared: Shared | None) -> S
     """
     distinct = int(codes.max()) + 1 == len(codes)
     groups = np.zeros_like(codes) if distinct else codes
-    if distinct and shared is not None and shared.labels is not None:
-        groups = symbols(shared.labels, name="labels")
+    known = None if shared is None else shared.labels
+    if distinct and known is not None and known.dtype.kind in "biu":
+        groups = symbols(known, name="labels")
     key = ("kernel sums", layer.sigma, groups.tobytes())
     if bound == "lower" or (shared is not None and (*key, "lower") in shared):
         sums = recall(shared, (*key, "lower"), lambda: kernel_sums(layer.t, groups, (1, 4)))

@@ -25,7 +25,6 @@ _SKETCH = 24  # columns that decide which pairs of a wide layer can be near
 _WIDE = 4 * _SKETCH  # columns from which that pays
 _FEW = 0.1  # share of near pairs up to which their kernels are taken one by one
 _FEW_EXACT = 0.02  # the same where distances are taken one by one too
-_LOWEST = 100.0  # exponents are cut there: exponentials that underflow are many times slower
 _PAIRS = 1 << 18  # entries of differences held at once
 
 
@@ -194,21 +193,31 @@ class Pairs:
         Classes, which leaves do not mix.
     reach : float
         Squared distance up to which a pair is near.
+    listed : bool
+        List near pairs wherever products of matrices lose digits, for callers who go on with
+        differences of rows.
 
     Attributes
     ----------
     order : ndarray, (n,)
         Original number of each row as sorted here: by class, then by leaf.
+    column_order : ndarray, (d,)
+        Original number of each column.
     """
 
-    def __init__(self, t: FloatArray, codes: IntArray, reach: float) -> None:
+    def __init__(
+        self, t: FloatArray, codes: IntArray, reach: float, *, listed: bool = False
+    ) -> None:
         self.wide = t.shape[1] > _WIDE
+        self.column_order = np.arange(t.shape[1])
         if self.wide:  # columns that spread most come first and decide
-            t = t[:, np.argsort(-t.var(axis=0), kind="stable")]
+            self.column_order = np.argsort(-t.var(axis=0), kind="stable")
+            t = t[:, self.column_order]
         head = t[:, :_SKETCH]
         leaves = [leaf for rows in _classes(codes) for leaf in _leaves(head, rows)]
         self.order = np.concatenate(leaves)
         self.t, self.reach = t[self.order], reach
+        self.lowest = 2.5 * reach  # exponentials that underflow are many times slower
         self.sizes = np.array([len(leaf) for leaf in leaves])
         self.stops = np.cumsum(self.sizes)
         self.starts = self.stops - self.sizes
@@ -217,6 +226,7 @@ class Pairs:
         self.left, self.right = _sides(self.t)
         self.sketch = _sides(self.t[:, :_SKETCH]) if self.wide else (self.left, self.right)
         self.slip = 8.0 * np.finfo(float).eps * float(self.right[:, -1].max())
+        self.listed = listed and self.slip > _ROUNDING
 
     def blocks(self) -> Iterator[Block | Few]:
         """Yield every near pair once, and some that are not near."""
@@ -253,15 +263,15 @@ class Pairs:
                 return Few(i, j, -self._exact(i, j), same, mirror)
         exponent = self.left[rows] @ self.right[columns].T
         near = exponent > -self.reach - self.slip
-        few = np.count_nonzero(near) <= _FEW * near.size
+        few = self.listed or np.count_nonzero(near) <= _FEW * near.size
         if not few and self.slip <= _ROUNDING:
-            return Block(rows, columns, np.maximum(exponent, -_LOWEST), same, mirror)
+            return Block(rows, columns, np.maximum(exponent, -self.lowest), same, mirror)
         i, j = self._pairs(near, rows, columns)
         listed = -self._exact(i, j) if self.slip > _ROUNDING else exponent[near]
         if few:
             return Few(i, j, listed, same, mirror)
         exponent[near] = listed  # large squares had lost their digits
-        return Block(rows, columns, np.maximum(exponent, -_LOWEST), same, mirror)
+        return Block(rows, columns, np.maximum(exponent, -self.lowest), same, mirror)
 
     @staticmethod
     def _pairs(

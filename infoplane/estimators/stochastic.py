@@ -28,6 +28,7 @@ from infoplane.estimators.contract import (
     samples,
     symbols,
 )
+from infoplane.estimators.noise_sums import noise_sums
 from infoplane.estimators.nulls import Shuffles
 from infoplane.estimators.registry import Bounds, check_params, estimator
 from infoplane.estimators.shared import Shared, recall, serving
@@ -365,6 +366,8 @@ def _monte_carlo(
     mixture: Mixture, codes: IntArray, params: Mapping[str, Any], rng: np.random.Generator
 ) -> FloatArray:
     """One term for every draw and row, shape (draws, n); their mean is the estimate."""
+    if len(mixture.deviation) == 1:
+        return _near_terms(mixture, codes, params, rng)
     order = np.argsort(codes, kind="stable")
     sizes = np.bincount(codes)
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
@@ -377,6 +380,22 @@ def _monte_carlo(
             sums = np.add.reduceat(ratio, starts, axis=1)
             own = sums[np.arange(len(sums)), codes[block]] / sizes[codes[block]]
         terms[draw, block] = _term(own, ratio, top, params["conditional"])
+    return terms
+
+
+def _near_terms(
+    mixture: Mixture, codes: IntArray, params: Mapping[str, Any], rng: np.random.Generator
+) -> FloatArray:
+    """Do the same for one deviation: only components near a row count."""
+    n, sizes = len(codes), np.bincount(codes)
+    groups = np.zeros_like(codes) if len(sizes) == n else codes
+    terms = np.empty((params["draws"], n))
+    for draw in range(params["draws"]):
+        sums = noise_sums(mixture.mean, groups, rng.standard_normal(mixture.mean.shape))
+        own = np.ones(n) if len(sizes) == n else sums.own / sizes[codes]
+        terms[draw] = -np.log(own)
+        if not params["conditional"]:
+            terms[draw] = np.log(own) - np.log(sums.everyone / n)
     return terms
 
 
