@@ -273,7 +273,7 @@ function draw_time() {
   }
   const edges = [...p.keys()]
   const until = Math.min(end, time(chosen.step ?? Infinity)), ghost = options.tokens[chosen.mode].line
-  put("strip", {
+  put("shades", {
     left: edges.map(i => end * i / p.length), right: edges.map(i => end * (i + 1) / p.length),
     color: edges.map(i => end * (i + 0.5) / p.length <= until ? p[i] : ghost),
   })
@@ -494,14 +494,16 @@ function draw_scalars() {
 }
 
 function draw_titles() {
-  const e = current(), unit = `[${chosen.unit}]`, less = chosen.minus ? " minus null" : ""
+  const e = current(), unit = `[${chosen.unit}]`
+  // where no null was drawn nothing is subtracted, and the title must not claim it
+  const less = key => chosen.minus && layers().some((_, l) => points(l).some(p => finite(p[key]))) ? " minus null" : ""
   const say = (model, text) => set(model, {text})
-  set(figures.plane.below[0], {axis_label: `${e.x_title}${less} ${unit}  → remembers input`})
-  set(figures.plane.left[0], {axis_label: `${e.y_title}${less} ${unit}  → predicts label`})
+  set(figures.plane.below[0], {axis_label: `${e.x_title}${less("xn")} ${unit}  → remembers input`})
+  set(figures.plane.left[0], {axis_label: `${e.y_title}${less("yn")} ${unit}  → predicts label`})
   const room = figures.plane.inner_width || 700, legend = ["dashed = same moment", "ring and thin line = caution", "dotted = not usable", "◇ = null, labels shuffled"]
   say(models.plane_subtitle, (room > 560 ? legend : room > 420 ? ["ring, thin = caution", legend[2], legend[3]] : ["ring = caution", legend[2]]).join(" · "))
-  say(models.compression_subtitle, `${e.x_title}${less} ${unit} · ▼ largest so far${bands("xl")}`)
-  say(models.fitting_subtitle, `${e.y_title}${less} ${unit}${chosen.minus ? "" : " · dots = null, 95 % of draws lie below"}${bands("yl")}`)
+  say(models.compression_subtitle, `${e.x_title}${less("xn")} ${unit} · ▼ largest so far${bands("xl")}`)
+  say(models.fitting_subtitle, `${e.y_title}${less("yn")} ${unit}${chosen.minus ? "" : " · dots = null, 95 % of draws lie below"}${bands("yl")}`)
 }
 function bands(low) {
   const kinds = new Set()

@@ -326,7 +326,7 @@ def _strip(
     plot.xaxis.axis_label_standoff = 2
     plot.xaxis.axis_label_text_font_size = "12px"
     quad = Quad(left="left", right="right", bottom=0, top=1, fill_color="color", line_color="color")
-    plot.add_glyph(_source(sources, "strip", "left", "right", "color"), quad)
+    plot.add_glyph(_source(sources, "shades", "left", "right", "color"), quad)
     cursor = Span(location=0, dimension="height", line_width=3)
     plot.add_layout(cursor)
     models["strip_cursor"] = cursor

@@ -236,6 +236,10 @@ def test_minus_null_subtracts_the_null(opened):
     after = opened.evaluate(f"{CONTROLLER}.here(3).y")
     assert after == pytest.approx(before[0] - before[1], abs=1e-6)
     assert source(opened, "null")["xs"] == []
+    titles = opened.evaluate(
+        f"[{OF}('plane').below[0], {OF}('plane').left[0]].map(a => a.axis_label)"
+    )
+    assert ["minus null" in title for title in titles] == [False, True]  # X has no null here
 
 
 def test_what_must_not_be_believed_looks_different(opened):
