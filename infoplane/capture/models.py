@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from torch import nn
+from torch.nn.parameter import UninitializedParameter
 
 from infoplane.errors import UnsupportedModelError
 
@@ -56,6 +57,11 @@ def _refuse(model: nn.Module) -> None:
                 raise UnsupportedModelError(
                     "a scripted module runs without Python hooks; watch what it was made from."
                 )
+    if any(isinstance(parameter, UninitializedParameter) for parameter in model.parameters()):
+        raise UnsupportedModelError(
+            "the model has lazy modules that get their weights at the first forward pass, and that "
+            "pass must be the training's own. Send one batch through it, then watch it."
+        )
     if any(type(parameter).__name__ == "DTensor" for parameter in model.parameters()):
         raise UnsupportedModelError(
             "the model's weights are DTensors spread over several processes; a probe pass would "

@@ -13,6 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+NOISE = 0
+"""Seed of the random states inside a probe pass."""
+
 
 @contextmanager
 def undisturbed(model: nn.Module, *, autocast: bool = True) -> Iterator[None]:
@@ -20,11 +23,11 @@ def undisturbed(model: nn.Module, *, autocast: bool = True) -> Iterator[None]:
 
     Saved and restored: every module's training flag (a frozen BatchNorm stays frozen), every buffer
     (running statistics, counters), the global random states of python, numpy and torch (CPU and the
-    model's device), the fused attention switch. Compiled parts run eagerly inside, so that hooks
-    fire and no compiled graph is thrown away. `autocast` False leaves the user's autocast for the
-    pass, where a kernel of low precision has no inference version. ``no_grad`` and not
-    ``inference_mode``: a tensor that a module caches in inference mode (rotary tables, masks) could
-    not be used by autograd later.
+    model's devices; inside they are the same at each pass), the fused attention switch. Compiled
+    parts run eagerly inside, so that hooks fire and no compiled graph is thrown away. `autocast`
+    False leaves the user's autocast for the pass, where a kernel of low precision has no inference
+    version. ``no_grad`` and not ``inference_mode``: a tensor that a module caches in inference mode
+    (rotary tables, masks) could not be used by autograd later.
     """
     with ExitStack() as stack:
         stack.enter_context(_random_states(model))
@@ -48,6 +51,7 @@ def _random_states(model: nn.Module) -> Iterator[None]:
             stack.enter_context(torch.random.fork_rng(devices=[]))  # the CPU's
             for device in devices:
                 stack.enter_context(_random_state_of(device))
+            _same_noise()
             yield
     finally:
         random.setstate(python)
@@ -66,7 +70,17 @@ def _random_state_of(device: torch.device) -> Iterator[None]:
             torch.mps.set_rng_state(state)
     else:
         with torch.random.fork_rng(devices=[device], device_type=device.type):
+            if device.type == "cuda":
+                with torch.cuda.device(device):
+                    torch.cuda.manual_seed(NOISE)
             yield
+
+
+def _same_noise() -> None:
+    """Let a network that is random in eval mode, too, meet the same noise at every snapshot."""
+    random.seed(NOISE)
+    np.random.seed(NOISE)  # noqa: NPY002 - both are put back on leaving
+    torch.default_generator.manual_seed(NOISE)
 
 
 @contextmanager

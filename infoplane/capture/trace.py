@@ -101,6 +101,8 @@ class Trace(TorchFunctionMode):
         handles = []
         try:
             for path, module in model.named_modules():
+                if "parametrizations" in path.split("."):
+                    continue  # they compute weights, inside the layer that has them
                 enter, leave = partial(self._enter, path), partial(self._leave, path)
                 handles.append(module.register_forward_pre_hook(enter, with_kwargs=True))
                 handles.append(module.register_forward_hook(leave))

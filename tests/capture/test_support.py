@@ -130,6 +130,27 @@ def encoder():
     assert "layer.self_attn" in names(captured(model))
 
 
+@case("spectral and weight norm, parametrizations", WORKS, "inside the layer that has them")
+def parametrized():
+    model = net()
+    nn.utils.parametrizations.spectral_norm(model[0])
+    nn.utils.parametrizations.weight_norm(model[2])
+    assert names(captured(model)) == ["1", "2"]
+
+
+@case("networks that are random in eval mode", WORKS, "the same noise at each snapshot")
+def noisy():
+    model = Custom(lambda m, x: m.fc(x) + torch.randn(len(x), 3), fc=nn.Linear(4, 3))
+    sink, probe = MemorySink(), Probe(X)
+    with watch(Custom(lambda m, x: m.inner(x), inner=model), probe, sink, every=1,
+               layers=["inner"]) as watcher:  # fmt: skip
+        torch.randn(5)
+        watcher.step(1)
+        watcher.step(2)
+    first, second = sink.snapshots[1].layers["inner"], sink.snapshots[2].layers["inner"]
+    np.testing.assert_array_equal(first, second)
+
+
 @case("frozen BatchNorm", WORKS, "each module's own mode is put back")
 def frozen():
     model = nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5), nn.Linear(5, 3))
@@ -287,6 +308,17 @@ def sharded():
     for kind in (FullyShardedDataParallel, DeepSpeedEngine):
         with pytest.raises(UnsupportedModelError, match="in pieces"):
             captured(kind(4, 3))
+
+
+@case("lazy modules without weights yet", REFUSES, "send one batch through the model first")
+def lazy():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        model = nn.Sequential(nn.LazyLinear(3))
+    with pytest.raises(UnsupportedModelError, match="lazy modules"):
+        captured(model)
+    model(X)
+    assert names(captured(model)) == ["0"]
 
 
 @case("TorchScript", REFUSES, "scripted modules run without hooks")
