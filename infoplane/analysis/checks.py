@@ -153,13 +153,23 @@ def saturated(case: Case) -> str | None:
         return None
     ceiling = case.estimate.ceiling or 0.0
     share = 100 * case.estimate.value / ceiling
-    what = case.card.ceiling or "its ceiling"
+    what = _ceiling_name(case)
     cure = "use fewer bins" if _binned(case) else "use a larger noise" if _noisy(case) else ""
     cure = f"{cure}, more samples" if cure else "use more samples"
     return (
         f"saturated at {min(share, 100):.0f} % of {what} ({bits(ceiling)}): any finer layer reads "
         f"the same, so neither a value nor a change can be read off; {cure} or a layer-wise summary"
     )
+
+
+def _ceiling_name(case: Case) -> str:
+    """Name the bound that the ceiling is: log n, the target's entropy, or what the card says."""
+    ceiling, target = case.estimate.ceiling or 0.0, case.context.target
+    if abs(ceiling - math.log(max(case.context.portrait.n, 2))) < 1e-9:
+        return "log n"
+    if target.entropy is not None and abs(ceiling - target.entropy) < 1e-9:
+        return f"H({target.name})"
+    return case.card.ceiling or "its ceiling"
 
 
 def resolution(case: Case) -> str | None:
@@ -261,16 +271,21 @@ def ties(case: Case) -> str | None:
 
 
 def dimension(case: Case) -> str | None:
-    """More effective dimensions than the estimator supports."""
-    limit = case.card.max_dim
-    if limit is None or case.context.portrait.d <= limit:
+    """More dimensions than the estimator supports, by its own word or in effect."""
+    limit, joint = case.card.max_dim, case.estimate.flags.value("high_dimension")
+    if limit is None:
         return None
-    effective = case.context.portrait.effective_dim
-    if effective <= limit:
+    if joint is not None:
+        return (
+            f"{joint} joint dimensions, and {case.card.label} supports {limit}: it reads too low; "
+            "compress first (mi.compressed)"
+        )
+    portrait = case.context.portrait
+    if portrait.d <= limit or portrait.effective_dim <= limit:
         return None
     return (
-        f"the layer has {effective:.0f} effective dimensions and {case.card.label} supports "
-        f"{limit}: it reads too low; compress first (mi.compressed)"
+        f"the layer has {portrait.effective_dim:.0f} effective dimensions and {case.card.label} "
+        f"supports {limit}: it reads too low; compress first (mi.compressed)"
     )
 
 
@@ -336,7 +351,8 @@ def bound_touched(case: Case) -> str | None:
 
 
 def _outside(case: Case, amount: float) -> str:
-    side = "below zero" if case.estimate.value < 0 else f"above {case.card.ceiling or 'its bound'}"
+    bound = f"H({case.context.target.name})" if case.about_labels else _ceiling_name(case)
+    side = "below zero" if case.estimate.value < 0 else f"above {bound}"
     return (
         f"{bits(amount)} {side}, which no information can be: an assumption of {case.card.label} "
         "is broken here; read another estimator"
@@ -399,9 +415,13 @@ def wide_error(case: Case) -> str | None:
     )
 
 
+_TOLD = ("bound_violated", "dead", "high_dimension", "saturated", "singleton_bins", "isolated")
+"""Flags that other rules put into words."""
+
+
 def unreliable(case: Case) -> str | None:
     """Pass on that the estimator itself says that an assumption is broken."""
-    flags = [flag for flag in case.estimate.flags if not flag.startswith("bound_violated")]
+    flags = [flag for flag in case.estimate.flags if flag.partition("=")[0] not in _TOLD]
     if case.estimate.status is not Status.UNRELIABLE or not flags:
         return None
     return f"{case.card.label} flags {', '.join(flags)}; see its card for what that means"

@@ -158,6 +158,16 @@ def test_the_worst_verdict_wins():
     assert reason.startswith("inside its null")
 
 
+def test_the_ceiling_is_named_for_what_it_is():
+    _, reason = judge(*case(value=LOG_N, ceiling=LOG_N, target=X, null=None))
+    assert reason.startswith("saturated at 100 % of log n (8.64 bits)")
+    _, reason = judge(*case(value=0.9))
+    assert "0.30 bits above H(Y)" in reason
+    words = Flags(["high_dimension=93", "dead=3"])
+    _, reason = judge(*case(KNN, flags=words, status=Status.UNRELIABLE))
+    assert reason.startswith("93 joint dimensions, and kNN supports 20")
+
+
 def test_a_layer_that_knows_the_label_is_not_saturated():
     # I(T;Y) = H(Y) with 200 samples a class and a low null is earned.
     assert named(value=float(np.log(2))) == set()
