@@ -16,12 +16,13 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from infoplane.estimators.contract import Rng, conclude, live_columns, samples
+from infoplane.errors import InputError
+from infoplane.estimators.contract import Rng, conclude, live_columns, same_length, samples
 from infoplane.estimators.distances import standing
 from infoplane.estimators.registry import Bounds, check_params, estimator
 from infoplane.estimators.renyi import gaussian_entropy
 from infoplane.estimators.shared import Shared, recall, serving
-from infoplane.estimators.spectrum import covariance_side, entropy, shares, unit_rows
+from infoplane.estimators.spectrum import covariance_side, eigenvalues, entropy, shares, unit_rows
 from infoplane.types import Cost, Estimate, Flags, FloatArray, Kind, Quantity
 
 _GROWS = "grows with n until n is far above it: compare at a fixed number of samples"
@@ -67,6 +68,40 @@ def _conclude(
         status=standing(flags, trivial="constant" in dead),
         info=info,
     )
+
+
+def vendi_of_kernel(kernel: Any, *, order: float = 1.0, weights: Any = None) -> float:
+    """Vendi score of any similarity matrix K.
+
+    Parameters
+    ----------
+    kernel : array, (n, n)
+        Similarities, positive semi-definite with ones on the diagonal.
+    order : float
+        q, also ``math.inf``.
+    weights : array, (n,), optional
+        Probability p of each sample: K ∘ √p √pᵀ instead of K / n.
+
+    Raises
+    ------
+    InputError, NonFiniteError
+
+    Examples
+    --------
+    >>> round(vendi_of_kernel([[1.0, 0.9, 0.0], [0.9, 1.0, 0.0], [0.0, 0.0, 1.0]]), 4)
+    2.1573
+    """
+    k = samples(kernel, name="kernel", minimum=1)
+    if k.shape[0] != k.shape[1] or not np.allclose(k, k.T) or not np.allclose(np.diag(k), 1.0):
+        raise InputError(
+            "`kernel` must be square and symmetric with ones on its diagonal; got shape "
+            f"{k.shape}. Divide K_ij by √(K_ii K_jj)."
+        )
+    if weights is not None:
+        root = np.sqrt(samples(weights, name="weights", minimum=1)[:, 0])
+        same_length(root, k, first="weights", second="kernel")
+        k = k * root[:, None] * root
+    return math.exp(entropy(shares(eigenvalues(k, what="kernel")), order))
 
 
 @estimator(

@@ -17,6 +17,7 @@ from infoplane.estimators.diversity import (
     nuclear_norm,
     participation_ratio,
     vendi,
+    vendi_of_kernel,
 )
 from infoplane.estimators.renyi import renyi_entropy
 from infoplane.estimators.shared import Shared
@@ -60,6 +61,21 @@ def test_vendi_with_a_gaussian_kernel_of_many_samples(monkeypatch):
     assert abs(rough.value - exact.value) < 4 * rough.stderr < 0.1 * exact.value
     with pytest.raises(RefusedError, match="order 2"):
         vendi(t, kernel="gaussian", order="inf")
+
+
+def test_vendi_of_a_kernel():
+    points = np.array([0, 0, 10, 10, 20, 20.0])
+    kernel = np.exp(-np.abs(points[:, None] - points))
+    assert vendi_of_kernel(kernel) == pytest.approx(3.0, abs=1e-4)
+    for order in (1.0, 2.0, math.inf):
+        assert vendi_of_kernel(np.eye(5), order=order) == pytest.approx(5.0)
+        assert vendi_of_kernel(np.ones((5, 5)), order=order) == pytest.approx(1.0)
+    weights = np.array([0.5, 0.25, 0.25])
+    assert vendi_of_kernel(np.eye(3), weights=weights) == pytest.approx(2**1.5)
+    with pytest.raises(InputError, match="diagonal"):
+        vendi_of_kernel(2 * np.eye(3))
+    with pytest.raises(InputError, match="positive semi-definite"):
+        vendi_of_kernel([[1.0, 2.0], [2.0, 1.0]])
 
 
 def test_vendi_of_known_sets():
