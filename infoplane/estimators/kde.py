@@ -27,6 +27,7 @@ from infoplane.estimators.contract import (
     symbols,
 )
 from infoplane.estimators.kernel_sums import Sums, kernel_products, kernel_sums
+from infoplane.estimators.nulls import Shuffles
 from infoplane.estimators.registry import Bounds, check_params, estimator
 from infoplane.estimators.shared import Shared, recall, serving
 from infoplane.types import Cost, Estimate, Flags, FloatArray, IntArray, Kind, Quantity, Status
@@ -291,29 +292,12 @@ def _shuffled(
         sums = _sums(layer, codes, bound, None)
         row = 0 if bound == "lower" else -1
         return np.full(draws, _gap(sums.everyone[row], sums.own[row], np.ones(n, np.int64)))
-    labels, power = rng.permuted(np.tile(codes, (draws, 1)), axis=1), 1 if bound == "lower" else 4
+    shuffles, power = Shuffles(codes, draws, rng), 1 if bound == "lower" else 4
     if len(sizes) > _WEIGHTS:  # many small classes: their own pairs are few
-        passes = (kernel_sums(layer.t, row, (power,)) for row in labels)
-        return np.array(
-            [
-                _gap(s.everyone[0], s.own[0], sizes[row])
-                for s, row in zip(passes, labels, strict=True)
-            ]
-        )
-    together = _WEIGHTS // len(sizes)
-    values = [
-        _gaps(layer.t, labels[first : first + together], sizes, power)
-        for first in range(0, draws, together)
-    ]
-    return np.concatenate(values)
-
-
-def _gaps(t: FloatArray, labels: IntArray, sizes: IntArray, power: int) -> FloatArray:
-    """Return the estimate for every row of ``labels`` (draws, n), shape (draws,)."""
-    draws, n = labels.shape
-    members = np.zeros((n, draws, len(sizes)))
-    np.put_along_axis(members, labels.T[:, :, None], 1.0, axis=2)
-    sums = kernel_products(t, members.reshape(n, -1), power).reshape(members.shape)
-    own = np.take_along_axis(sums, labels.T[:, :, None], axis=2)[:, :, 0].T
-    everyone = sums[:, 0].sum(axis=1)
-    return np.asarray(np.mean(np.log(own / sizes[labels]) - np.log(everyone / n), axis=1))
+        passes = ((row, kernel_sums(layer.t, row, (power,))) for row in shuffles.labels)
+        return np.array([_gap(s.everyone[0], s.own[0], sizes[row]) for row, s in passes])
+    values = np.empty(draws)
+    for some, weights in shuffles.parts(_WEIGHTS):
+        everyone, own = shuffles.means(some, kernel_products(layer.t, weights, power))
+        values[some] = np.mean(np.log(own) - np.log(everyone), axis=1)
+    return values

@@ -56,6 +56,28 @@ def noise_sums(rows: FloatArray, codes: IntArray, noise: FloatArray) -> NoiseSum
     return NoiseSums(everyone, own)
 
 
+def noise_products(rows: FloatArray, weights: FloatArray, noise: FloatArray) -> FloatArray:
+    """Return Σ_j W_jw N_j(z_i) / N_i(z_i) for weights W (n, w), shape (n, w)."""
+    if rows.shape[1] == 0:
+        return np.broadcast_to(weights.sum(axis=0), weights.shape)
+    pairs = Pairs(rows / _ROOT, np.zeros(len(rows), np.int64), _REACH, listed=True)
+    noise = _ROOT * noise[pairs.order][:, pairs.column_order]
+    weights = weights[pairs.order]
+    product = np.zeros_like(weights)
+    for block in pairs.blocks():
+        forward, backward = _ratios(block, pairs.t, noise)
+        if isinstance(block, Few):
+            np.add.at(product, block.rows, forward[:, None] * weights[block.columns])
+            if backward is not None:
+                np.add.at(product, block.columns, backward[:, None] * weights[block.rows])
+            continue
+        product[block.rows] += forward @ weights[block.columns]
+        if backward is not None:
+            product[block.columns] += backward.T @ weights[block.rows]
+    product[pairs.order] = product.copy()
+    return product
+
+
 def _many_classes(rows: FloatArray, codes: IntArray, noise: FloatArray) -> NoiseSums:
     """Classes smaller than a leaf: everyone first, then class by class."""
     everyone = noise_sums(rows, np.zeros_like(codes), noise).everyone

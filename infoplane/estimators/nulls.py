@@ -6,12 +6,11 @@ reports when there is nothing to report.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from infoplane.errors import InputError
 from infoplane.estimators.contract import Rng, generator, plain, same_length
@@ -23,7 +22,7 @@ _TIE = 1e-12  # relative: a null value this close to the estimate counts as reac
 
 
 class Shuffles:
-    """Random pairings of integer codes, with kernel means over the own class of every row.
+    """Random pairings of integer codes, for nulls from sums of kernels over the own class.
 
     Parameters
     ----------
@@ -32,30 +31,38 @@ class Shuffles:
     draws : int
         Pairings.
     rng : Generator
+
+    Attributes
+    ----------
+    labels : ndarray, (draws, n)
+        The codes, shuffled.
+    sizes : ndarray, (C,)
+        Samples of each code.
     """
 
     def __init__(self, codes: IntArray, draws: int, rng: np.random.Generator) -> None:
-        n, sizes = len(codes), np.bincount(codes)
-        labels = rng.permuted(np.tile(codes, (draws, 1)), axis=1)
-        self.groups = labels + len(sizes) * np.arange(draws)[:, None]
-        self.sizes = sizes[labels]
-        everyone = np.tile(np.arange(n), draws)
-        shape = (draws * len(sizes), n)
-        self._members = csr_array((np.ones(draws * n), (self.groups.ravel(), everyone)), shape)
+        self.sizes = np.bincount(codes)
+        self.labels = rng.permuted(np.tile(codes, (draws, 1)), axis=1)
 
-    @property
-    def rows_of_table(self) -> int:
-        """Groups of all draws: what one column of a kernel is summed into."""
-        return int(self._members.shape[0])
+    def parts(self, columns: int) -> Iterator[tuple[slice, FloatArray]]:
+        """Yield (some draws, membership weights (n, draws · C)), about ``columns`` wide at most.
 
-    def own_means(self, kernel: FloatArray, block: slice) -> FloatArray:
-        """Mean of kernel (n, b) over the rows that share the column's class, shape (draws, b).
-
-        Column k belongs to row ``block.start`` + k.
+        A kernel times the weights sums it over every class of every draw.
         """
-        sums = self._members @ kernel
-        own = sums[self.groups[:, block], np.arange(kernel.shape[1])]
-        return np.asarray(own / self.sizes[:, block])
+        draws, n = self.labels.shape
+        together = max(1, columns // len(self.sizes))
+        for first in range(0, draws, together):
+            some = slice(first, min(first + together, draws))
+            members = np.zeros((n, some.stop - first, len(self.sizes)))
+            np.put_along_axis(members, self.labels[some].T[:, :, None], 1.0, axis=2)
+            yield some, members.reshape(n, -1)
+
+    def means(self, some: slice, sums: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Mean kernel over all rows (n,) and over the own class (draws, n), from these sums."""
+        labels = self.labels[some]
+        table = sums.reshape(labels.shape[1], len(labels), len(self.sizes))
+        own = np.take_along_axis(table, labels.T[:, :, None], axis=2)[:, :, 0].T
+        return table[:, 0].sum(axis=1) / labels.shape[1], own / self.sizes[labels]
 
 
 def null_distribution(

@@ -28,7 +28,7 @@ from infoplane.estimators.contract import (
     samples,
     symbols,
 )
-from infoplane.estimators.noise_sums import noise_sums
+from infoplane.estimators.noise_sums import noise_products, noise_sums
 from infoplane.estimators.nulls import Shuffles
 from infoplane.estimators.registry import Bounds, check_params, estimator
 from infoplane.estimators.shared import Shared, recall, serving
@@ -38,6 +38,8 @@ NOISY = "mi.noisy"
 STOCHASTIC = "mi.stochastic"
 
 _BLOCK = 1 << 18  # log ratios held at once
+_WEIGHTS = 128  # classes × draws of a null that one pass over the components serves
+_HIGHEST = 600.0  # log ratios are cut there where their exponential is needed
 _FAR = 1e150  # means are cut there, in units of the deviation
 _ROUNDING = 1e-9  # error of an exponent that is tolerated from products of matrices
 _SMALLEST = 1e-10  # published floor of a deviation
@@ -368,18 +370,20 @@ def _monte_carlo(
     """One term for every draw and row, shape (draws, n); their mean is the estimate."""
     if len(mixture.deviation) == 1:
         return _near_terms(mixture, codes, params, rng)
+    n, sizes = len(codes), np.bincount(codes)
     order = np.argsort(codes, kind="stable")
-    sizes = np.bincount(codes)
-    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-    codes = codes[order]
-    terms = np.zeros((params["draws"], len(codes)))
-    for draw, block, ratio, top in _ratios(mixture, order, params["draws"], rng):
-        if len(sizes) == len(codes):
-            own = np.exp(-top)
-        else:
-            sums = np.add.reduceat(ratio, starts, axis=1)
-            own = sums[np.arange(len(sums)), codes[block]] / sizes[codes[block]]
-        terms[draw, block] = _term(own, ratio, top, params["conditional"])
+    starts, codes = np.cumsum(sizes) - sizes, codes[order]
+    mean, deviation = mixture.mean[order], mixture.deviation[order]
+    terms = np.zeros((params["draws"], n))
+    for draw in range(params["draws"]):
+        for block, ratio, top in _ratios(mean, deviation, rng.standard_normal(mean.shape)):
+            mine = codes[block]
+            sums = np.add.reduceat(ratio, starts, axis=1)[np.arange(len(mine)), mine]
+            own = sums / sizes[mine]
+            everyone = ratio.mean(axis=1)
+            terms[draw, block] = (
+                -np.log(own) - top if params["conditional"] else np.log(own) - np.log(everyone)
+            )
     return terms
 
 
@@ -399,29 +403,17 @@ def _near_terms(
     return terms
 
 
-def _term(own: FloatArray, ratio: FloatArray, top: FloatArray, conditional: bool) -> FloatArray:
-    """Log ratio of mixtures, from means of exp(log ratio − top)."""
-    if conditional:
-        return np.asarray(-np.log(own) - top)
-    return np.asarray(np.log(own) - np.log(ratio.mean(axis=1)))
-
-
 def _ratios(
-    mixture: Mixture, order: IntArray, draws: int, rng: np.random.Generator
-) -> Iterator[tuple[int, slice, FloatArray, FloatArray]]:
-    """Yield (draw, rows, N_j(z_i)/N_i(z_i) · exp(−top_i), top_i), by blocks of rows i."""
-    mean = mixture.mean[order]
-    deviation = mixture.deviation if len(mixture.deviation) == 1 else mixture.deviation[order]
-    n = len(mean)
-    step = max(1, _BLOCK // n)
-    for draw in range(draws):
-        noise = rng.standard_normal(mean.shape)
-        for start in range(0, n, step):
-            block = slice(start, min(start + step, n))
-            ratio = _log_ratios(mean, deviation, noise[block], block)
-            top = ratio.max(axis=1)
-            ratio -= top[:, None]
-            yield draw, block, np.exp(ratio, out=ratio), top
+    mean: FloatArray, deviation: FloatArray, noise: FloatArray
+) -> Iterator[tuple[slice, FloatArray, FloatArray]]:
+    """Yield (rows i, N_j(z_i) / N_i(z_i) · exp(−top_i), top_i), by blocks of rows."""
+    step = max(1, _BLOCK // len(mean))
+    for start in range(0, len(mean), step):
+        block = slice(start, min(start + step, len(mean)))
+        ratio = _log_ratios(mean, deviation, noise[block], block)
+        top = ratio.max(axis=1)
+        ratio -= top[:, None]
+        yield block, np.exp(ratio, out=ratio), top
 
 
 def _log_ratios(
@@ -481,10 +473,27 @@ def _shuffled(
         return np.array(
             [_jensen(mixture, rng.permutation(codes), conditional) for _ in range(draws)]
         )
-    shuffles, n = Shuffles(codes, draws, rng), len(codes)
+    if int(codes.max()) + 1 == len(codes):  # pairing distinct inputs anew changes nothing
+        return np.full(draws, _monte_carlo(mixture, codes, params, rng).mean())
+    shuffles = Shuffles(codes, draws, rng)
+    if len(shuffles.sizes) > _WEIGHTS:
+        return np.array([_monte_carlo(mixture, r, params, rng).mean() for r in shuffles.labels])
     values: FloatArray = np.zeros(draws)
-    for _, block, ratio, top in _ratios(mixture, np.arange(n), params["draws"], rng):
-        own = shuffles.own_means(ratio.T, block)
-        values += [_term(row, ratio, top, conditional).sum() for row in own]
-    values /= n * params["draws"]
+    for _ in range(params["draws"]):
+        noise = rng.standard_normal(mixture.mean.shape)
+        for some, weights in shuffles.parts(_WEIGHTS):
+            everyone, own = shuffles.means(some, _products(mixture, weights, noise))
+            terms = -np.log(own) if conditional else np.log(own) - np.log(everyone)
+            values[some] += terms.mean(axis=1)
+    values /= params["draws"]
     return values
+
+
+def _products(mixture: Mixture, weights: FloatArray, noise: FloatArray) -> FloatArray:
+    """Σ_j W_jw N_j(z_i) / N_i(z_i), shape (n, w)."""
+    if len(mixture.deviation) == 1:
+        return noise_products(mixture.mean, weights, noise)
+    product = np.empty_like(weights)
+    for block, ratio, top in _ratios(mixture.mean, mixture.deviation, noise):
+        product[block] = (ratio @ weights) * np.exp(np.minimum(top, _HIGHEST))[:, None]
+    return product

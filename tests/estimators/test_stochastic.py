@@ -148,6 +148,16 @@ def test_null_is_that_of_shuffled_labels(name, params):
     assert fast.std() < 3 * np.std(slow) + 0.01
 
 
+def test_null_of_many_small_classes_and_of_distinct_inputs():
+    _, t = toy(n=400, d=2)
+    pairs = np.arange(400) // 2
+    null = null_distribution("mi.noisy", pairs, t, draws=3, sigma=0.02)
+    assert null == pytest.approx([noisy(pairs, t, sigma=0.02).value] * 3, abs=0.3)
+    assert len(set(null.tolist())) == 3
+    distinct = null_distribution("mi.noisy", np.arange(400), t, draws=3, sigma=0.02)
+    assert set(distinct.tolist()) == {noisy(np.arange(400), t, sigma=0.02).value}
+
+
 @pytest.mark.parametrize("function", [noisy, stochastic])
 def test_trivial_layers_and_labels_have_value_zero(function):
     y, _ = toy()
