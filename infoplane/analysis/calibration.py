@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike
 from scipy import integrate, optimize
 from scipy.special import logsumexp
 
-from infoplane.analysis.checks import bits
+from infoplane.analysis.case import bits
 from infoplane.analysis.plan import Request, complete, takes
 from infoplane.analysis.portrait import Portrait, Variables
 from infoplane.errors import InfoplaneError, InputError

@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from infoplane.analysis.checks import bits
+from infoplane.analysis.case import bits
 
 TOLERANCE = 0.02  # nats below which no excess is counted
 _NORMAL = 1.96

@@ -16,7 +16,7 @@ import xarray as xr
 from infoplane.analysis.agreement import compare_estimators
 from infoplane.analysis.agreement import reading as read_agreement
 from infoplane.analysis.calibration import Reading
-from infoplane.analysis.checks import bits
+from infoplane.analysis.case import bits
 from infoplane.analysis.null import above
 from infoplane.analysis.phases import fastest_loss_decrease, gradient_transition, phases_of
 from infoplane.analysis.plan import DEFAULT

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from infoplane.analysis.checks import comparable, findings, judge_failure, weigh
+from infoplane.analysis.checks import findings, judge_failure, weigh
+from infoplane.analysis.doubts_of_information import comparable
 from infoplane.analysis.null import has_null, is_cheap, null_values
 from infoplane.analysis.plan import Ask, Job, accepted, pairs_target, positional, takes
 from infoplane.analysis.portrait import Context, Portrait, Target, Variables
