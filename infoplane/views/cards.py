@@ -12,6 +12,8 @@ from infoplane.types import Layer, Quantity
 from infoplane.views.frame import EstimatorInfo
 from infoplane.views.text import plain
 
+UNMEASURED = "Not measured in this run"
+
 
 def choice(
     name: str, params: Mapping[str, Any] | None = None, *, reason: str = ""
@@ -59,7 +61,7 @@ def axis_titles(measures: str) -> tuple[str, str]:
 
 
 def unmeasured(layers: Sequence[Layer], measured: Iterable[str] = ()) -> dict[str, str]:
-    """Return the estimators that a run could be asked for and was not: id → why and what to do.
+    """Return the estimators that a run could be asked for and was not: id → why.
 
     Only those that take a representation as it is; one whose neighbours or densities fail in high
     dimension says so.
@@ -69,11 +71,11 @@ def unmeasured(layers: Sequence[Layer], measured: Iterable[str] = ()) -> dict[st
     for card in registry.catalogue():
         if card.quantity != Quantity.MI or card.needs != "representation" or card.id in known:
             continue
-        words = f"Not measured in this run: infoplane evaluate RUN {card.id}"
+        words = UNMEASURED
         if card.max_dim is not None and widest > card.max_dim:
             words += (
-                f". It is made for at most {card.max_dim} dimensions; "
-                f"this run's widest layer has {widest}"
+                f"; made for at most {card.max_dim} dimensions, "
+                f"and the widest layer here has {widest}"
             )
         offers[card.id] = words
     return offers

@@ -595,7 +595,15 @@ function write_switches() {
   nodes.more.hidden = !rest.length && !greyed.length
   nodes["more-menu"].replaceChildren(
     ...rest.map((e, i) => make("div", "", null, button("estimator", i + fit, estimator_name(e), i + fit === chosen.estimator, i + fit + 1))),
-    ...greyed.map(e => { const el = make("div", "", null, make("b", "", e.label), e.reason); el.setAttribute("aria-disabled", "true"); el.setAttribute("role", "listitem"); el.tabIndex = 0; return el }))
+    ...(greyed.length ? [make("p", "", "Without a value in this run. To measure one: infoplane evaluate RUN ID")] : []),
+    ...greyed.map(e => {
+      const el = make("div", "", null, make("b", "", e.label), make("code", "", e.id))
+      if (e.reason !== options.unmeasured) el.append(make("small", "", e.reason))
+      el.setAttribute("aria-disabled", "true")
+      el.setAttribute("role", "listitem")
+      el.tabIndex = 0
+      return el
+    }))
   const probes = meta().probes ?? []
   nodes.probes.hidden = probes.length < 2
   nodes.probes.replaceChildren(...probes.map((name, i) => button("probe", i, name, i === chosen.probe)))

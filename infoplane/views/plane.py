@@ -25,6 +25,7 @@ from bokeh.models import (
 )
 
 from infoplane.views import figures
+from infoplane.views.cards import UNMEASURED
 from infoplane.views.frame import COLUMNS, SCALAR_COLUMNS, Delta, Live, Meta, Packed
 from infoplane.views.text import label
 from infoplane.views.theme import FONT, TOKENS, css_variables, time_palette
@@ -245,6 +246,7 @@ class PlaneKit:
                 "mode": mode,
                 "keys": keys,
                 "columns": list(COLUMNS),
+                "unmeasured": UNMEASURED,
                 "scalar_columns": list(SCALAR_COLUMNS),
                 "tokens": {name: dict(tokens) for name, tokens in TOKENS.items()},
                 "palettes": {name: time_palette(name) for name in TOKENS},

@@ -20,12 +20,12 @@ def test_axes_say_what_the_card_says(measures, titles):
     assert cards.axis_titles(measures) == titles
 
 
-def test_what_was_not_measured_is_offered_with_what_to_do():
+def test_what_was_not_measured_is_offered_with_the_reason():
     wide = [Layer("a", "Linear", (784,), 784, "flatten")]
     offers = cards.unmeasured(wide, ["mi.binning"])
     assert "mi.binning" not in offers
-    assert "evaluate RUN mi.kde" in offers["mi.kde"]
-    assert "at most 20 dimensions; this run's widest layer has 784" in offers["mi.ksg"]
+    assert offers["mi.kde"] == cards.UNMEASURED
+    assert "at most 20 dimensions, and the widest layer here has 784" in offers["mi.ksg"]
     assert "dimensions" not in cards.unmeasured([], [])["mi.ksg"]
     builder = FrameBuilder()
     builder.offer(offers)
