@@ -23,7 +23,7 @@ from panel.io.server import Server, get_server
 from infoplane.errors import InputError
 from infoplane.views import guard
 from infoplane.views.guard import LOOPBACK, Guard
-from infoplane.views.shell import build_app
+from infoplane.views.shell import build_app, warm
 
 UNUSED_LIFETIME = 15_000  # milliseconds that a page without a connection is kept
 TOKEN_LIFETIME = 300  # seconds within which a page must connect
@@ -92,6 +92,7 @@ def serve(
     server._tornado.websocket_origins.update(policy.origins)
     address = f"http://{_shown(host)}:{server.port}/{query}"
     server.start()
+    warm()
     if open_browser:
         server.io_loop.add_callback(partial(_open, address))
     if ready is not None:

@@ -44,7 +44,6 @@ window.infoplane = (() => {
     frame(JSON.parse(first.frame), {silent: true})  // before anything is drawn
     kit.view.setv({data: first.view}, {silent: true})
     kit.view.properties.data.change.connect(() => { address(kit.view.data); layer_panel() })
-    Bokeh.documents.push(figures)
     return Bokeh.embed.add_document_standalone(figures, document.getElementById("ip-figures"))
   }
   if (document.getElementById("ip-kit")) addEventListener("DOMContentLoaded", draw)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -16,6 +17,7 @@ from bokeh.application.application import SessionContext
 from bokeh.document import Document
 from bokeh.io import curdoc
 
+from infoplane.estimators import registry
 from infoplane.views import compare, diagnostics, explore, playground, runs
 from infoplane.views.hub import HUB, Hub
 from infoplane.views.page import Page, place
@@ -68,6 +70,16 @@ def build_app(
     document.on_session_destroyed(closed)
     if page.start is not None:
         page.start()
+
+
+def warm() -> None:
+    """Make in a thread what the first visitor would otherwise wait for."""
+
+    def make() -> None:
+        explore.kit()
+        registry.catalogue()  # imports every estimator
+
+    threading.Thread(target=make, name="infoplane warm", daemon=True).start()
 
 
 def runs_directory(directory: str | os.PathLike[str] | None = None) -> Path:
