@@ -80,7 +80,9 @@ def _style(mode: str) -> str:
 
 
 def _words(run: Run) -> str:
-    measurements = [m for m in run.measurements() if m.quantity == Quantity.MI]
+    everything = run.measurements()
+    measurements = [m for m in everything if m.quantity == Quantity.MI]
+    others = [m for m in everything if m.quantity != Quantity.MI and m.value is not None]
     names = {layer.name: f"T{i + 1}" for i, layer in enumerate(run.layer_table)}
     parts = [
         _section("What this run shows", _paragraphs(findings(run), names)),
@@ -89,6 +91,7 @@ def _words(run: Run) -> str:
             "Every estimate at the last step, and what it is good for",
             _verdicts(measurements, names),
         ),
+        _section("Other quantities at the last step", _others(others, names)) if others else "",
         _section("The layers", _layers(run)),
         f"<footer>Run {label(run.name)} · {label(run.uuid)} · made {label(run.created)} · "
         f"written by infoplane {label(__version__)}. "
@@ -172,13 +175,39 @@ def _verdict(m: Measurement, names: Mapping[str, str], counts: Counter[Verdict])
         _bits(m.null.q95 if m.null else None),
         _bits(m.ceiling),
         f'<span class="chip" data-v="{int(m.verdict)}">{_WORDS[m.verdict]}</span>',
-        label(m.reason or m.note, 400),
-        label(shares),
+        f'<div class="why">{label(m.reason or m.note, 400)}</div>',
+        f'<div class="why">{label(shares)}</div>',
     ]
 
 
 def _bits(nats: float | None) -> str:
     return "–" if nats is None else f"{nats * NATS_TO_BITS:.3f}".replace("-", "−")
+
+
+def _others(measurements: Sequence[Measurement], names: Mapping[str, str]) -> str:
+    """Return quantities of one layer alone: a row a layer, a column a quantity."""
+    last: dict[tuple[str, str], Measurement] = {}
+    for m in measurements:
+        key = (m.layer, m.estimator if m.probe == "probe" else f"{m.estimator} on {m.probe}")
+        if key not in last or m.step >= last[key].step:
+            last[key] = m
+    columns = sorted({column for _, column in last})
+    units = {column: "bits" if m.unit == "nat" else "" for (_, column), m in last.items()}
+    head = ["layer", *(label(f"{c} [{units[c]}]" if units[c] else c) for c in columns)]
+    rows = (
+        [f"<b>{label(names[layer])}</b> {label(layer)}"]
+        + [_number(last.get((layer, column))) for column in columns]
+        for layer in names
+    )
+    return _table(head, rows, frozenset(range(1, len(head))))
+
+
+def _number(m: Measurement | None) -> str:
+    if m is None or m.value is None:
+        return "–"
+    if m.unit == "nat":
+        return _bits(m.value)
+    return f"{m.value:.4g}".replace("-", "−")
 
 
 def _layers(run: Run) -> str:

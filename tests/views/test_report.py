@@ -38,6 +38,12 @@ def run_path(tmp_path_factory, measurement):
                 for i, name in enumerate(names)
                 for target in "XY"
             )  # fmt: skip
+        run.measure(
+            [
+                measurement(64, "fc1", "", 2.5, "rank.effective", quantity="rank", unit="1"),
+                measurement(64, "fc1", "", math.log(2), "entropy.matrix", quantity="entropy"),
+            ]
+        )
         run.end("finished")
     return path
 
@@ -78,7 +84,8 @@ def test_words_and_tables_stand_without_a_script(text):
         assert needed in words, needed
     for nats in (0.12, math.log(64), 2.64):  # the null, the ceiling and the last I(X;T), in bits
         assert f"{nats / math.log(2):.3f}" in words
-    assert len(re.findall(r"<tr>", words)) == (1 + 4) + (1 + 2)
+    assert len(re.findall(r"<tr>", words)) == (1 + 4) + (1 + 2) + (1 + 2)
+    assert "<td class=n>1.000</td><td class=n>2.5</td>" in words  # entropy in bits, rank as it is
 
 
 def test_the_same_run_gives_the_same_file(run_path, tmp_path):
