@@ -15,12 +15,11 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import integrate, optimize
+from scipy import optimize
 from scipy.special import logsumexp
 
 from infoplane.analysis.case import bits
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from infoplane.store import Run
 
 _ATOMS = 0.01  # share of repeated entries from which a unit's marginal is not imposed
+_GRID, _TAILS = 0.1, 10.0  # of the integral, in standard deviations
 _REACH = 60.0  # largest distance of neighbouring class means, in standard deviations
 
 Side = Literal["labels", "continuous"]
@@ -180,17 +180,17 @@ def classes(
 
 
 def information_at(shares: FloatArray, distance: float) -> float:
-    """I(T;Y) in nats for unit Gaussians of those shares at 0, Δ, 2Δ …, by one integral."""
+    """I(T;Y) in nats for unit Gaussians of those shares at 0, Δ, 2Δ …, by one integral.
+
+    The trapezoidal rule converges exponentially for so smooth an integrand: a step of 0.1 standard
+    deviations leaves no error in double precision.
+    """
     means = distance * np.arange(len(shares))
-
-    def integrand(x: float) -> float:
-        log_parts = np.log(shares) - 0.5 * (x - means) ** 2 - 0.5 * np.log(2 * np.pi)
-        log_mix = logsumexp(log_parts)
-        return float(-np.exp(log_mix) * log_mix)
-
-    ends = np.unique(np.concatenate([means - 9.0, means, means + 9.0]))
-    total = sum(integrate.quad(integrand, a, b, limit=200)[0] for a, b in pairwise(ends))
-    return float(total - 0.5 * np.log(2 * np.pi * np.e))
+    x = np.arange(-_TAILS, means[-1] + _TAILS, _GRID)
+    log_parts = np.log(shares) - 0.5 * (x[:, None] - means) ** 2 - 0.5 * np.log(2 * np.pi)
+    log_mixture = logsumexp(log_parts, axis=1)
+    entropy = -_GRID * float((np.exp(log_mixture) * log_mixture).sum())
+    return entropy - 0.5 * float(np.log(2 * np.pi * np.e))
 
 
 def _distance(shares: FloatArray, truth: float) -> float:
