@@ -26,6 +26,8 @@ def sample_losses(output: Tensor, y: Tensor, target: str) -> Tensor:
     if target == "regression":
         errors = (output.reshape(len(y), -1) - y.reshape(len(y), -1).to(output)).square()
         return errors.mean(1, keepdim=True)
+    while output.ndim > y.ndim + 1 and 1 in output.shape[1:-1]:  # (n, 1, C) for labels (n,)
+        output = output.squeeze(1 + output.shape[1:-1].index(1))
     if output.ndim == y.ndim + 1 and output.shape[-1] > 1:
         losses = functional.nll_loss(_log_probabilities(output).movedim(-1, 1), y, reduction="none")
     elif output.numel() == y.numel():

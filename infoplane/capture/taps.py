@@ -14,6 +14,7 @@ from infoplane.capture.outcome import sample_losses
 from infoplane.capture.probe import Probe
 from infoplane.capture.quiet import undisturbed
 from infoplane.capture.reduce import POLICIES, ReduceLike, Reducer, reducer
+from infoplane.capture.samples import Axis, find_axis
 from infoplane.capture.select import LayersLike, Selection, is_activation, select
 from infoplane.capture.trace import Call, Trace, first_tensor
 from infoplane.errors import CaptureError
@@ -42,8 +43,8 @@ class Tap:
         Class name of the module, or name of the function.
     index : int
         Which of the calls watched there.
-    axis, factor : int
-        Axis that counts samples, and its entries per sample.
+    axis : Axis
+        Where the samples are.
     reducer : callable
         From (n, …) to (n, d).
     """
@@ -52,8 +53,7 @@ class Tap:
     where: tuple[str, str]
     kind: str
     index: int
-    axis: int
-    factor: int
+    axis: Axis
     reducer: Reducer
 
     def read(self, value: Any, n: int) -> Tensor:
@@ -61,7 +61,7 @@ class Tap:
         tensor = first_tensor(value)
         if tensor is None:
             raise CaptureError(f"{self.layer.name!r} gave no tensor of real numbers.")
-        return self.reducer(samples_first(tensor, self.axis, self.factor, n))
+        return self.reducer(self.axis.first(tensor, n))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,25 +84,6 @@ class Plan:
     seed: int = 0
     capture: tuple[str, ...] = ("output",)
     autocast: bool = True
-
-
-def samples_first(t: Tensor, axis: int, factor: int, n: int) -> Tensor:
-    """Return `t` as (n, …), where axis `axis` counts `factor` entries per sample."""
-    t = t.movedim(axis, 0) if axis else t
-    if t.shape[0] != n * factor:
-        raise CaptureError(f"expected {n * factor} entries on axis {axis}; got {t.shape[0]}.")
-    return t if factor == 1 else t.reshape(n, factor, *t.shape[1:])
-
-
-def sample_axis(two: Sequence[int], three: Sequence[int]) -> tuple[int, int]:
-    """Return (axis, entries per sample) from the shapes for 2 and for 3 samples; (0, 0) if none."""
-    if len(two) != len(three):
-        return 0, 0
-    moved = [axis for axis, (a, b) in enumerate(zip(two, three, strict=True)) if a != b]
-    if len(moved) != 1:
-        return 0, 0
-    a, b = two[moved[0]], three[moved[0]]
-    return (moved[0], b // 3) if a > 0 and a % 2 == 0 and b == a // 2 * 3 else (0, 0)
 
 
 def find_taps(model: nn.Module, probe: Probe, plan: Plan) -> tuple[tuple[Tap, ...], Selection]:
@@ -178,19 +159,21 @@ class _Finder:
         two, three = self.results
         if not asked:
             return []
-        if two is None or three is None or self._axis(two, three) != (0, 1):
+        if three is None or self._axis(two, three) != Axis():
             raise CaptureError(f"capture={asked!r} needs a model that returns one row per sample.")
         seen = {"logits": lambda: three, "loss": lambda: self._losses(three)}
         places = {"logits": ("result", ""), "loss": ("loss", "")}
         return [
-            self._tap(what, "model", what, places[what], 0, seen[what](), 0, 1) for what in asked
+            self._tap(what, "model", what, places[what], 0, seen[what](), Axis()) for what in asked
         ]
 
-    def _axis(self, two: Tensor, three: Tensor) -> tuple[int, int]:
+    def _axis(self, two: Tensor | None, three: Tensor | None) -> Axis | None:
+        if two is None or three is None:
+            return None
         if self.whole:
             hits = [axis for axis, size in enumerate(three.shape) if size == self.whole]
-            return (hits[0], 1) if hits else (0, 0)
-        return sample_axis(two.shape, three.shape)
+            return Axis(hits[0]) if hits else None
+        return find_axis(two, three)
 
     def _losses(self, output: Tensor) -> Tensor:
         return losses_of(self.probe, output, np.arange(len(output)) % self.probe.n)
@@ -200,14 +183,12 @@ class _Finder:
     ) -> list[Tap]:
         taps = []
         for call in calls:
-            tensors = _seen(self._earlier.get(call.name), what), _seen(call, what)
-            axis, factor = (0, 0)
-            if tensors[0] is not None and tensors[1] is not None:
-                axis, factor = self._axis(tensors[0], tensors[1])
+            seen = _seen(call, what)
+            axis = self._axis(_seen(self._earlier.get(call.name), what), seen)
             name = call.name + ending
-            if factor and tensors[1] is not None:
-                tap = self._tap(name, call.kind, what, _where(call, what), call.index, tensors[1],
-                                axis, factor, call)  # fmt: skip
+            if axis is not None and seen is not None:
+                tap = self._tap(name, call.kind, what, _where(call, what), call.index, seen, axis,
+                                call)  # fmt: skip
                 self.order[name] = self._place(call)
                 taps.append(tap)
             elif strict and not callable(self.plan.layers):
@@ -229,9 +210,9 @@ class _Finder:
 
     def _tap(
         self, name: str, kind: str, what: str, where: tuple[str, str], index: int, seen: Tensor,
-        axis: int, factor: int, call: Call | None = None,
+        axis: Axis, call: Call | None = None,
     ) -> Tap:  # fmt: skip
-        sample = samples_first(seen, axis, factor, seen.shape[axis] // factor)
+        sample = axis.first(seen, seen.shape[axis.index] // axis.factor)
         if what in ("output", "input", "pre_activation") and call is not None:
             maker = _maker(call, self.three.calls)
             chosen = reducer(self.plan.reduce, name, maker, sample, units=self.plan.units,
@@ -246,7 +227,7 @@ class _Finder:
             reduce=chosen.name,
             what=what,
         )
-        return Tap(layer, where, kind, index, axis, factor, chosen)
+        return Tap(layer, where, kind, index, axis, chosen)
 
 
 def losses_of(probe: Probe, output: Tensor, rows: Any) -> Tensor:
@@ -291,7 +272,7 @@ def _where(call: Call, what: str) -> tuple[str, str]:
 
 def _maker(call: Call, calls: Sequence[Call]) -> str:
     """Kind of the layer that a chain starts with: the Conv2d of a ReLU."""
-    while call.source is not None:
+    while call.source is not None and (is_activation(call) or "Norm" in call.kind):
         call = call.source
     if not is_activation(call):
         return call.kind

@@ -64,7 +64,7 @@ def test_losses_of_probabilities_logits_sequences_and_targets():
     logits = torch.randn(6, 3, generator=GENERATOR)
     y = torch.tensor([0, 1, 2, 0, 1, 2])
     wanted = F.cross_entropy(logits, y, reduction="none")[:, None]
-    for output in (logits, logits.softmax(1), logits.log_softmax(1)):
+    for output in (logits, logits.softmax(1), logits.log_softmax(1), logits[:, None]):
         torch.testing.assert_close(sample_losses(output, y, "class"), wanted)
     tokens, labels = torch.randn(2, 5, 7, generator=GENERATOR), torch.randint(0, 7, (2, 5))
     each = torch.stack([F.cross_entropy(t, label) for t, label in zip(tokens, labels, strict=True)])

@@ -198,6 +198,27 @@ def test_the_sample_axis_is_found_wherever_it_is():
         captured(model, ROWS, layers=["table"])
 
 
+def test_positions_folded_into_the_batch_time_first_are_put_in_order():
+    class Folded(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.drop, self.rnn, self.fc = nn.Dropout(0.5), nn.GRU(2, 3), nn.Linear(3, 2)
+
+        def forward(self, x):
+            x = self.drop(x.reshape(len(x), 2, 2).transpose(0, 1))  # (positions, n, 2)
+            return self.fc(self.rnn(x)[0].reshape(-1, 3))  # (positions · n, 2)
+
+    torch.manual_seed(0)
+    model = Folded()
+    sink = captured(model, ROWS, reduce={"fc": "flatten"})
+    assert reduces(sink) == {"rnn": "last_token", "fc": "flatten"}
+    with torch.no_grad():
+        hidden = model.rnn(ROWS.reshape(9, 2, 2).transpose(0, 1))[0]  # (positions, n, 3)
+        wanted = model.fc(hidden).transpose(0, 1).reshape(9, 4).numpy()
+    np.testing.assert_allclose(sink.snapshots[0].layers["fc"], wanted, atol=1e-6)
+    np.testing.assert_allclose(sink.snapshots[0].layers["rnn"], hidden[-1].numpy(), atol=1e-6)
+
+
 def test_bfloat16_is_widened_and_batches_are_joined():
     model = nn.Linear(4, 3).bfloat16()
     layers = captured(model, ROWS, probe=Probe(ROWS, batch_size=4)).snapshots[0].layers
