@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -106,10 +107,17 @@ def _gradients(ds: xr.Dataset) -> str:
 
 
 def _layers(ds: xr.Dataset, estimator: str) -> list[str]:
-    return [
-        f"{layer}: {_join([_fitting(ds, layer, estimator), _compression(ds, layer, estimator)])}."
+    """Say what each layer does; neighbours of which the same is said share a line."""
+    said = [
+        (layer, _join([_fitting(ds, layer, estimator), _compression(ds, layer, estimator)]))
         for layer in map(str, ds["layer"].values)
     ]
+    lines = []
+    for text, group in groupby(said, key=lambda pair: pair[1]):
+        names = [layer for layer, _ in group]
+        shown = ", ".join(names) if len(names) < 4 else f"{names[0]} … {names[-1]} ({len(names)})"
+        lines.append(f"{shown}: {text}.")
+    return lines
 
 
 def _join(clauses: Sequence[str]) -> str:

@@ -257,11 +257,6 @@ def test_a_stop_is_prompt_and_loses_nothing(record):
 def test_follow_measures_what_arrives_until_the_run_ends(tmp_path, workers):
     y, snapshots = growing()
     run = Run.create(tmp_path / "live")
-    table = tuple(
-        Layer(n, "Tanh", (t.shape[1],), t.shape[1], "flatten") for n, t in snapshots[0].items()
-    )
-    run.begin((ProbeData(np.arange(256.0)[:, None], y),), table, {})
-    run.write(Snapshot(0, snapshots[0]))
     result = []
     thread = threading.Thread(
         target=lambda: result.append(
@@ -270,6 +265,12 @@ def test_follow_measures_what_arrives_until_the_run_ends(tmp_path, workers):
     )
     thread.start()
     try:
+        time.sleep(0.3)  # it waits for a run that has not begun
+        table = tuple(
+            Layer(n, "Tanh", (t.shape[1],), t.shape[1], "flatten") for n, t in snapshots[0].items()
+        )
+        run.begin((ProbeData(np.arange(256.0)[:, None], y),), table, {})
+        run.write(Snapshot(0, snapshots[0]))
         reader = open_run(tmp_path / "live")
         _await(lambda: _has(reader, 0))  # measured while the run is live
         for step in (1, 5, 20):
@@ -327,3 +328,34 @@ def test_one_variable_quantities_have_no_target(record, monkeypatch):
 def test_evaluate_names_a_missing_run(tmp_path):
     with pytest.raises(InfoplaneError):
         ip.evaluate(tmp_path / "nothing")
+
+
+def test_a_worker_ends_with_its_parent(record):
+    import json
+    import subprocess
+    import sys
+
+    y, snapshots = growing(steps=(0,))
+    run = record(snapshots, y=y)
+    setup = {"path": str(run.path), "settings": {"seed": 0, "null": 0}, "modules": []}
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "infoplane.analysis.worker"], stdin=subprocess.PIPE, text=True
+    )
+    worker.communicate(json.dumps(setup) + "\n", timeout=60)
+    assert worker.returncode == 0
+
+
+def test_an_interrupt_stops_the_workers_and_keeps_what_is_done(record):
+    y, snapshots = growing(steps=tuple(range(10)))
+    run = record(snapshots, y=y)
+
+    def interrupt(done, total):
+        if done >= 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ip.evaluate(run, ["mi.binning"], workers=2, progress=interrupt)
+    run.refresh()
+    kept = len(run.measurements())
+    assert 4 <= kept < 40
+    assert ip.evaluate(run, ["mi.binning"]).computed == 40 - kept

@@ -114,6 +114,20 @@ def test_a_linear_chain_is_ordered_and_a_break_is_told(record):
     assert "more I(X;T) in second than in first" in findings(spread)
 
 
+def test_neighbours_of_which_the_same_is_said_share_a_line(record):
+    rng = np.random.default_rng(6)
+
+    def layers(step):
+        wide = {f"wide{i}": np.tanh(rng.standard_normal((N, 30))) for i in range(5)}
+        return {**wide, "last": learning(step)}
+
+    run = record({s: layers(s) for s in STEPS}, y=Y)
+    ip.evaluate(run, ["mi.binning"])
+    lines = findings(run).splitlines()
+    assert any(text.startswith("wide0 … wide4 (5): I(T;Y) cannot be read") for text in lines)
+    assert any(text.startswith("last: fitted") for text in lines)
+
+
 def test_epochs_are_named_when_they_were_recorded(record):
     scalars = {step: {"epoch": step / 4, "loss": 1 / (1 + step)} for step in STEPS}
     run = planted(record, learning, scalars=scalars)
