@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -18,8 +19,12 @@ from infoplane.types import FloatArray, IntArray
 
 TREE_DIMS = 6  # up to here a tree is faster at any n; two more from LARGE points on
 LARGE = 8192
+WINDOW = 32  # rows compared with one window
+TIERS = (0.5, 0.9)  # quantiles of the radius that part small, middle and large
 BLOCK = 1 << 20  # bytes of one block of distances: it stays in the cache
 JITTER = 1e-10  # of a column's scale
+P = TypeVar("P")
+
 HEAVY = 1e4  # largest deviation over the quartile range from which quartiles set the scale
 
 
@@ -115,25 +120,34 @@ def _sorted_closer(column: FloatArray, radius: FloatArray) -> IntArray:
 
 
 def _window_closer(points: FloatArray, radius: FloatArray, workers: int) -> IntArray:
-    """More dimensions: rows in the order of one coordinate are compared with a window of it."""
+    """More dimensions: rows in the order of one coordinate are compared with a window of it.
+
+    Rows of small, middle and large radius go by themselves, for the largest sets the window.
+    """
     n = len(points)
     order = np.argsort(points[:, 0], kind="stable")
     points, radius = points[order], radius[order]
-    first = points[:, 0]
+    first = np.ascontiguousarray(points[:, 0])
+    tier = np.searchsorted(np.quantile(radius, TIERS), radius)
+    groups = [
+        rows[start : start + WINDOW]
+        for rows in (np.flatnonzero(tier == level) for level in range(len(TIERS) + 1))
+        for start in range(0, len(rows), WINDOW)
+    ]
     counts = np.empty(n, dtype=np.int64)
 
-    def work(run: list[slice]) -> None:
-        buffer = np.empty(rows_of(run) * n)
+    def work(run: list[IntArray]) -> None:
+        buffer = np.empty(WINDOW * n)
         for rows in run:
             reach = float(radius[rows].max()) * (1 + 1e-9)  # wider by more than any rounding
-            low = np.searchsorted(first, first[rows.start] - reach, side="left")
-            high = np.searchsorted(first, first[rows.stop - 1] + reach, side="right")
-            shape = (rows.stop - rows.start, int(high - low))
+            low = first.searchsorted(first[rows[0]] - reach, side="left")
+            high = first.searchsorted(first[rows[-1]] + reach, side="right")
+            shape = (len(rows), int(high - low))
             out = buffer[: shape[0] * shape[1]].reshape(shape)
             near = chebyshev(points[rows], points[low:high], out) < radius[rows, None]
             counts[rows] = np.count_nonzero(near, axis=1)
 
-    over_blocks(work, n, workers)
+    in_runs(work, groups, workers)
     result = np.empty(n, dtype=np.int64)
     result[order] = np.maximum(counts - 1, 0)
     return result
@@ -203,14 +217,18 @@ def rows_of(run: list[slice]) -> int:
 
 
 def over_blocks(work: Callable[[list[slice]], None], n: int, workers: int) -> None:
-    """Call ``work`` on runs of blocks, one run for each of ``workers`` threads.
+    """Call ``work`` on runs of blocks of rows."""
+    in_runs(work, list(blocks(n)), workers)
 
-    A run keeps its buffers: new pages for every block would cost more than the distances.
+
+def in_runs(work: Callable[[list[P]], None], pieces: list[P], workers: int) -> None:
+    """Call ``work`` on runs of pieces, one run for each of ``workers`` threads.
+
+    A run keeps its buffers: new pages for every piece would cost more than the distances.
     """
-    every = list(blocks(n))
     if workers == 1:
-        work(every)
+        work(pieces)
         return
-    runs = [every[i::workers] for i in range(min(workers, len(every)))]
+    runs = [pieces[i::workers] for i in range(min(workers, len(pieces)))]
     with ThreadPoolExecutor(workers) as pool:
         list(pool.map(work, runs))
