@@ -37,7 +37,14 @@ from infoplane.estimators.contract import (
 from infoplane.estimators.distances import Distances, pairwise, standing
 from infoplane.estimators.registry import Bounds, check_params, estimator
 from infoplane.estimators.shared import Shared, recall, serving
-from infoplane.estimators.spectrum import EXACT, eigenvalues, entropy, quadrature, shares
+from infoplane.estimators.spectrum import (
+    EXACT,
+    eigenvalues,
+    entropy,
+    kernel_eigenvalues,
+    quadrature,
+    shares,
+)
 from infoplane.types import Cost, Estimate, Flags, FloatArray, IntArray, Kind, Quantity
 
 DOUBLE = 5000  # rows up to which eigenvalues are taken in float64; float32 above, to stay in 1 GiB
@@ -68,7 +75,9 @@ class _Diffusion:
     method: str
 
     def spectrum(self, among: IntArray | None) -> FloatArray:
-        return eigenvalues(self.operator(among), what="diffusion operator")
+        # λ^t of t < 1 would see eigenvalues that a low-rank factor leaves out
+        solve = kernel_eigenvalues if self.t >= 1 else eigenvalues
+        return solve(self.operator(among), what="diffusion operator")
 
     def operator(self, among: IntArray | None) -> NDArray[Any]:
         """Symmetric matrix with the eigenvalues of the random walk (α = 0 plain, 1 anisotropic)."""
@@ -207,7 +216,7 @@ def diffusion_entropy(
     double = _is_exact(method, n) and n <= DOUBLE
     diffusion, flags = _prepare(x, params, random, shared, double=double)
     if _is_exact(method, n):
-        key = ("diffusion spectrum", diffusion.sigma, alpha)
+        key = ("diffusion spectrum", diffusion.sigma, alpha, t < 1)
         values = recall(shared, key, lambda: diffusion.spectrum(None))
         value, stderr = entropy(shares(values**t)), None
     else:

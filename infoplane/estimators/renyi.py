@@ -12,7 +12,7 @@ diagonal, so that it costs the eigenvalues of the classes only. Sánchez Giraldo
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -35,7 +35,14 @@ from infoplane.estimators.contract import (
 from infoplane.estimators.distances import Distances, pairwise, standing
 from infoplane.estimators.registry import Bounds, card, check_params, estimator
 from infoplane.estimators.shared import Shared, recall, serving
-from infoplane.estimators.spectrum import EXACT, ORDER_ONE, eigenvalues, entropy, quadrature
+from infoplane.estimators.spectrum import (
+    EXACT,
+    ORDER_ONE,
+    eigenvalues,
+    entropy,
+    kernel_eigenvalues,
+    quadrature,
+)
 from infoplane.types import Cost, Estimate, Flags, FloatArray, IntArray, Kind, Quantity
 
 LIMIT = 11_000  # rows of which two float32 Gram matrices fit in 1 GiB
@@ -76,9 +83,8 @@ class _Gaussian:
                 None if alpha == 2.0 else str(rng.bit_generator.state),
             )
             return recall(self.shared, key, lambda: _entropy([self.matrix()], n, alpha, rng))
-        values = recall(
-            self.shared, ("gaussian spectrum", self.sigma), lambda: eigenvalues(self.matrix())
-        )
+        spectrum = ("gaussian spectrum", self.sigma, alpha < 1)
+        values = recall(self.shared, spectrum, lambda: _solver(alpha)(self.matrix()))
         return entropy(values / n, alpha), 0.0
 
 
@@ -132,6 +138,10 @@ def _entropy(blocks: Any, n: int, alpha: float, rng: np.random.Generator) -> Unc
     return math.log1p(total) / (1.0 - alpha), variance / ((1.0 - alpha) * (1.0 + total)) ** 2
 
 
+def _solver(alpha: float) -> Callable[[NDArray[Any]], FloatArray]:
+    return kernel_eigenvalues if alpha >= 1 else eigenvalues
+
+
 def _excess(block: NDArray[Any], n: int, alpha: float, rng: np.random.Generator) -> Uncertain:
     if alpha == 2.0:
         square = np.einsum("ij,ij->i", block, block).sum(dtype=np.float64)
@@ -144,7 +154,7 @@ def _excess(block: NDArray[Any], n: int, alpha: float, rng: np.random.Generator)
         return np.asarray(share * (logs if one else np.expm1((alpha - 1.0) * logs)))
 
     if len(block) <= EXACT:
-        return float(function(eigenvalues(block, what="Gram matrix")).sum()), 0.0
+        return float(function(_solver(alpha)(block)).sum()), 0.0
     trace = quadrature(block, [function], rng=rng)
     return float(trace.mean[0]), trace.stderr(np.ones(1)) ** 2
 

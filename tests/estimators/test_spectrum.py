@@ -13,6 +13,7 @@ from infoplane.estimators.spectrum import (
     covariance_side,
     eigenvalues,
     entropy,
+    kernel_eigenvalues,
     purity,
     quadrature,
     shares,
@@ -70,6 +71,18 @@ def test_both_sides_have_the_same_spectrum():
 def test_an_indefinite_matrix_is_refused():
     with pytest.raises(InputError, match="positive semi-definite"):
         eigenvalues(np.array([[0.0, 1.0], [1.0, 0.0]]))
+
+
+@pytest.mark.parametrize(("d", "sigma"), [(1, 0.3), (2, 3.0), (3, 30.0), (4, 30.0), (40, 1.0)])
+def test_low_rank_kernels_keep_their_entropy(d, sigma):
+    t = np.random.default_rng(d).normal(size=(400, d))
+    gram = np.exp(-((t[:, None] - t[None]) ** 2).sum(axis=2) / (2 * sigma**2))
+    exact, quick = eigenvalues(gram), kernel_eigenvalues(gram)
+    assert (len(quick) < 400) == (d < 40)
+    for order in (1.0, 1.01, 2.0, math.inf):
+        assert entropy(shares(quick), order) == pytest.approx(
+            entropy(shares(exact), order), abs=1e-10
+        )
 
 
 def test_unit_rows_leave_out_rows_without_a_direction():
