@@ -1,0 +1,206 @@
+"""A probe pass leaves no trace: buffers, modes, caches, warnings, what changes between passes."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F  # noqa: N812
+
+from infoplane.capture import CaptureWarning, MemorySink, Probe, watch
+from infoplane.capture.quiet import undisturbed
+from infoplane.capture.samples import Axis, find_axis
+from infoplane.errors import CaptureError
+
+X = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
+
+
+class Counting(nn.Module):
+    """Counts its calls in a buffer, replaces another, and keeps a mask from its first call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(4, 3)
+        self.register_buffer("calls", torch.zeros(()))
+        self.register_buffer("last", torch.zeros(3))
+        self.mask = None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        self.last = self.fc(x).detach().mean(0)
+        if self.mask is None:
+            self.mask = torch.ones(3)
+        return self.fc(x) * self.mask
+
+
+def test_buffers_are_put_back_in_value_and_identity():
+    model, sink = Counting(), MemorySink()
+    model(X)
+    calls, last = model.calls, model.last
+    with watch(model, Probe(X), sink, every=1) as watcher:
+        watcher.step(1)
+    assert model.calls is calls
+    assert calls == 1
+    assert model.last is last
+    assert sink.steps == [0, 1]
+
+
+def test_what_a_module_caches_can_be_used_by_autograd_later():
+    model = Counting()
+    with torch.inference_mode(), undisturbed(model):
+        model(X)
+    model(X.requires_grad_()).sum().backward()
+    assert model.fc.weight.grad is not None
+
+
+def test_autocast_keeps_no_weights_of_the_probe_pass():
+    model = nn.Linear(4, 3)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        with undisturbed(model):
+            model(X)
+        model(X).float().sum().backward()
+    assert model.weight.grad is not None
+
+
+def test_reentrant_checkpoints_warn_of_nothing():
+    def forward(x):
+        return torch.utils.checkpoint.checkpoint(nn.functional.relu, x, use_reentrant=True)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with undisturbed(nn.Identity()):
+            forward(X)
+
+
+class Changing(nn.Module):
+    """Skips a layer, or calls another in its place, when told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.mode = nn.Linear(4, 4), nn.Linear(4, 4), "both"
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.a(x)
+        if self.mode == "other":
+            x = F.relu(x)
+        return x if self.mode == "one" else torch.tanh(self.b(torch.sigmoid(x)))
+
+
+@pytest.mark.parametrize(
+    ("mode", "lost", "message"),
+    [
+        ("one", {"a:sigmoid", "b:tanh"}, "not in this probe pass"),
+        ("other", {"a:sigmoid", "b:tanh"}, "relu was called where sigmoid was"),
+    ],
+)
+def test_a_layer_that_is_no_longer_called_is_lost_and_named(mode, lost, message):
+    model, sink = Changing(), MemorySink()
+    with watch(model, Probe(X), sink, every=1) as watcher:
+        watcher.step(1)
+        model.mode = mode
+        with pytest.warns(CaptureWarning, match=message):
+            watcher.step(2)
+    assert set(sink.snapshots[1].layers) == {"a:sigmoid", "b:tanh"}
+    assert set(sink.snapshots[2].layers) == {"a:sigmoid", "b:tanh"} - lost
+    assert {detail["place"] for event, detail in sink.events if event == "fault"} == {
+        f"layer {name}" for name in lost
+    }
+
+
+class Heads(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc, self.odd = nn.Linear(4, 4), False
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        q = self.fc(x).reshape(-1, 1, 2, 2)
+        out = F.scaled_dot_product_attention(q, q, q, attn_mask=Odd() if self.odd else None)
+        return out.reshape(-1, 4)
+
+
+class Odd(torch.Tensor):
+    """A mask that only the fused kernel's own path can read."""
+
+    def expand(self, *shape):
+        raise RuntimeError("not this one")
+
+    def __new__(cls):
+        return torch.zeros(2, 2).as_subclass(cls)
+
+
+def test_attention_that_cannot_be_recomputed_is_lost_alone():
+    model, sink = Heads(), MemorySink()
+    with watch(model, Probe(X), sink, every=1, capture=("output", "attention")) as watcher:
+        model.odd = True
+        with pytest.warns(CaptureWarning, match="layer attention failed"):
+            watcher.step(1)
+    assert set(sink.snapshots[0].layers) == {"fc", "attention"}
+    assert set(sink.snapshots[1].layers) == {"fc"}
+
+
+def test_gradient_statistics_that_fail_are_switched_off(monkeypatch):
+    model, sink = nn.Linear(4, 3), MemorySink()
+    other = nn.Linear(2, 2)
+    optimisers = [torch.optim.SGD(part.parameters(), lr=0.1) for part in (model, other)]
+    with watch(model, Probe(X), sink, every=2, capture=("output", "gradients")) as watcher:
+        for step in range(1, 5):
+            model(X).sum().backward()
+            other(X[:, :2]).sum().backward()
+            optimisers[1].step()  # of another model: not ours to look at
+            if step == 3:
+                monkeypatch.setattr(torch, "_foreach_add_", lambda *a: 1 / 0)
+                with pytest.warns(CaptureWarning, match="gradients failed"):
+                    optimisers[0].step()
+                monkeypatch.undo()
+            else:
+                optimisers[0].step()
+            watcher.step(step)
+    assert "gradient_mean/model" in sink.scalars[2]
+    assert "gradient_mean/model" not in sink.scalars.get(4, {})
+
+
+def test_sparse_and_missing_gradients_are_passed_over():
+    model = nn.Sequential(nn.Embedding(5, 3, sparse=True), nn.Flatten(), nn.Linear(6, 2))
+    sink, tokens = MemorySink(), torch.randint(0, 5, (4, 2))
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
+    with watch(model, Probe(tokens), sink, every=2, capture=("output", "gradients")) as watcher:
+        for step in (1, 2):
+            optimiser.zero_grad()
+            model(tokens).sum().backward()
+            optimiser.step()
+            watcher.step(step)
+    assert {name.partition("/")[2] for name in sink.scalars[2]} == {"2"}
+
+
+def test_other_threads_use_of_the_model_is_not_captured():
+    class Busy(nn.Linear):
+        def forward(self, x):
+            if threading.current_thread() is threading.main_thread() and len(x) == 6:
+                thread = threading.Thread(target=lambda: outer(torch.zeros(2, 4)))
+                thread.start()
+                thread.join()
+            return super().forward(x)
+
+    outer = nn.Sequential(Busy(4, 3))
+    sink = MemorySink()
+    with watch(outer, Probe(X), sink):
+        pass
+    assert sink.snapshots[0].layers["0"].tolist() == outer(X).tolist()
+
+
+def test_the_axis_of_samples():
+    assert find_axis(torch.zeros(2, 5), torch.zeros(3, 5)) == Axis(0)
+    assert find_axis(torch.zeros(5, 2), torch.zeros(5, 3)) == Axis(1)
+    assert find_axis(torch.zeros(5), torch.zeros(5)) is None
+    assert find_axis(torch.zeros(2), torch.zeros(3, 1)) is None
+    assert find_axis(torch.zeros(2, 2), torch.zeros(3, 3)) is None
+    assert find_axis(torch.zeros(3), torch.zeros(4)) is None
+    a, b = torch.arange(4.0), torch.arange(6.0)
+    assert find_axis(a, b) == Axis(0, 2)
+    assert find_axis(a, torch.tensor([0.0, 1, 9, 2, 3, 8])) == Axis(0, 2, inner=True)
+    assert find_axis(a, -b - 1) is None
+    with pytest.raises(CaptureError, match="expected 4 entries on axis 0; got 5"):
+        Axis(0, 2).first(torch.zeros(5), 2)
