@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from infoplane.analysis.phases import find_phases
 from infoplane.types import Layer, Measurement, Quantity, Verdict
 from infoplane.views import lod
 from infoplane.views.cards import choice
@@ -28,6 +29,7 @@ from infoplane.views.frame import (
     Cursor,
     Delta,
     EstimatorInfo,
+    Fall,
     LayerInfo,
     Meta,
     Packed,
@@ -130,6 +132,7 @@ class FrameBuilder:
         self._texts: list[str] = []
         self._text_index: dict[str, int] = {}
         self._generation, self._meta_version = 0, 0
+        self._falls: tuple[Fall, ...] = ()
         self._clear()
 
     def _clear(self) -> None:
@@ -218,6 +221,15 @@ class FrameBuilder:
             self._scalar_bins[index] = {at: box for at, box in bins.items() if at <= last}
             self._scalar_dirty.update((index, at) for at in self._scalar_bins[index])
 
+    def find_falls(self) -> bool:
+        """Look where I(X;T) falls by more than its noise; True when that has changed.
+
+        A few milliseconds a series: call it when a run is opened and now and then while it grows.
+        """
+        before, self._falls = self._falls, tuple(filter(None, map(self._fall, self._series)))
+        self._meta_version += before != self._falls
+        return before != self._falls
+
     # -- reading -----------------------------------------------------------------------------
 
     @property
@@ -243,6 +255,7 @@ class FrameBuilder:
             n=n,
             log_n=math.log(n) if n else None,
             h_y=h_y,
+            falls=self._falls,
         )
 
     def rows(self) -> Rows:
@@ -291,6 +304,16 @@ class FrameBuilder:
         )
 
     # -- inside ------------------------------------------------------------------------------
+
+    def _fall(self, series: tuple[int, int, int]) -> Fall | None:
+        cells = self._series[series]
+        rows = _pack((self._row(series, at) for at in sorted(cells)), len(COLUMNS))
+        rows = rows[rows[:, COLUMNS.index("x_verdict")] < Verdict.NOT_USABLE]
+        x = rows[:, COLUMNS.index("x")]
+        fall = find_phases(rows[:, COLUMNS.index("step")], x).largest("fall")
+        if fall is None:
+            return None
+        return Fall(*series, fall.onset, fall.end, fall.amount, fall.confidence)
 
     def _bin(self, step: int) -> int:
         if step not in self._bins:

@@ -457,13 +457,16 @@ function draw_curves(name, x, low, high) {
 }
 
 const noticeable = () => 0.01 * (figures.plane.x_range.end - figures.plane.x_range.start)
-function draw_peaks() {
-  const out = {x: [], y: []}, plot = figures.compression, lift = 7 * (plot.y_range.end - plot.y_range.start) / (plot.inner_height || 140)
+const fall_of = layer => (meta().falls ?? []).find(f => f.layer === layer && f.probe === chosen.probe && f.estimator === chosen.estimator)
+function draw_peaks() {  // filled: a fall that the noise does not explain begins; open: merely the largest so far
+  const onset = {x: [], y: []}, out = {x: [], y: []}, plot = figures.compression, lift = 7 * (plot.y_range.end - plot.y_range.start) / (plot.inner_height || 140)
   layers().forEach((_, l) => {
-    const best = peak(l), at = here(l)
-    if (best && at && best.x - at.x > noticeable()) { out.x.push(best.u); out.y.push(best.x + lift) }
+    const best = peak(l), at = here(l), fall = fall_of(l), list = points(l)
+    const from = fall && fall.onset <= now() ? list[upto(list, fall.onset) - 1] ?? list[0] : null
+    if (from && finite(from.x)) { onset.x.push(from.u); onset.y.push(from.x + lift) }
+    else if (best && at && best.x - at.x > noticeable()) { out.x.push(best.u); out.y.push(best.x + lift) }
   })
-  put("peak", out)
+  put("onset", onset); put("peak", out)
 }
 
 const SIGNS = [[[], "━"], [[8, 2], "━ ━"], [[4, 3], "╌"], [[1, 3], "┈"]]
@@ -502,7 +505,7 @@ function draw_titles() {
   set(figures.plane.left[0], {axis_label: `${e.y_title}${less("yn")} ${unit}  → predicts label`})
   const room = figures.plane.inner_width || 700, legend = ["dashed = same moment", "ring and thin line = caution", "dotted = not usable", "◇ = null, labels shuffled"]
   say(models.plane_subtitle, (room > 560 ? legend : room > 420 ? ["ring, thin = caution", legend[2], legend[3]] : ["ring = caution", legend[2]]).join(" · "))
-  say(models.compression_subtitle, `${e.x_title}${less("xn")} ${unit} · ▼ largest so far${bands("xl")}`)
+  say(models.compression_subtitle, `${e.x_title}${less("xn")} ${unit} · ▼ a fall begins, ▽ largest so far${bands("xl")}`)
   say(models.fitting_subtitle, `${e.y_title}${less("yn")} ${unit}${chosen.minus ? "" : " · dots = null, 95 % of draws lie below"}${bands("yl")}`)
 }
 function bands(low) {
@@ -758,7 +761,7 @@ function apply_theme() {
   m.iso_dot.setv({line_color: {value: t.surface}}); m.halo.setv({fill_color: {value: t.surface}})
   for (const name of ["compression_band", "fitting_band"]) m[name].setv({fill_color: {value: t.null}})
   for (const name of ["compression_dot", "fitting_dot"]) m[name].setv({fill_color: {value: t.ink}, line_color: {value: t.surface}})
-  m.peak.setv({fill_color: {value: t.accent}})
+  m.onset.setv({fill_color: {value: t.accent}, line_color: {value: t.accent}}); m.peak.setv({fill_color: {value: t.surface}, line_color: {value: t.accent}})
   for (const name of ["bounds_text", "iso_text", "null_text", "rival_text"]) m[name].setv({text_color: {value: t.muted}})
   for (const name of ["compression_text", "fitting_text"]) m[name].setv({text_color: {value: t.ink}})
   for (const name of ["compression", "fitting", "training", "strip"]) m[`${name}_cursor`].setv({line_color: t.accent})

@@ -269,9 +269,9 @@ def _curves(plot: figure, sources: dict[str, ColumnDataSource], models: dict[str
     plot.add_glyph(_source(sources, f"{name}_band", *_LINES), band)
     _trails(plot, sources, name, 0.7)
     if name == "compression":
-        peak = Scatter(x="x", y="y", marker="inverted_triangle", size=8, line_color=None)
-        plot.add_glyph(_source(sources, "peak", "x", "y"), peak)
-        models["peak"] = peak
+        for mark in ("peak", "onset"):
+            models[mark] = Scatter(x="x", y="y", marker="inverted_triangle", size=8)
+            plot.add_glyph(_source(sources, mark, "x", "y"), models[mark])
     lead = MultiLine(xs="xs", ys="ys", line_width=1)
     plot.add_glyph(_source(sources, f"{name}_lead", *_LINES), lead)
     dot = Scatter(x="x", y="y", size=6, line_width=1)

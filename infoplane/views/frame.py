@@ -62,6 +62,23 @@ class EstimatorInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Fall:
+    """The largest fall of a layer's I(X;T) that its noise does not explain: compression.
+
+    ``probe``, ``layer`` and ``estimator`` are indices, ``onset`` and ``end`` steps; ``amount`` is
+    in nats, ``confidence`` is 1 − p of a flat curve with the same noise.
+    """
+
+    probe: int
+    layer: int
+    estimator: int
+    onset: int
+    end: int
+    amount: float
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
 class Meta:
     """Everything about a run that is not a trajectory. Numbers in nats; None where unknown."""
 
@@ -74,6 +91,7 @@ class Meta:
     n: int | None = None
     log_n: float | None = None
     h_y: float | None = None
+    falls: tuple[Fall, ...] = ()
 
     def as_json(self) -> str:
         """Return the same as JSON text, for the controller."""

@@ -24,6 +24,7 @@ from infoplane.views.hub import Hub
 from infoplane.views.text import plain
 
 STATUS_EVERY = 0.5  # seconds between two looks at whether the writer still lives
+FALLS_EVERY = 5.0  # seconds between two looks for compression in a growing run
 LIST_EVERY = 1.0  # seconds between two looks at the directory
 RECENT = 256  # steps whose scalars are remembered, so that none is counted twice
 LISTED = 2000  # runs on the Runs page, newest first
@@ -53,6 +54,8 @@ class RunTail:
         self._reading = 0
         self._version = 0
         self._look_due = 0.0
+        self._falls_due = 0.0
+        self._unread = False  # measured since falls were looked for?
         self._live = Live()
         self._said: dict[Place, tuple[str | None, Place]] = {}
         self._read()
@@ -143,6 +146,7 @@ class RunTail:
         steps = by_step(run.scalars())
         for step, scalars in steps.items():
             builder.add_scalars(step, scalars)
+        builder.find_falls()
         self._recent = {step: set(steps[step]) for step in sorted(steps)[-RECENT:]}
         self._builder = builder
         self._reading += 1
@@ -156,6 +160,7 @@ class RunTail:
             for record in records:
                 if record["kind"] == "measurements":
                     self._builder.add(store.decode_measurements(dict(record)))
+                    self._unread = True
                 elif record["kind"] in ("snapshot", "scalars"):
                     self._add_scalars(int(record["step"]), codec.decode_scalars(record))
         if records and self._live.state in ("live", "empty"):
@@ -178,9 +183,16 @@ class RunTail:
         took = self._clock() - begun
         self._look_due = begun + max(STATUS_EVERY, 30 * took)
         step = status.last_step if self._builder.last_step is None else self._builder.last_step
-        return self._set(
-            Live(str(status.state), plain(status.reason, 300), status.age_seconds, step)
-        )
+        fallen = self._find_falls(now=status.state != self._live.state)
+        live = Live(str(status.state), plain(status.reason, 300), status.age_seconds, step)
+        return self._set(live) or fallen
+
+    def _find_falls(self, now: bool) -> bool:
+        """Look for compression now and then while the run grows, and once more when it ends."""
+        if not self._unread or (self._clock() < self._falls_due and not now):
+            return False
+        self._falls_due, self._unread = self._clock() + FALLS_EVERY, False
+        return self._builder.find_falls()
 
     def _set(self, live: Live) -> bool:
         before, self._live = self._live, live

@@ -68,6 +68,7 @@ def build(steps=STEPS, names=("net.0", "net.2", "net.4", "net.6", "net.8"), name
     builder.offer({"mi.adaptive": "not measured in this run"})
     for step in steps:
         measured(builder, step, names)
+    builder.find_falls()
     return builder
 
 
@@ -159,6 +160,16 @@ def test_the_table_says_what_the_pictures_show(opened):
     )
     assert fourth[2] == f"{controller[0]:.2f}"
     assert f"{controller[1]:.3f}" in fourth
+
+
+def test_a_fall_is_marked_where_it_begins(opened):
+    """Layers 3 to 5 rise and then fall; the first two are not usable and get no mark."""
+    onset = source(opened, "onset")
+    assert len(onset["x"]) == 3
+    assert all(1.6 < u < 2.4 for u in onset["x"])  # they turn at step 100: log10(101) = 2.0
+    assert source(opened, "peak")["x"] == []
+    press(opened, "Home")
+    assert source(opened, "onset")["x"] == []
 
 
 def test_arrow_keys_travel_in_time(opened):

@@ -251,3 +251,19 @@ def test_probes_are_kept_apart(measurement):
     )
     assert builder.meta().probes == ("train", "test")
     assert builder.rows()["x"].tolist() == [1.0, 2.0]
+
+
+def test_a_fall_is_found_where_it_is_and_not_in_noise(measurement):
+    rng, builder = np.random.default_rng(0), FrameBuilder()
+    for step in sorted({int(10 ** (i / 20)) for i in range(80)}):
+        falling = 3.0 - 0.5 * abs(math.log10(step) - 2) + 0.01 * rng.normal()
+        flat = 3.0 + 0.05 * rng.normal()
+        builder.add([measurement(step, "a", "X", falling), measurement(step, "b", "X", flat)])
+        builder.add([measurement(step, "c", "X", falling, verdict=Verdict.NOT_USABLE)])
+    assert builder.find_falls()
+    (fall,) = builder.meta().falls
+    assert fall.layer == 0
+    assert 60 <= fall.onset <= 170
+    assert fall.amount == pytest.approx(0.5 * (math.log10(8912) - 2), abs=0.15)
+    assert not builder.find_falls(), "nothing has changed"
+    assert json.loads(builder.meta().as_json())["falls"][0]["onset"] == fall.onset
