@@ -38,16 +38,16 @@ from infoplane.estimators.distances import Distances, pairwise, standing
 from infoplane.estimators.registry import Bounds, check_params, estimator
 from infoplane.estimators.shared import Shared, recall, serving
 from infoplane.estimators.spectrum import (
+    DOUBLE,
     EXACT,
     eigenvalues,
     entropy,
-    kernel_eigenvalues,
+    low_rank_eigenvalues,
     quadrature,
     shares,
 )
 from infoplane.types import Cost, Estimate, Flags, FloatArray, IntArray, Kind, Quantity
 
-DOUBLE = 5000  # rows up to which eigenvalues are taken in float64; float32 above, to stay in 1 GiB
 EXACT_ROWS, QUADRATURE_ROWS = 11_000, 16_000  # what fits in 1 GiB: two float32 matrices, or one
 REPLICATES = 5  # random subsets that stand beside each class, as published
 RARE = 5  # samples below which a class counts as rare
@@ -74,10 +74,17 @@ class _Diffusion:
     alpha: float
     method: str
 
-    def spectrum(self, among: IntArray | None) -> FloatArray:
-        # λ^t of t < 1 would see eigenvalues that a low-rank factor leaves out
-        solve = kernel_eigenvalues if self.t >= 1 else eigenvalues
-        return solve(self.operator(among), what="diffusion operator")
+    def spectrum(self, among: IntArray | None = None) -> FloatArray | None:
+        """Eigenvalues, None where only a quadrature is affordable."""
+        return self._solve(self.operator(among))
+
+    def _solve(self, operator: NDArray[Any]) -> FloatArray | None:
+        values = None
+        if self.t >= 1 and self.method != "quadrature":  # a t below 1 would see the remainder
+            values = low_rank_eigenvalues(operator)
+        if values is None and _is_exact(self.method, len(operator)):
+            values = eigenvalues(operator, what="diffusion operator")
+        return values
 
     def operator(self, among: IntArray | None) -> NDArray[Any]:
         """Symmetric matrix with the eigenvalues of the random walk (α = 0 plain, 1 anisotropic)."""
@@ -91,12 +98,19 @@ class _Diffusion:
         self, rng: np.random.Generator, among: IntArray | None = None
     ) -> tuple[float, float | None]:
         """Return S_D of all rows (or of those ``among``) and its standard error, None if exact."""
-        n = self.pairs.n if among is None else len(among)
-        if n < 2:
+        if among is not None and len(among) < 2:
             return 0.0, None
-        if _is_exact(self.method, n):
-            return entropy(shares(self.spectrum(among) ** self.t)), None
-        return _estimated(self.operator(among), self.t, rng)
+        operator = self.operator(among)
+        values = self._solve(operator)
+        if values is not None:
+            return entropy(shares(values**self.t)), None
+        return self.estimate(operator, rng)
+
+    def estimate(
+        self, operator: NDArray[Any], rng: np.random.Generator
+    ) -> tuple[float, float | None]:
+        """Return S_D by quadrature, for which float32 is enough, and its standard error."""
+        return _estimated(operator.astype(np.float32, copy=False), self.t, rng)
 
 
 def _is_exact(method: str, n: int) -> bool:
@@ -129,10 +143,8 @@ def _prepare(
     params: dict[str, Any],
     random: np.random.Generator,
     shared: Shared | None,
-    *,
-    double: bool,
 ) -> tuple[_Diffusion, Flags]:
-    pairs = pairwise(x, shared, np.float64 if double else np.float32)
+    pairs = pairwise(x, shared, np.float64 if len(x) <= DOUBLE else np.float32)
     sigma = pairs.width(params["sigma"], random)
     diffusion = _Diffusion(pairs, sigma, params["t"], params["alpha"], params["method"])
     return diffusion, Flags([*heavy_tailed(x), *pairs.at_an_end(sigma)])
@@ -152,7 +164,8 @@ def _prepare(
     invariant=("row order", "rotation", "constant unit"),
     limits=(
         *_LIMITS,
-        "above 3,000 rows by quadrature with a standard error, unless method='exact'",
+        "above 3,000 rows by quadrature with a standard error, unless the kernel has low rank or "
+        "method='exact'",
         "refused above 16,000 rows: a subsample would be another quantity",
     ),
     tolerance={"four far clusters, t=50": 1e-9, "quadrature": 0.02},
@@ -213,14 +226,13 @@ def diffusion_entropy(
     n, d = x.shape
     _refuse_too_many(n, method)
     random = generator(rng)
-    double = _is_exact(method, n) and n <= DOUBLE
-    diffusion, flags = _prepare(x, params, random, shared, double=double)
-    if _is_exact(method, n):
-        key = ("diffusion spectrum", diffusion.sigma, alpha, t < 1)
-        values = recall(shared, key, lambda: diffusion.spectrum(None))
+    diffusion, flags = _prepare(x, params, random, shared)
+    key = ("diffusion spectrum", diffusion.sigma, alpha, t < 1, method)
+    values = recall(shared, key, diffusion.spectrum)
+    if values is not None:
         value, stderr = entropy(shares(values**t)), None
     else:
-        value, stderr = diffusion.entropy(random)
+        value, stderr = diffusion.estimate(diffusion.operator(None), random)
     dead = live_columns(x)[1]
     return conclude(
         value,
@@ -302,7 +314,7 @@ def diffusion_null(
     params = check_params("mi.diffusion", params)
     shared = serving(shared, representation)
     x, labels, random = _read(v, representation, params, rng)
-    diffusion, _ = _prepare(x, params, random, shared, double=len(x) <= DOUBLE)
+    diffusion, _ = _prepare(x, params, random, shared)
     counts = np.bincount(labels)
     matched = _matched(diffusion, counts, random)
     return np.array(
@@ -382,7 +394,7 @@ def diffusion_mi(
     )
     shared = serving(shared, representation)
     x, labels, random = _read(v, representation, params, rng)
-    diffusion, flags = _prepare(x, params, random, shared, double=len(x) <= DOUBLE)
+    diffusion, flags = _prepare(x, params, random, shared)
     counts = np.bincount(labels)
     matched = _matched(diffusion, counts, random)
     value = _difference(diffusion, labels, counts, matched, random)

@@ -12,7 +12,7 @@ diagonal, so that it costs the eigenvalues of the classes only. Sánchez Giraldo
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -36,11 +36,12 @@ from infoplane.estimators.distances import Distances, pairwise, standing
 from infoplane.estimators.registry import Bounds, card, check_params, estimator
 from infoplane.estimators.shared import Shared, recall, serving
 from infoplane.estimators.spectrum import (
+    DOUBLE,
     EXACT,
     ORDER_ONE,
     eigenvalues,
     entropy,
-    kernel_eigenvalues,
+    low_rank_eigenvalues,
     quadrature,
 )
 from infoplane.types import Cost, Estimate, Flags, FloatArray, IntArray, Kind, Quantity
@@ -75,17 +76,14 @@ class _Gaussian:
 
     def marginal(self, alpha: float, rng: np.random.Generator) -> Uncertain:
         n = self.pairs.n
-        if n > EXACT or alpha == 2.0:
-            key = (
-                "renyi",
-                self.sigma,
-                alpha,
-                None if alpha == 2.0 else str(rng.bit_generator.state),
-            )
-            return recall(self.shared, key, lambda: _entropy([self.matrix()], n, alpha, rng))
+        if alpha == 2.0:
+            purity = ("gaussian purity", self.sigma)
+            return recall(self.shared, purity, lambda: _entropy([self.matrix()], n, 2.0, rng))
         spectrum = ("gaussian spectrum", self.sigma, alpha < 1)
-        values = recall(self.shared, spectrum, lambda: _solver(alpha)(self.matrix()))
-        return entropy(values / n, alpha), 0.0
+        values = recall(self.shared, spectrum, lambda: _solve(self.matrix(), alpha))
+        if values is not None:
+            return entropy(values / n, alpha), 0.0
+        return _entropy([self.matrix()], n, alpha, rng)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +136,12 @@ def _entropy(blocks: Any, n: int, alpha: float, rng: np.random.Generator) -> Unc
     return math.log1p(total) / (1.0 - alpha), variance / ((1.0 - alpha) * (1.0 + total)) ** 2
 
 
-def _solver(alpha: float) -> Callable[[NDArray[Any]], FloatArray]:
-    return kernel_eigenvalues if alpha >= 1 else eigenvalues
+def _solve(block: NDArray[Any], alpha: float) -> FloatArray | None:
+    """Eigenvalues of a Gram matrix, None where only a quadrature is affordable."""
+    values = low_rank_eigenvalues(block) if alpha >= 1 else None
+    if values is None and len(block) <= EXACT:
+        values = eigenvalues(block, what="Gram matrix")
+    return values
 
 
 def _excess(block: NDArray[Any], n: int, alpha: float, rng: np.random.Generator) -> Uncertain:
@@ -153,9 +155,10 @@ def _excess(block: NDArray[Any], n: int, alpha: float, rng: np.random.Generator)
         one = abs(alpha - 1.0) < ORDER_ONE
         return np.asarray(share * (logs if one else np.expm1((alpha - 1.0) * logs)))
 
-    if len(block) <= EXACT:
-        return float(function(_solver(alpha)(block)).sum()), 0.0
-    trace = quadrature(block, [function], rng=rng)
+    values = _solve(block, alpha)
+    if values is not None:
+        return float(function(values).sum()), 0.0
+    trace = quadrature(block.astype(np.float32, copy=False), [function], rng=rng)
     return float(trace.mean[0]), trace.stderr(np.ones(1)) ** 2
 
 
@@ -165,8 +168,8 @@ def _continuous(
     rng: np.random.Generator,
     shared: Shared | None = None,
 ) -> _Gaussian:
-    # eigenvalues up to EXACT rows are wanted to the last digit, what quadrature sees is not
-    pairs = pairwise(array, shared, np.float64 if len(array) <= EXACT else np.float32)
+    # eigenvalues are wanted to the last digit; the quadrature of many rows is content with less
+    pairs = pairwise(array, shared, np.float64 if len(array) <= DOUBLE else np.float32)
     return _Gaussian(pairs, pairs.width(sigma, rng), shared)
 
 

@@ -22,6 +22,7 @@ from infoplane.errors import InputError
 from infoplane.types import Flags, FloatArray
 
 EXACT = 3000  # rows up to which eigenvalues are exact, in float64, unless asked otherwise
+DOUBLE = 5000  # rows up to which kernels are float64; float32 above, to stay below 1 GiB
 NEGATIVE = 1e-6  # share of the largest eigenvalue by which rounding may make one negative
 ROUNDING = 8  # times the machine epsilon and the largest eigenvalue: what counts as zero
 LOW_RANK = 4  # a kernel counts as of low rank up to n / 4
@@ -54,21 +55,18 @@ def eigenvalues(matrix: NDArray[Any], *, what: str = "matrix") -> FloatArray:
     return values
 
 
-def kernel_eigenvalues(kernel: NDArray[Any], *, what: str = "kernel") -> FloatArray:
-    """Nonzero eigenvalues of a kernel matrix (n, n), quickly when its rank is low; largest first.
+def low_rank_eigenvalues(kernel: NDArray[Any]) -> FloatArray | None:
+    """Nonzero eigenvalues of a kernel matrix of rank up to n/4, largest first; None of another.
 
     A wide kernel on a layer of few dimensions has few eigenvalues above rounding. A pivoted
     Cholesky factor whose remainder is below 1e-12 of the trace gives them in n r² instead of n³.
     What it leaves out changes an entropy of order 1 or above by less than 1e-10 nat; take
-    :func:`eigenvalues` for lower orders.
+    :func:`eigenvalues` for lower orders. float32 does not reach that and is not tried.
     """
     n = len(kernel)
-    if n < SMALL or purity(kernel) * n < 8 * LOW_RANK:
-        return eigenvalues(kernel, what=what)
-    factor = _pivoted_cholesky(kernel, n // LOW_RANK)
-    if factor is None:
-        return eigenvalues(kernel, what=what)
-    return eigenvalues(factor @ factor.T, what=what)
+    spread = n < SMALL or kernel.dtype != np.float64 or purity(kernel) * n < 8 * LOW_RANK
+    factor = None if spread else _pivoted_cholesky(kernel, n // LOW_RANK)
+    return None if factor is None else eigenvalues(factor @ factor.T)
 
 
 def _pivoted_cholesky(kernel: NDArray[Any], most: int) -> FloatArray | None:

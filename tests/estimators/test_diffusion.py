@@ -99,6 +99,18 @@ def test_quadrature_agrees_with_exact(monkeypatch):
     assert diffusion_entropy(x, rng=3).value == diffusion_entropy(x, rng=3).value
 
 
+def test_a_low_rank_kernel_is_exact_at_any_n(monkeypatch):
+    x = np.tanh(np.random.default_rng(0).normal(size=(400, 3)))
+    true = slow_entropy(x, 10.0, 1)
+    assert diffusion_entropy(x).value == pytest.approx(true, abs=1e-8)
+    monkeypatch.setattr(room, "EXACT", 100)
+    found = diffusion_entropy(x)
+    assert found.value == pytest.approx(true, abs=1e-8)
+    assert (found.stderr, found.info["method"]) == (None, "exact")
+    assert diffusion_entropy(x, method="quadrature").stderr > 0
+    assert diffusion_entropy(x, t=0.5).info["method"] == "quadrature"
+
+
 def test_too_many_samples_are_refused(monkeypatch):
     monkeypatch.setattr(room, "QUADRATURE_ROWS", 100)
     monkeypatch.setattr(room, "EXACT_ROWS", 50)

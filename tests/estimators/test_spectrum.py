@@ -13,7 +13,7 @@ from infoplane.estimators.spectrum import (
     covariance_side,
     eigenvalues,
     entropy,
-    kernel_eigenvalues,
+    low_rank_eigenvalues,
     purity,
     quadrature,
     shares,
@@ -77,8 +77,10 @@ def test_an_indefinite_matrix_is_refused():
 def test_low_rank_kernels_keep_their_entropy(d, sigma):
     t = np.random.default_rng(d).normal(size=(400, d))
     gram = np.exp(-((t[:, None] - t[None]) ** 2).sum(axis=2) / (2 * sigma**2))
-    exact, quick = eigenvalues(gram), kernel_eigenvalues(gram)
-    assert (len(quick) < 400) == (d < 40)
+    exact, quick = eigenvalues(gram), low_rank_eigenvalues(gram)
+    assert (quick is None) == (d == 40)
+    if quick is None:
+        return
     for order in (1.0, 1.01, 2.0, math.inf):
         assert entropy(shares(quick), order) == pytest.approx(
             entropy(shares(exact), order), abs=1e-10
