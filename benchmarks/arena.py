@@ -71,14 +71,18 @@ def wide_layers(n: int = 10_000, widths: Sequence[int] = (1024, 512, 10), seed: 
 
 
 def seconds(work: Callable[[], Any], repeats: int = 3) -> tuple[float, Any]:
-    """Median wall time of some calls, and the last result."""
+    """Least processor time of some calls, all threads together, and the last result.
+
+    Processor time, because a machine that does other work too makes wall times of short calls
+    meaningless; run with OMP_NUM_THREADS=1 to compare like with like.
+    """
     taken = []
     for _ in range(repeats):
         gc.collect()
-        start = time.perf_counter()
+        start = time.process_time()
         result = work()
-        taken.append(time.perf_counter() - start)
-    return float(np.median(taken)), result
+        taken.append(time.process_time() - start)
+    return min(taken), result
 
 
 def peak(work: Callable[[], Any]) -> float:

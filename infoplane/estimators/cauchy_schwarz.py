@@ -17,6 +17,7 @@ from infoplane.errors import InputError
 from infoplane.estimators.contract import (
     Rng,
     conclude,
+    heavy_tailed,
     is_discrete,
     live_columns,
     plain,
@@ -103,7 +104,7 @@ def cauchy_schwarz(
     values = recall(serves, "samples", lambda: samples(t, minimum=2, estimator=QMI))
     kernel_v, kernel_t = _kernel_of(v, "v", sigma), _kernel_of(t, "t", sigma)
     same_length(plain(v, name="v"), values)
-    n, flags = len(values), live_columns(values)[1]
+    n, flags = len(values), Flags([*live_columns(values)[1], *heavy_tailed(values)])
     joint, means = _one_pass(kernel_v, kernel_t, n)
     value = _qmi(float(joint[0]), means[0], means[1])
     if normalised:

@@ -296,6 +296,7 @@ def _scaled(mean: FloatArray, spread: FloatArray) -> Mixture:
     mean, spread = mean[:, alive], spread[:, alive]
     dead = d - mean.shape[1]
     flags = [] if not dead else ["constant"] if dead == d else [f"dead={dead}"]
+    flags += heavy_tailed(mean)
     unit = spread.max(axis=0)
     with np.errstate(over="ignore"):
         mean = np.clip(mean / unit, -_FAR, _FAR)
