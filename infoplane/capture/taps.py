@@ -25,7 +25,9 @@ KINDS = (
 )  # fmt: skip
 """What ``capture=`` may name."""
 
-OUT_OF_MEMORY = (MemoryError, torch.OutOfMemoryError)
+# torch 2.4 has the second name only
+_DEVICE = getattr(torch, "OutOfMemoryError", None) or torch.cuda.OutOfMemoryError
+OUT_OF_MEMORY: tuple[type[Exception], ...] = (MemoryError, _DEVICE)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
