@@ -180,6 +180,9 @@ def ross_null(
     n = len(codes)
     counts = np.bincount(codes)
     size = min(n - 1, 4 * k * len(counts) + 32)
+    if 8 * n * size > HELD:  # hundreds of classes: the lists would not fit
+        shuffles = (rng.permutation(codes) for _ in range(draws))
+        return np.array([ross_local(drawn, t, k, workers)[0].mean() for drawn in shuffles])
     near = neighbour_lists(t, size, workers)
     if (t[near[:, 0]] == t).all(axis=1).any():
         t = jittered(t)

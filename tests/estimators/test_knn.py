@@ -233,3 +233,10 @@ def test_inputs_are_not_modified_and_threads_do_not_matter(toy):
     before = t.tobytes()
     assert ksg(t[:, :1], t[:, ::-1], workers=2).value == ksg(t[:, :1], t[:, ::-1]).value
     assert t.tobytes() == before
+
+
+def test_null_of_many_classes_needs_no_long_lists(toy, monkeypatch):
+    y, t = toy
+    whole = card("mi.ksg").null(y, t, draws=2, rng=3)
+    monkeypatch.setattr("infoplane.estimators.knn.HELD", 1000)
+    np.testing.assert_allclose(card("mi.ksg").null(y, t, draws=2, rng=3), whole, atol=1e-10)
