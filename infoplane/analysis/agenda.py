@@ -21,7 +21,7 @@ _GROWING = ("live",)  # a run that nobody writes any more gets no further snapsh
 
 
 class Agenda:
-    """Hands out jobs, one at a time, to any number of threads.
+    """Hands out jobs to any number of threads.
 
     Jobs whose measurements are already in the run are left out, so an evaluation that was cut off
     goes on where it stopped. Steps come newest first, then wherever the log-step axis has its
@@ -71,7 +71,8 @@ class Agenda:
         self._asks: dict[str, list[Ask]] = {}
         self._planned: dict[str, set[int]] = {}
         self._polled = 0.0
-        self._over = False
+        self._exhausted = False
+        self._stopped = False
         self.refusals: list[Refusal] = []
         self.present = 0
         self._have = {
@@ -80,23 +81,21 @@ class Agenda:
             if not (retry and measurement.status is Status.FAILED)
         }
 
-    def next(self) -> Job | None:
-        """Return the next job; None when there is nothing to do now (see :attr:`over`)."""
+    def take(self, limit: int = 1) -> list[Job]:
+        """Return up to ``limit`` jobs; none when there is nothing to do now (see :attr:`over`)."""
         with self._lock:
-            while not self.over:
-                if self._queue:
-                    return self._queue.popleft()
+            while len(self._queue) < limit and not self._exhausted and not self.stop_asked:
                 ended = self._look()
                 if not self._plan_a_step():
-                    if not self._follow or ended:
-                        self._over = True
-                    return None
-            return None
+                    self._exhausted = ended
+                    break
+            count = 0 if self.over else min(limit, len(self._queue))
+            return [self._queue.popleft() for _ in range(count)]
 
     @property
     def over(self) -> bool:
         """Whether no further job will come."""
-        return self._over or self.stop_asked
+        return self._stopped or self.stop_asked or (self._exhausted and not self._queue)
 
     @property
     def stop_asked(self) -> bool:
@@ -110,7 +109,7 @@ class Agenda:
 
     def stop(self) -> None:
         """End the agenda: jobs in hand are finished, no new one is given."""
-        self._over = True
+        self._stopped = True
 
     def total(self) -> int:
         """Measurements that the snapshots seen so far ask for, done ones included."""

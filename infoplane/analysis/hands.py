@@ -41,9 +41,9 @@ class Tally:
 
 
 class Hand(Protocol):
-    """Does one job after another."""
+    """Does one batch of jobs after another."""
 
-    def do(self, job: Job) -> Tally:
+    def do(self, jobs: Sequence[Job]) -> Tally:
         """Measure and write down; whatever an estimator does, this returns."""
 
     def abandon(self) -> None:
@@ -62,10 +62,10 @@ class OwnHand:
         self._journal = self._run.annotator()
         self._writer = self._journal.__enter__()
 
-    def do(self, job: Job) -> Tally:
-        """Measure a job and append its rows to the journal as one batch."""
+    def do(self, jobs: Sequence[Job]) -> Tally:
+        """Measure jobs and append their rows to the journal at once: one wait for the disk."""
         self._run.refresh()
-        rows = self._bench.do(job)
+        rows = [row for job in jobs for row in self._bench.do(job)]
         self._writer.measure(rows)
         return Tally.of(rows)
 
@@ -90,20 +90,37 @@ class ProcessHand:
         self._process: subprocess.Popen[str] | None = None
         self._closed = False
 
-    def do(self, job: Job) -> Tally:
-        """Send a job to the worker; after three deaths write it down as failed."""
+    def do(self, jobs: Sequence[Job]) -> Tally:
+        """Send jobs to the worker; when it dies of them, send them one by one."""
+        if len(jobs) > 1:
+            tally = self._try(jobs)
+            if tally is not None:
+                return tally
+            self._bury()
+        tallies = [self._insist(job) for job in jobs]
+        return Tally(sum(t.made for t in tallies), sum(t.failed for t in tallies))
+
+    def _insist(self, job: Job) -> Tally:
+        """Send one job; after three deaths write it down as failed."""
         code: int | None = None
         for _ in range(ATTEMPTS):
-            answer = self._ask(job)
-            if answer:
-                record = json.loads(answer)
-                if "error" in record:
-                    raise EvaluationError(f"a worker could not write results: {record['error']}")
-                return Tally(record["made"], record["failed"])
+            tally = self._try([job])
+            if tally is not None:
+                return tally
             code = self._bury()
             if self._closed:
                 return Tally(0, 0)
         return self._give_up(job, code)
+
+    def _try(self, jobs: Sequence[Job]) -> Tally | None:
+        """Return the worker's tally, None when it died."""
+        answer = self._ask(jobs)
+        if not answer:
+            return None
+        record = json.loads(answer)
+        if "error" in record:
+            raise EvaluationError(f"a worker could not write results: {record['error']}")
+        return Tally(record["made"], record["failed"])
 
     def abandon(self) -> None:
         """End the worker at once; rows already acknowledged are on disk."""
@@ -116,7 +133,7 @@ class ProcessHand:
         self._closed = True
         self._bury()
 
-    def _ask(self, job: Job) -> str:
+    def _ask(self, jobs: Sequence[Job]) -> str:
         """Return the worker's answer, empty when it died."""
         if self._closed:
             return ""
@@ -124,7 +141,7 @@ class ProcessHand:
         assert process.stdin is not None
         assert process.stdout is not None
         try:
-            process.stdin.write(job.to_json() + "\n")
+            process.stdin.write(f"[{','.join(job.to_json() for job in jobs)}]\n")
             process.stdin.flush()
             return process.stdout.readline()
         except (OSError, ValueError):

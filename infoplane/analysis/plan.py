@@ -56,7 +56,11 @@ class Job:
     @classmethod
     def from_json(cls, line: str) -> Job:
         """Read what :meth:`to_json` wrote."""
-        record = json.loads(line)
+        return cls.from_record(json.loads(line))
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Job:
+        """Make a job of decoded JSON."""
         asks = tuple(
             (key, Ask(**{**ask, "params": {k: _untangle(v) for k, v in ask["params"].items()}}))
             for key, ask in record["asks"]

@@ -1,7 +1,8 @@
 """A worker process of an evaluation: ``python -m infoplane.analysis.worker``, jobs on stdin.
 
-The first line says which run and settings; every further line is a job, answered by one line with
-the tally once its rows are on disk. It ends when stdin does, so it never outlives its parent.
+The first line says which run and settings; every further line is a list of jobs, answered by one
+line with the tally once their rows are on disk. It ends when stdin does, so it never outlives its
+parent.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def serve(lines: TextIO, answers: TextIO) -> None:
     hand = OwnHand(Path(setup["path"]), Settings(**setup["settings"]))
     for line in lines:
         try:
-            tally = hand.do(Job.from_json(line))
+            tally = hand.do([Job.from_record(record) for record in json.loads(line)])
             answer: dict[str, int | str] = {"made": tally.made, "failed": tally.failed}
         except (InfoplaneError, OSError) as error:
             answer = {"error": f"{type(error).__name__}: {error}"}

@@ -146,6 +146,7 @@ def test_a_job_that_kills_its_worker_is_given_up_and_the_others_finish(
     record, tmp_path, monkeypatch
 ):
     (tmp_path / "poison_estimator.py").write_text(POISON)
+    monkeypatch.setattr("infoplane.analysis.evaluation.BATCH", 1e9)  # one batch holds all
     monkeypatch.syspath_prepend(str(tmp_path))
     importlib.import_module("poison_estimator")
     try:
@@ -158,6 +159,15 @@ def test_a_job_that_kills_its_worker_is_given_up_and_the_others_finish(
     states = {(row.layer, row.status) for row in run.measurements()}
     assert states == {("wide", Status.FAILED), ("narrow", Status.OK)}
     assert all("died 3 times" in r.note for r in run.measurements() if r.layer == "wide")
+
+
+def test_quick_jobs_share_a_line_of_the_journal(record):
+    y, snapshots = growing(steps=tuple(range(20)))
+    run = record(snapshots, y=y)
+    ip.evaluate(run, ["mi.binning"], null=0)
+    (journal,) = (run.path / "journal").glob("a*.jsonl")
+    assert len(journal.read_text().splitlines()) < 20  # of 40 jobs
+    assert len(run.measurements()) == 80
 
 
 def test_what_cannot_be_asked_is_told_and_not_run(record):
@@ -241,7 +251,8 @@ def test_a_bar_is_shown_when_asked(record, capfd):
     assert "estimating" in capfd.readouterr().err
 
 
-def test_a_stop_is_prompt_and_loses_nothing(record):
+def test_a_stop_is_prompt_and_loses_nothing(record, monkeypatch):
+    monkeypatch.setattr("infoplane.analysis.evaluation.MOST", 1)
     y, snapshots = growing(steps=tuple(range(12)))
     run = record(snapshots, y=y)
     told = []
@@ -345,7 +356,8 @@ def test_a_worker_ends_with_its_parent(record):
     assert worker.returncode == 0
 
 
-def test_an_interrupt_stops_the_workers_and_keeps_what_is_done(record):
+def test_an_interrupt_stops_the_workers_and_keeps_what_is_done(record, monkeypatch):
+    monkeypatch.setattr("infoplane.analysis.evaluation.MOST", 1)
     y, snapshots = growing(steps=tuple(range(10)))
     run = record(snapshots, y=y)
 
