@@ -26,6 +26,7 @@ DOUBLE = 5000  # rows up to which kernels are float64; float32 above, to stay be
 NEGATIVE = 1e-6  # share of the largest eigenvalue by which rounding may make one negative
 ROUNDING = 8  # times the machine epsilon and the largest eigenvalue: what counts as zero
 LOW_RANK = 4  # a kernel counts as of low rank up to n / 4
+MOST = 512  # and up to this rank, beyond which the factor costs what it saves
 SMALL = 200  # rows below which its rank does not matter
 REMAINDER = 1e-12  # share of the trace that a low-rank factor may leave out
 ORDER_ONE = 1e-9  # distance from 1 below which an order is 1
@@ -56,7 +57,7 @@ def eigenvalues(matrix: NDArray[Any], *, what: str = "matrix") -> FloatArray:
 
 
 def low_rank_eigenvalues(kernel: NDArray[Any]) -> FloatArray | None:
-    """Nonzero eigenvalues of a kernel matrix of rank up to n/4, largest first; None of another.
+    """Nonzero eigenvalues of a kernel matrix of rank below n/4 and 512, or None of another.
 
     A wide kernel on a layer of few dimensions has few eigenvalues above rounding. A pivoted
     Cholesky factor whose remainder is below 1e-12 of the trace gives them in n r² instead of n³.
@@ -65,18 +66,22 @@ def low_rank_eigenvalues(kernel: NDArray[Any]) -> FloatArray | None:
     """
     n = len(kernel)
     spread = n < SMALL or kernel.dtype != np.float64 or purity(kernel) * n < 8 * LOW_RANK
-    factor = None if spread else _pivoted_cholesky(kernel, n // LOW_RANK)
+    factor = None if spread else _pivoted_cholesky(kernel, min(n // LOW_RANK, MOST))
     return None if factor is None else eigenvalues(factor @ factor.T)
 
 
 def _pivoted_cholesky(kernel: NDArray[Any], most: int) -> FloatArray | None:
     """Rows L (r, n) with LᵀL = K but for 1e-12 of the trace; None when over ``most`` are needed."""
     left = np.diag(kernel).astype(np.float64)
-    enough = REMAINDER * float(left.sum())
+    total = float(left.sum())
     rows = np.empty((most, len(kernel)))
     for r in range(most):
-        if float(left.sum()) <= enough:
+        remainder = float(left.sum()) / total
+        if remainder <= REMAINDER:
             return rows[:r]
+        # the remainder falls more and more slowly: behind the straight line it will not arrive
+        if r >= most // 4 and remainder > REMAINDER ** (r / most):
+            return None
         pivot = int(left.argmax())
         row = kernel[pivot] - rows[:r, pivot] @ rows[:r]
         rows[r] = row / math.sqrt(left[pivot])
