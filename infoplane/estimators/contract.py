@@ -62,6 +62,10 @@ def plain(array: Any, *, name: str) -> NDArray[Any]:
                 f"limit is {DENSE_LIMIT / 2**30:.0f} GiB. Select fewer rows or columns first."
             )
         array = array.toarray()
+    if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
+        raise InputError(
+            f"`{name}` has {int(np.ma.getmaskarray(array).sum())} masked values; drop those rows or fill them."
+        )
     try:
         result = np.asarray(array)
     except ValueError as error:  # ragged nested lists
@@ -285,18 +289,19 @@ def heavy_tailed(t: FloatArray, largest: float | None = None) -> Flags:
 def entropy_of_counts(counts: NDArray[Any]) -> float:
     """Plug-in entropy H = log n − (1/n) Σ c log c of symbol counts, in nats."""
     counts = np.asarray(counts)
-    total = float(counts.sum())
+    total, largest = float(counts.sum()), counts.max(initial=0)
+    if largest == total:
+        return 0.0
     times: NDArray[Any] = np.ones(1)
-    if counts.dtype.kind in "iu" and len(counts) and counts.max() <= 4 * len(counts) + 1024:
+    if counts.dtype.kind in "iu" and largest <= 4 * len(counts) + 1024:
+        if largest == 1:
+            return math.log(total)
         times = np.bincount(counts)  # few different counts: one logarithm for each
         counts = np.flatnonzero(times)
         times = times[counts]
     sizes = counts.astype(np.float64)
-    if total == 0 or sizes.max() == total:
-        return 0.0
-    with np.errstate(divide="ignore", invalid="ignore"):
-        terms = np.where(sizes > 0, sizes * np.log(sizes), 0.0)
-    return float(np.log(total) - (times * terms).sum() / total)
+    sizes[sizes == 0] = 1.0  # 0 log 0 = 0 = 1 log 1
+    return float(np.log(total) - (times * sizes * np.log(sizes)).sum() / total)
 
 
 def conclude(

@@ -117,6 +117,7 @@ HOSTILE = [
     ("every second column", lambda t: np.repeat(t, 2, axis=1)[:, ::2], "value"),
     ("big endian", lambda t: t.astype(">f8"), "value"),
     ("masked array", np.ma.masked_array, "value"),
+    ("masked entry", lambda t: np.ma.masked_greater(t, np.sort(t, axis=None)[-2]), "input"),
     # types
     ("float16", lambda t: t.astype(np.float16), "value"),
     ("float32", lambda t: t.astype(np.float32), "value"),
