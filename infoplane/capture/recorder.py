@@ -160,6 +160,7 @@ class Watcher:
         self.seconds = 0.0
         self._scalars = Scalars()
         self._active = False
+        self._begun: float | None = None
         self._taken: int | None = None
         self._late = False
         self.witnessed: list[Mapping[str, float]] | None = None
@@ -268,7 +269,12 @@ class Watcher:
         self.clock = Clock(int(state["step"]))
 
     def cost(self) -> dict[str, float]:
-        """Return what capture took so far: seconds, share of the training time, what was lost."""
+        """Return what capture took so far: seconds, share of the training time, what was lost.
+
+        Empty where nothing is watched (without a run, on another rank).
+        """
+        if self._begun is None:
+            return {}
         spent = self._spent()
         training = perf_counter() - self._begun - spent
         return {
@@ -314,7 +320,7 @@ class Watcher:
             return False
         spent = self._spent()
         with_this = spent + self.seconds / max(self.snapshots, 1)
-        dear = with_this > self.budget * (now - self._begun - spent)
+        dear = with_this > self.budget * (now - (self._begun or now) - spent)
         self.postponed += dear and not self._late
         self._late = dear
         return dear

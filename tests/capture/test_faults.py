@@ -269,6 +269,7 @@ def test_nothing_is_watched_without_a_run():
     model = nn.Linear(2, 1)
     with watch(model, Probe(torch.zeros(3, 2)), None) as watcher:
         watcher.step(1, loss=1.0)
+        assert watcher.cost() == {}
     assert watcher.snapshots == 0
 
 
