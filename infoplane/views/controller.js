@@ -91,7 +91,7 @@ const scalar_curve = name => remember(`scalar/${name}`, () => {
 // -- what is chosen ---------------------------------------------------------------------------
 
 const chosen = {estimator: 0, unit: "bits", minus: false, probe: 0, step: null, layer: null, hover: null, mode: "light"}
-let playing = null, guide_open = false, restored = null
+let playing = null, guide_open = false, telling = null
 
 const meta = () => known.meta
 const layers = () => meta().layers ?? []
@@ -100,10 +100,16 @@ const current = () => measured()[chosen.estimator] ?? {x_title: "I(X;T)", y_titl
 const scale = () => chosen.unit === "bits" ? BITS : 1
 const estimator_name = e => measured().filter(o => o.label === e.label).length > 1 && e.params ? `${e.label} · ${e.params}` : e.label
 
+const told = () => ({
+  estimator: [current().id ?? null], unit: [chosen.unit], minus: [chosen.minus],
+  probe: [(meta().probes ?? [])[chosen.probe] ?? null], step: [chosen.step],
+  layer: [chosen.layer === null ? null : layers()[chosen.layer]?.label ?? null],
+})
 function restore() {  // from the `view` source into `chosen`; unknown values are ignored
-  const d = view.data, text = JSON.stringify(d)
-  if (text === restored) return
-  restored = text
+  const d = view.data
+  if (JSON.stringify(d) === JSON.stringify(told())) return  // our own words
+  clearTimeout(telling)
+  telling = null
   if (d.unit[0] === "bits" || d.unit[0] === "nats") chosen.unit = d.unit[0]
   chosen.minus = d.minus[0] === true
   chosen.step = finite(d.step[0]) ? d.step[0] : null
@@ -114,21 +120,17 @@ function settle_wanted() {  // names become indices as soon as the run knows the
   if (!w) return
   const e = measured().findIndex(o => o.id === w.estimator), p = (meta().probes ?? []).indexOf(w.probe)
   const l = layers().findIndex(o => o.label === w.layer)
+  if (w.layer === null && !w.settled) chosen.layer = null
+  w.settled = true
   if (e >= 0) { chosen.estimator = e; w.estimator = null }
   if (p >= 0) { chosen.probe = p; w.probe = null }
   if (l >= 0) { chosen.layer = l; w.layer = null }
 }
-let telling = null
 function tell() {  // from `chosen` into the `view` source, at most three times a second
   telling ??= setTimeout(() => {
     telling = null
-    const data = {
-      estimator: [current().id ?? null], unit: [chosen.unit], minus: [chosen.minus],
-      probe: [(meta().probes ?? [])[chosen.probe] ?? null], step: [chosen.step],
-      layer: [chosen.layer === null ? null : layers()[chosen.layer]?.label ?? null],
-    }
-    restored = JSON.stringify(data)
-    if (restored !== JSON.stringify(view.data)) view.data = data
+    const data = told()
+    if (JSON.stringify(data) !== JSON.stringify(view.data)) view.data = data
   }, 300)
 }
 
@@ -532,7 +534,7 @@ function draw_cursor() {
 let nodes = null
 function shadow(model) { return cb_context.index.find_one(model)?.shadow_el ?? null }
 function mount() {  // find the elements; again after Bokeh has drawn them anew
-  if (nodes && nodes.range.isConnected) return true
+  if (nodes && [nodes.top, nodes.rows, nodes.range].every(el => el.isConnected)) return true
   const parts = [header, table, footer].map(shadow)
   if (parts.some(part => !part?.querySelector("[data-ip]"))) return false
   nodes = {}
@@ -544,7 +546,7 @@ function mount() {  // find the elements; again after Bokeh has drawn them anew
     el?.setAttribute("role", "img")
     el?.setAttribute("aria-label", `${{plane: "Information plane", compression: "Compression over time", fitting: "Fitting over time", training: "Loss and accuracy over time", strip: "Time axis and colour legend"}[name]}; the table of layers says the same in numbers`)
   }
-  for (const part of parts) part.addEventListener("click", on_click)
+  for (const part of parts) if (!part.__ip) { part.__ip = true; part.addEventListener("click", on_click) }
   nodes.range.addEventListener("input", () => { stop(); go_index(+nodes.range.value) })
   for (const type of ["mouseover", "focusin"]) nodes.rows.addEventListener(type, show_tip)
   for (const type of ["mouseout", "focusout"]) nodes.rows.addEventListener(type, hide_tip)
@@ -835,7 +837,7 @@ function on_click(event) {
   else choose_layer(+el.dataset.l)
 }
 function on_key(event) {
-  if (!nodes?.range.isConnected) { document.removeEventListener("keydown", on_key); return }
+  if (!nodes?.range.isConnected) return
   const inside = event.composedPath(), target = inside[0]
   if (event.ctrlKey || event.metaKey || event.altKey || (options.keys === "focus" && !inside.includes(nodes.root))) return
   if (target.matches?.("input:not([type=range]),textarea,select,[contenteditable]")) return
@@ -897,6 +899,13 @@ figures.plane.on_event("tap", on_plane_tap)
 for (const plot of [figures.plane, figures.compression]) plot.properties.inner_height.change.connect(() => refresh())
 document.addEventListener("keydown", on_key)
 darkness.addEventListener("change", refresh)
-new MutationObserver(refresh).observe(document.documentElement, {attributes: true, attributeFilter: ["data-theme"]})
-const clock = setInterval(() => { if (!nodes) return; if (!nodes.range.isConnected && !mount()) { clearInterval(clock); return } write_status() }, 1000)
+const themes = new MutationObserver(refresh)
+themes.observe(document.documentElement, {attributes: true, attributeFilter: ["data-theme"]})
+const clock = setInterval(() => {
+  if (!nodes || mount()) { if (nodes) write_status(); return }
+  clearInterval(clock)  // the view is gone from the page (a notebook cell run again): let go of it
+  document.removeEventListener("keydown", on_key)
+  darkness.removeEventListener("change", refresh)
+  themes.disconnect()
+}, 1000)
 ingest(); received = performance.now(); restore(); refresh()

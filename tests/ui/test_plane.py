@@ -477,3 +477,30 @@ def test_a_new_frame_moves_the_page_and_is_answered(page, tmp_path):
     page.wait_for_function("Bokeh.documents[0].get_model_by_name('ack').data.seq[0] === 7")
     assert page.locator("[data-ip=clock]").inner_text() != before
     assert page.evaluate(f"{CONTROLLER}.here(3).step") == STEPS[39]
+
+
+def test_elements_drawn_anew_are_found_again(opened):
+    """Bokeh draws an HTML part anew when a host page restyles it: one click stays one click."""
+    opened.evaluate(f"{OF}('ip-header').css_classes = ['restyled']")
+    frames(opened)
+    press(opened, "ArrowLeft")
+    opened.locator(".ip-round[data-act=guide]").click()
+    press(opened, "ArrowLeft")
+    assert opened.locator("[data-ip=guide]").is_visible()
+    assert opened.locator("[data-ip=run]").inner_text() == "made up"
+    press(opened, "Escape")
+
+
+def test_a_view_taken_off_the_page_lets_go(page, tmp_path):
+    page.goto(save(tmp_path / "gone.html", build(STEPS[:5])).as_uri())
+    wait_until_drawn(page)
+    page.evaluate(
+        """() => { window.left = []
+        const off = document.removeEventListener
+        document.removeEventListener = function (type, listener) {
+          left.push(type)
+          off.call(this, type, listener)
+        }
+        Bokeh.index.roots[0].remove() }"""
+    )
+    page.wait_for_function("window.left.includes('keydown')")
