@@ -50,6 +50,7 @@ from infoplane.types import Cost, Estimate, Flags, FloatArray, IntArray, Kind, Q
 KSG = "mi.ksg"
 MAX_DIM = 20
 HELD = 1 << 28  # bytes up to which the null keeps a matrix of distances
+LEVELS = 10  # values of a column up to which it is no continuous variable
 ATOMS = 0.9  # share of rows with over k copies from which a float variable counts as discrete
 
 
@@ -85,8 +86,13 @@ def side(array: Any, *, name: str, estimator: str, k: int, scale: bool = True) -
     repeated = atoms(points, k)
     if repeated is not None:
         return Side(None, repeated, d, Flags([*flags, "discrete"]))
-    flags = Flags([*flags, *heavy_tailed(points)])
+    flags = Flags([*flags, *heavy_tailed(points), *(["lattice"] if on_lattice(points) else [])])
     return Side(standardise(points) if scale else points, None, d, flags)
+
+
+def on_lattice(points: FloatArray) -> bool:
+    """Whether every column takes few values: then most distances are equal and none is the k-th."""
+    return all(len(np.unique(column)) <= LEVELS for column in points.T)
 
 
 def atoms(points: FloatArray, k: int) -> IntArray | None:
@@ -291,6 +297,7 @@ def _mixed(first: Side, second: Side) -> tuple[IntArray, FloatArray]:
         "biased low in many dimensions and for large information: at 5+5 dimensions 0.7 for 1.02",
         "cannot pass log n: I(X;T) of a deterministic layer reads log(n/k) whatever the layer does",
         "repeated rows have no neighbourhood: few are jittered, many are counted as symbols",
+        "columns of a few values (bits, quantised units) tie all distances: unreliable",
     ),
     reference="Kraskov, Stögbauer & Grassberger, Phys. Rev. E 69, 066138 (2004); Ross, PLoS ONE 9, "
     "e87357 (2014)",
@@ -348,7 +355,8 @@ def ksg(
         ``stderr`` is the spread of the local terms over √n. Flags: ``discrete`` (a float variable
         that mostly repeats was counted), ``as_continuous`` (integers that hardly repeat
         were not), ``ties=…`` with ``jitter=1e-10``, ``rare_class=…`` (samples in classes of at most
-        k), ``heavy_tail``, ``high_dimension=…``, ``constant``, ``single_class``, ``dead=…``.
+        k), ``heavy_tail``, ``lattice`` (at most ten values a column: distances tie, unreliable),
+        ``high_dimension=…``, ``constant``, ``single_class``, ``dead=…``.
 
     Raises
     ------
@@ -378,7 +386,8 @@ def ksg(
         return conclude(value, ceiling=ceiling, floor=0.0, flags=flags, **common)
     dims = sum(one.d for one in (first, second) if one.codes is None)
     flags += [f"high_dimension={dims}"] if dims > MAX_DIM else []
-    common["status"] = Status.UNRELIABLE if dims > MAX_DIM else Status.OK
+    doubtful = dims > MAX_DIM or "lattice" in flags
+    common["status"] = Status.UNRELIABLE if doubtful else Status.OK
     if first.points is None or second.points is None:
         return _conclude_ross(*_mixed(first, second), params, flags, common)
     local, ties = ksg_local(first.points, second.points, k, workers)

@@ -240,3 +240,12 @@ def test_null_of_many_classes_needs_no_long_lists(toy, monkeypatch):
     whole = card("mi.ksg").null(y, t, draws=2, rng=3)
     monkeypatch.setattr("infoplane.estimators.knn.HELD", 1000)
     np.testing.assert_allclose(card("mi.ksg").null(y, t, draws=2, rng=3), whole, atol=1e-10)
+
+
+def test_columns_of_a_few_values_are_a_lattice_and_unreliable():
+    bits = (np.arange(512)[:, None] >> np.arange(9) & 1).astype(float)  # distinct rows of bits
+    t = np.tanh(bits @ np.random.default_rng(0).standard_normal((9, 3)))
+    result = ksg(bits, t)
+    assert "lattice" in result.flags
+    assert result.status is Status.UNRELIABLE
+    assert "lattice" not in ksg(t[:, :1], t[:, 1:]).flags
