@@ -259,7 +259,8 @@ PARTS = st.lists(
 )
 @given(parts=PARTS, kind=st.sampled_from(["SGD", "Adam", "RMSprop"]), k=st.integers(1, 4))
 def test_random_networks(parts, kind, k):
-    made = {"tanh": nn.Tanh, "relu": nn.ReLU, "inplace": lambda: nn.ReLU(True),
+    made = {"tanh": nn.Tanh, "relu": nn.ReLU,
+            "inplace": lambda: nn.Sequential(nn.Linear(6, 6), nn.ReLU(True)),
             "batchnorm": lambda: nn.BatchNorm1d(6), "layernorm": lambda: nn.LayerNorm(6),
             "dropout": nn.Dropout, "wide": lambda: nn.Linear(6, 6)}  # fmt: skip
 
