@@ -125,3 +125,15 @@ def test_writing_is_whole_or_not_at_all(tmp_path, monkeypatch):
         offline.write("new", goal)
     assert goal.read_text() == "old"
     assert list(tmp_path.iterdir()) == [goal]
+
+
+def test_a_run_with_nothing_measured_has_a_report_that_says_so(tmp_path):
+    with Run.create(tmp_path / "run", name="new") as run:
+        empty = report(run, tmp_path / "empty.html").read_text("utf-8")
+        probe = ProbeData(np.arange(8.0)[:, None], None)
+        run.begin((probe,), (Layer("fc", "Linear", (1,), 1, "flatten"),), {})
+        run.write(Snapshot(0, {"fc": np.ones((8, 1), np.float32)}))
+        begun = report(run, tmp_path / "begun.html").read_text("utf-8")
+    for text in (empty, begun):
+        assert "Nothing has been estimated yet." in text
+    assert "<td>fc</td>" in begun
