@@ -30,8 +30,8 @@ _PUBLIC = {
     "EvaluationSummary": "evaluation",
     "bound_of": "bound",
     "evaluate": "evaluation",
-    "export": "export",
-    "tidy": "export",
+    "export": "exporting",
+    "tidy": "exporting",
     "gather": "replication",
     "ib_bound": "bound",
     "online": "online_sink",
@@ -59,8 +59,8 @@ if TYPE_CHECKING:
     from infoplane.analysis.checks import judge as judge
     from infoplane.analysis.evaluation import EvaluationSummary as EvaluationSummary
     from infoplane.analysis.evaluation import evaluate as evaluate
-    from infoplane.analysis.export import export as export
-    from infoplane.analysis.export import tidy as tidy
+    from infoplane.analysis.exporting import export as export
+    from infoplane.analysis.exporting import tidy as tidy
     from infoplane.analysis.online_sink import online as online
     from infoplane.analysis.phases import add_phases as add_phases
     from infoplane.analysis.phases import find_phases as find_phases
