@@ -2,7 +2,7 @@
 
 A session owns two small models. The server sends by setting ``inbox.tags = [message]``, one event
 and therefore one websocket message, already JSON; the page's script applies it and, two animation
-frames later, that is when it is on the screen, answers ``ack.tags = [sequence number]``. At most
+frames later, that is when it is on the screen, answers ``answer.tags = [sequence number]``. At most
 `CREDIT` messages are under way: a browser that is slow, throttled or in a hidden tab gets nothing
 more, and when it answers, everything since its cursor in one message. Nothing is sent before the
 page has said that it is drawn (sequence number 0): what is set earlier would be part of the
@@ -18,13 +18,15 @@ from typing import Any, Protocol
 
 from bokeh.document import Document
 from bokeh.models import ColumnDataSource, CustomJS
+from tornado.ioloop import IOLoop
 
 from infoplane.views.hub import Hub, Source
+from infoplane.views.wire import Wire
 
 log = logging.getLogger(__name__)
 
-CREDIT = 2
-"""Messages under way to one browser at most."""
+CREDIT = 3
+"""Messages under way to one browser at most; it answers for all of them, twelve times a second."""
 
 
 class Told(Source, Protocol):
@@ -73,6 +75,8 @@ class SessionFeed:
         self.ack.on_change("tags", self._answer)
         document.add_root(self.inbox)
         document.add_root(self.ack)
+        self._wire = Wire(document, self.inbox)
+        self._loop: IOLoop | None = None
         hello = CustomJS(args={"ack": self.ack}, code="infoplane.ready()\nack.tags = [0]")
         document.js_on_event("document_ready", hello)
 
@@ -90,43 +94,71 @@ class SessionFeed:
             leave()
 
     def notify(self) -> None:
-        """Have a frame sent by the document's own thread; called by the hub, from any thread."""
+        """Have a frame sent by the event loop; called by the hub, from any thread."""
         if self._leave is None or self._scheduled or not self._ready:
             return
         self._scheduled = True
-        self._document.add_next_tick_callback(self._flush)
+        if self._loop is None:
+            self._document.add_next_tick_callback(self._flush)
+        else:
+            self._loop.add_callback(self._flush_wire)
 
-    def _flush(self) -> None:
+    def _flush_wire(self) -> None:
+        """Send without the document, or have the document send when that cannot be."""
+        if not self._flush(self._wire.send):
+            self._document.add_next_tick_callback(self._flush)
+
+    def _flush(self, send: Callable[[int, str], bool] | None = None) -> bool:
+        """Send what is new, if there is credit; False when `send` could not."""
         self._scheduled = False
         if self._leave is None:
-            return
-        if self._sent - self._answered >= CREDIT:
-            self._behind = True
-            return
-        self._behind = False
-        message, self._cursor = self._source.message(self._cursor)
+            return True
+        self._behind = self._sent - self._answered >= CREDIT
+        if self._behind:
+            return True
+        message, cursor = self._source.message(self._cursor)
         if message is not None:
+            if not (send or self._set)(self._sent + 1, message):
+                self._scheduled = True
+                return False
             self._sent += 1
-            self.inbox.tags = [self._sent, message]
+        self._cursor = cursor
+        return True
+
+    def _set(self, number: int, message: str) -> bool:
+        self.inbox.tags = [number, message]
+        return True
 
     def _answer(self, attribute: str, old: Any, new: Any) -> None:
         # Comes from the browser: anything may stand in it.
         number = new[0] if isinstance(new, list) and len(new) == 1 else None
         if number == 0 and type(number) is int:
             self._ready = True
+            if getattr(self._document.session_context, "session", None) is not None:
+                self._loop = IOLoop.current()
             self._flush()
             return
         if type(number) is not int or not self._answered < number <= self._sent:
             return
         self._answered = number
-        if self._behind:
+        if self._behind and self._loop is None:
             self._flush()
+        elif self._behind:
+            self._flush_wire()
 
 
 _RECEIVE = """
 const [number, message] = cb_obj.tags
 RECEIVE(JSON.parse(message))
-requestAnimationFrame(() => requestAnimationFrame(() => { ack.tags = [number] }))
+const answer = () => {
+  ack.waiting = null
+  ack.told_at = performance.now()
+  ack.tags = [ack.painted]
+}
+requestAnimationFrame(() => requestAnimationFrame(() => {
+  ack.painted = number
+  ack.waiting ??= setTimeout(answer, Math.max(0, 80 - (performance.now() - (ack.told_at ?? 0))))
+}))
 """
 
 

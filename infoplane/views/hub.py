@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 ACTIVE = 0.010  # seconds between polls of a source that changed lately
 IDLE = 0.250  # seconds between polls of a source that has been still
-FRAME = 1 / 30  # seconds between two calls of a listener, at least
+FRAME = 1 / 25  # seconds between two calls of a listener, at least
 LINGER = 2.0  # seconds after a change during which a source counts as active
 KEPT = 4  # sources kept open after their last listener left
 

@@ -7,6 +7,8 @@ import time
 import pytest
 from ui.serving import ROOT, Process, Server
 
+from infoplane.views.feed import CREDIT
+
 pytestmark = pytest.mark.ui
 
 READY = "window.Bokeh && Bokeh.documents.length > 1 && Bokeh.documents.every(d => d.is_idle)"
@@ -64,7 +66,7 @@ def test_the_live_value_advances(live):
     before = live.evaluate(STEP)
     live.wait_for_function(f"{STEP} > {before + 10}", timeout=30_000)
     assert live.evaluate(f"{MODEL}('live').data.state[0]") == "live"
-    assert "live" in live.locator("[data-ip=status]").inner_text()
+    live.locator("[data-ip=status]", has_text="live").wait_for(timeout=10_000)
 
 
 def test_there_is_coloured_ink_on_the_canvas(live):
@@ -89,7 +91,8 @@ def test_scrubbing_by_keyboard_moves_in_time_and_sends_nothing_upstream(live, se
     live.wait_for_function("location.search.includes('step=0')", timeout=5_000)
     live.keyboard.press("ArrowRight")
     live.wait_for_function(f"({VIEW}).step > 0", timeout=5_000)
-    assert live.locator("[data-ip=clock]").inner_text() == str(live.evaluate(f"({VIEW}).step"))
+    step = str(live.evaluate(f"({VIEW}).step"))
+    live.locator("[data-ip=clock]", has_text=step).wait_for(timeout=5_000)
     largest = max(live.sent, default=0)
     assert largest < 400, "only short answers go up, whatever the reader does"
     live.keyboard.press("End")
@@ -120,7 +123,7 @@ def test_a_throttled_browser_falls_behind_by_a_bounded_time(live):
         live.wait_for_timeout(250)
         behind.append(live.evaluate(f"({inbox} ?? 0) - ({MODEL}('answer').tags[0] ?? 0)"))
     session.send("Emulation.setCPUThrottlingRate", {"rate": 1})
-    assert max(behind) <= 2
+    assert max(behind) <= CREDIT
     before = live.evaluate(STEP)
     live.wait_for_function(f"{STEP} > {before}", timeout=20_000)
 
@@ -128,15 +131,14 @@ def test_a_throttled_browser_falls_behind_by_a_bounded_time(live):
 def test_a_killed_writer_is_told_as_stalled_and_what_it_wrote_stays(live, served):
     served.writer.kill()
     live.wait_for_function(f"{MODEL}('live').data.state[0] === 'stalled'", timeout=20_000)
-    live.wait_for_function("document.title && true")
-    assert "stalled" in live.locator("[data-ip=status]").inner_text()
+    live.locator("[data-ip=status]", has_text="stalled").wait_for(timeout=10_000)
     assert live.evaluate(STEP) > 10
 
 
 def test_the_runs_page_lists_it_with_its_status_and_search_filters(live, served):
     live.get_by_role("link", name="Runs").click()
     live.wait_for_selector("#runs tr")
-    assert "stalled" in live.locator("#runs tr").first.inner_text()
+    live.locator("#runs tr", has_text="stalled").wait_for(timeout=10_000)
     live.get_by_role("searchbox").fill("no such run")
     assert live.locator("#runs tr").count() == 0
     assert live.locator("#nothing").inner_text() == "No run matches."
