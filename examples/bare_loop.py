@@ -66,7 +66,8 @@ def main(folder: str | Path, epochs: int = 2) -> Path:
 
     run = ip.Run.create(Path(folder) / "resnet")
     probes = {"test": ip.Probe(x[1200:], y[1200:]), "train": ip.Probe(x[:500], y[:500])}
-    with run, ip.watch(model, probes, run, every=ip.log_spaced(20, until=epochs * len(loader))) as w:
+    schedule = ip.log_spaced(20, until=epochs * len(loader))
+    with run, ip.watch(model, probes, run, every=schedule) as w:
         for epoch in range(epochs):
             for step, (inputs, targets) in enumerate(loader, start=epoch * len(loader)):
                 loss = F.cross_entropy(model(inputs), targets)
