@@ -194,8 +194,8 @@ class Pairs:
     reach : float
         Squared distance up to which a pair is near.
     listed : bool
-        List near pairs wherever products of matrices lose digits, for callers who go on with
-        differences of rows.
+        For callers who add to the exponents: these are not cut, and near pairs are listed wherever
+        products of matrices lose digits.
 
     Attributes
     ----------
@@ -217,7 +217,8 @@ class Pairs:
         leaves = [leaf for rows in _classes(codes) for leaf in _leaves(head, rows)]
         self.order = np.concatenate(leaves)
         self.t, self.reach = t[self.order], reach
-        self.lowest = 2.5 * reach  # exponentials that underflow are many times slower
+        # exponentials that underflow are many times slower; what is listed is not final yet
+        self.lowest = np.inf if listed else 2.5 * reach
         self.sizes = np.array([len(leaf) for leaf in leaves])
         self.stops = np.cumsum(self.sizes)
         self.starts = self.stops - self.sizes

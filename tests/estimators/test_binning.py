@@ -300,3 +300,11 @@ def test_any_bins_match_the_twin(t):
     if t.max() > t.min():
         expected = twin.information(v, twin.adaptive(t, 5))
         assert adaptive(v, t, bins=5).value == pytest.approx(expected, abs=1e-12)
+
+
+def test_floor_bins_too_many_to_number_and_denormal_ranges():
+    t = np.array([[0.0], [1e-3], [1.0], [1e12]])
+    assert binning(np.arange(4), t, width=1e-9).value == pytest.approx(math.log(4))
+    tiny = np.array([[0.0], [5e-324], [1e-323], [0.0]])
+    given = get("mi.binning_given")
+    assert given([0, 0, 0, 0], tiny).value == pytest.approx(twin.entropy([0, 1, 2, 0]))
