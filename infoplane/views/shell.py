@@ -42,6 +42,7 @@ def build_app(
     *,
     document: Document | None = None,
     hub: Hub = HUB,
+    page: str | None = None,
 ) -> None:
     """Build the page that the address asks for; ``apps/main.py`` calls it once a session.
 
@@ -54,22 +55,26 @@ def build_app(
         The document to fill; the session's by default.
     hub : Hub, optional
         The hub that follows the runs; the process's by default.
+    page : str, optional
+        One of `PAGES`, to serve one page alone; the address says which by default.
     """
     document = document or curdoc()
     request = getattr(document.session_context, "request", None)
     state = PageState.from_arguments(getattr(request, "arguments", None) or {})
     shelf = Shelf.at(runs_directory(directory), hub)
-    page = PAGES[state.page](document, state, shelf, hub)
-    place(document, page, state)
-    close = page.close
+    if page is not None:
+        state.page = page
+    built = PAGES[state.page](document, state, shelf, hub)
+    place(document, built, state)
+    close = built.close
 
     def closed(session_context: SessionContext) -> None:  # Bokeh insists on the parameter's name
         if close is not None:
             close()
 
     document.on_session_destroyed(closed)
-    if page.start is not None:
-        page.start()
+    if built.start is not None:
+        built.start()
 
 
 def warm() -> None:

@@ -44,10 +44,12 @@ def test_hostile_names_execute_nothing_on_any_surface(server, page):
     page.wait_for_function(READY, timeout=30_000)
     page.wait_for_selector("tr[data-l]")
     assert page.locator("tr[data-l]").count() == len(PAYLOADS)
-    for row in page.locator("tr[data-l]").all()[:3]:
-        row.hover()
-        row.press("Enter")
     page.locator(".ip-chip").first.hover()
+    page.locator("tr[data-l]").first.press("Enter")
+    page.wait_for_selector("#layer:not([hidden]) [data-figure=map] circle", timeout=20_000)
+    for _ in PAYLOADS:
+        page.get_by_role("button", name="Layer after").click()
+    page.get_by_role("button", name="close").first.click()
     page.mouse.move(300, 400)  # the hover of the plane
     page.keyboard.press("?")
     page.keyboard.press("Escape")
@@ -57,8 +59,12 @@ def test_hostile_names_execute_nothing_on_any_surface(server, page):
     page.wait_for_selector("#runs tr")
     assert page.locator("#runs tr").count() == 2
     assert page.locator("#runs img, #runs b").count() == 0
-    page.wait_for_timeout(300)
     assert page.evaluate("window.pwned") is None
+    for name, ready in (("diagnostics", "#alerts li"), ("compare", "#groups svg")):
+        page.goto(f"{server.url}?page={name}")
+        page.wait_for_selector(ready, timeout=30_000)
+        page.wait_for_timeout(200)
+        assert page.evaluate("window.pwned") is None
 
 
 def test_an_inline_handler_would_not_run_even_if_one_got_through(server, page):
