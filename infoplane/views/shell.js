@@ -341,6 +341,54 @@ window.infoplane = (() => {
     })
   }
 
+  // -- Calibrate -----------------------------------------------------------------------------------
+  const TINTS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"]
+  function calibrate(number, answer) {
+    const id = (name) => document.getElementById(name), form = id("calibration")
+    form.querySelector("button").disabled = false
+    id("refused").textContent = answer.error ?? ""
+    const readings = answer.readings ?? []
+    keep_only(id("readings"), readings.length ? 1 : 0)
+    id("reading-table").replaceChildren()
+    id("hint").textContent = answer.error ? "" : readings.length ? `Twins of this layer at step ${answer.about.step}: ${answer.about.n} samples, ${answer.about.d} dimensions. On the dashed line an estimator reads what is true; bars show the spread over twins.` : "This layer was not calibrated yet."
+    if (!readings.length) return
+    const good = readings.filter((r) => r.mean != null), names = [...new Set(good.map((r) => r.estimator))]
+    const top = Math.max(...good.map((r) => r.truth), 0.1)
+    const [caption, canvas] = figure_in(id("readings"), 0)
+    caption.replaceChildren("What is read, what is true", element("small", "I(T;Y) in bits"))
+    const marks = [{kind: "line", x: [0, top], y: [0, top], style: "stroke:var(--ip-muted);stroke-dasharray:4 4;stroke-width:1.2"}]
+    names.forEach((name, i) => {
+      const mine = good.filter((r) => r.estimator === name), tint = TINTS[i % TINTS.length]
+      marks.push({kind: "line", x: mine.map((r) => r.truth), y: mine.map((r) => r.mean), style: `stroke:${tint}`}, {kind: "dots", r: 3.2, x: mine.map((r) => r.truth), y: mine.map((r) => r.mean), title: mine.map((r) => `${name}: ${r.mean} where ${r.truth} is true`), style: `fill:${tint}`})
+      for (const r of mine) marks.push({kind: "line", x: [r.truth, r.truth], y: [r.mean - r.spread, r.mean + r.spread], style: `stroke:${tint};stroke-width:1`})
+    })
+    marks.push(labels_at_ends(names.map((name) => { const mine = good.filter((r) => r.estimator === name); return {label: name, x: mine.map((r) => r.truth), y: mine.map((r) => r.mean)} })))
+    infoplaneCharts.plot(canvas, {height: 340, right: 130, x: {label: "true information in bits", low: 0}, y: {label: "read, in bits"}, says: "readings against truth", marks})
+    const table = element("table", "", {class: "list matrix"}), head = element("tr", ""), body = element("tbody", ""), top_row = element("thead", "")
+    head.append(...["estimator", "true", "read", "bias", "spread", "s a call"].map((text, i) => element("th", text, {scope: "col", ...(i && {class: "n"})})))
+    top_row.append(head)
+    const number_of = (v, digits = 3) => v == null ? "–" : v.toFixed(digits).replace("-", "−")
+    for (const r of readings) {
+      const row = element("tr", "")
+      row.append(element("td", r.estimator), ...[r.truth, r.mean, r.bias, r.spread].map((v) => element("td", number_of(v), {class: "n"})), element("td", number_of(r.seconds), {class: "n"}))
+      if (r.note) row.title = r.note
+      body.append(row)
+    }
+    table.append(top_row, body)
+    id("reading-table").append(table)
+  }
+  if (document.getElementById("calibration")) {
+    const form = document.getElementById("calibration"), layer_of = () => Number(form.layer.value)
+    form.layer.addEventListener("change", () => { last_asked = 0; ask({layer: layer_of()}) })
+    form.addEventListener("submit", (event) => {
+      event.preventDefault()
+      last_asked = 0
+      form.querySelector("button").disabled = true
+      document.getElementById("hint").textContent = "Twins are being drawn and read …"
+      ask({layer: layer_of(), estimators: [...new FormData(form)].filter(([name]) => name === "estimator").map(([, value]) => value)})
+    })
+  }
+
   // -- Runs --------------------------------------------------------------------------------------
   function runs(rows) {
     known = rows ?? known
@@ -392,6 +440,7 @@ window.infoplane = (() => {
     if (document.getElementById("layer")) layer_panel()
     if (document.getElementById("chooser")) question()
     if (document.getElementById("recipe")) ask()
+    if (document.getElementById("calibration")) ask({layer: 0})
   }
-  return {frame, layer, lost, ready, runs, nudge, diagnostics, compare, choices, playground, reload: () => location.reload()}
+  return {frame, layer, lost, ready, runs, nudge, diagnostics, compare, choices, playground, calibrate, reload: () => location.reload()}
 })()

@@ -18,7 +18,7 @@ from bokeh.document import Document
 from bokeh.io import curdoc
 
 from infoplane.estimators import registry
-from infoplane.views import compare, diagnostics, explore, playground, runs
+from infoplane.views import calibrate, compare, diagnostics, explore, playground, runs
 from infoplane.views.hub import HUB, Hub
 from infoplane.views.page import Page, place
 from infoplane.views.state import PageState
@@ -31,6 +31,7 @@ PAGES: Mapping[str, Builder] = MappingProxyType(
         "explore": explore.build,
         "compare": compare.build,
         "diagnostics": diagnostics.build,
+        "calibrate": calibrate.build,
         "playground": playground.build,
         "runs": runs.build,
     }

@@ -69,6 +69,17 @@ def test_compare_averages_seeds_and_keeps_the_choice_in_the_address(pages, serve
     assert not pages.get_by_role("checkbox", name="seed 0").is_checked()
 
 
+def test_calibrate_reads_twins_and_keeps_them(pages, served):
+    pages.get_by_role("link", name="Calibrate").click()
+    pages.wait_for_function("document.getElementById('hint').textContent.includes('not calib')")
+    pages.get_by_role("checkbox", name="KDE").uncheck()
+    pages.get_by_role("button", name="measure").click()
+    pages.wait_for_selector("#reading-table tbody tr", timeout=60_000)
+    assert pages.locator("#reading-table tbody tr").count() == 10  # two estimators, five truths
+    pages.reload()
+    pages.wait_for_selector("#reading-table tbody tr", timeout=30_000)
+
+
 def test_the_playground_refuses_in_words_trains_and_links_to_the_run(pages, served):
     pages.get_by_role("link", name="Playground").click()
     pages.wait_for_function(READY, timeout=30_000)

@@ -1,0 +1,52 @@
+import numpy as np
+import pytest
+
+from infoplane.errors import InputError
+from infoplane.store import Run, open_run
+from infoplane.types import ProbeData, Snapshot
+from infoplane.views import calibrate
+
+
+@pytest.fixture
+def run(tmp_path):
+    rng = np.random.default_rng(0)
+    with Run.create(tmp_path / "run") as made:
+        made.begin((ProbeData(rng.normal(size=(64, 2)).astype(np.float32), np.arange(64) % 2),))
+        made.write(Snapshot(3, {"a": rng.normal(size=(64, 3)).astype(np.float32)}))
+    return open_run(tmp_path / "run")
+
+
+def test_readings_are_kept_and_told_in_bits(run):
+    assert calibrate.answer(run, {"layer": 0}) == {"readings": []}
+    told = calibrate.answer(run, {"layer": 0, "estimators": ["mi.binning"]})
+    truths = [row["truth"] for row in told["readings"]]
+    assert truths == pytest.approx([0, 0.1, 0.3, 0.6, 0.9], abs=1e-3)  # shares of H(Y) = 1 bit
+    for row in told["readings"]:
+        assert row["bias"] == pytest.approx(row["mean"] - row["truth"], abs=2e-4)
+    assert told["about"] == {"step": "3", "n": "64", "d": "3"}
+    assert calibrate.answer(open_run(run.path), {"layer": 0}) == told
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        {},
+        {"layer": 1},
+        {"layer": -1},
+        {"layer": True},
+        {"layer": "a"},
+        {"layer": 0, "estimators": ["mi.unknown"]},
+        {"layer": 0, "estimators": [None, ["mi.binning"]]},
+    ],
+)
+def test_forged_questions_are_refused_and_nothing_is_kept(run, question):
+    with pytest.raises(InputError):
+        calibrate.answer(run, question)
+    assert open_run(run.path).annotations("calibration") == []
+
+
+def test_a_kept_note_may_hold_anything(run):
+    rows = [3, {"estimator": "<b>", "truth": "x", "mean": True, "bias": 1e308, "seconds": []}]
+    (row,) = calibrate.told({"readings": rows})["readings"]
+    assert row["truth"] is row["mean"] is row["seconds"] is row["bias"] is None
+    assert calibrate.told({"readings": None})["readings"] == []
