@@ -50,6 +50,7 @@ class Desk:
         code = "const [number, text] = cb_obj.tags\nRECEIVE(number, JSON.parse(text))"
         self.reply.js_on_change("tags", CustomJS(code=code.replace("RECEIVE", receive)))
         self.question.on_change("tags", self._asked)
+        document.js_on_event("document_ready", CustomJS(code="infoplane.ready()"))
         document.add_root(self.question)
         document.add_root(self.reply)
 

@@ -77,7 +77,7 @@ class SessionFeed:
         document.add_root(self.ack)
         self._wire = Wire(document, self.inbox)
         self._loop: IOLoop | None = None
-        hello = CustomJS(args={"ack": self.ack}, code="infoplane.ready()\nack.tags = [0]")
+        hello = CustomJS(args={"ack": self.ack}, code="ack.tags = [0]")
         document.js_on_event("document_ready", hello)
 
     def start(self, hub: Hub, key: Hashable, polled: Source | None = None) -> None:

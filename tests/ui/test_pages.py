@@ -91,6 +91,8 @@ def test_the_playground_refuses_in_words_trains_and_links_to_the_run(pages, serv
     pages.get_by_role("button", name="train").click()
     pages.wait_for_selector("#jobs .chip[data-state=finished]", timeout=60_000)
     pages.wait_for_selector("#jobs a", timeout=20_000)
+    pages.reload()  # what was started is still told of
+    pages.wait_for_selector("#jobs a", timeout=20_000)
     pages.locator("#jobs a").click()
     pages.wait_for_function(f"{READY} && document.title.includes('szt 5-3')", timeout=30_000)
 
