@@ -1,6 +1,6 @@
 """infoplane: see what a network keeps and what it forgets while it trains.
 
-The names below are resolved on first use, so that ``import infoplane`` loads neither torch nor panel.
+The names below are resolved on first use: ``import infoplane`` loads neither torch nor panel.
 """
 
 from __future__ import annotations

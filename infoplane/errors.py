@@ -37,7 +37,7 @@ class TooFewSamplesError(InputError):
 
 
 class RefusedError(InfoplaneError):
-    """An estimator refuses: its assumptions cannot hold on these data, so any number would mislead."""
+    """An estimator refuses: its assumptions cannot hold here, so any number would mislead."""
 
 
 class UnknownEstimatorError(InputError, KeyError):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 from infoplane.capture import Probe, log_spaced, watch
 from infoplane.store import Run
@@ -24,7 +25,7 @@ def record(
     *,
     name: str | None = None,
     snapshots: int = 150,
-    resume: str = "never",
+    resume: Literal["never", "allow", "must"] = "never",
     on_progress: Callable[[Progress, Training], None] | None = None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Path:
@@ -66,6 +67,7 @@ def record(
             if on_progress is not None:
                 on_progress(progress, training)
             if cancelled():
+                watcher.close("interrupted")
                 raise CancelledError
     return Path(path)
 

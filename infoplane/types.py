@@ -254,7 +254,7 @@ class Sink(Protocol):
         """Keep scalars of a step."""
 
     def report(self, event: str, detail: Mapping[str, Any]) -> None:
-        """Keep an event: ``"dropped"``, ``"fault"``, ``"cost"``, ``"end"`` …"""
+        """Keep an event, such as ``"dropped"``, ``"fault"`` or ``"cost"``."""
 
     def end(self, status: str) -> None:
         """Capture is over: ``"finished"``, ``"interrupted"`` or ``"failed"``."""
@@ -280,10 +280,11 @@ class Null:
 class Measurement:
     """An estimate plus where, when and with what it was made: one row of a run.
 
-    ``key`` is a content hash of (run uuid, snapshot crc, layer, target, estimator + version, params,
-    seed): computing the same thing twice gives the same key. ``value`` is None when ``status`` is
-    "failed"; ``note`` then says why. ``snapshot`` is the crc32 of the snapshot it was computed from
-    (0: none was stored): when a step is recorded anew, measurements of the old snapshot leave the view.
+    ``key`` is a content hash of (run uuid, snapshot crc, layer, target, estimator + version,
+    params, seed): computing the same thing twice gives the same key. ``value`` is None when
+    ``status`` is "failed"; ``note`` then says why. ``snapshot`` is the crc32 of the snapshot it was computed from
+    (0: none was stored): when a step is recorded anew, measurements of the old snapshot leave the
+    view.
     """
 
     key: str

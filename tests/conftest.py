@@ -1,4 +1,4 @@
-"""Fixtures for the whole suite. `tests/` itself is on the path, so twins are `from twins.x import y`."""
+"""`tests/` itself is on the path, so twins are imported as `from twins.x import y`."""
 
 import sys
 from pathlib import Path

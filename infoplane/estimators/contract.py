@@ -63,9 +63,8 @@ def plain(array: Any, *, name: str) -> NDArray[Any]:
             )
         array = array.toarray()
     if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
-        raise InputError(
-            f"`{name}` has {int(np.ma.getmaskarray(array).sum())} masked values; drop those rows or fill them."
-        )
+        masked = int(np.ma.getmaskarray(array).sum())
+        raise InputError(f"`{name}` has {masked} masked values; drop those rows or fill them.")
     try:
         result = np.asarray(array)
     except ValueError as error:  # ragged nested lists

@@ -1,0 +1,114 @@
+"""The verbs and their options."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from infoplane import __version__
+from infoplane.cli import commands
+
+Command = Callable[[argparse.Namespace], None]
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    top = argparse.ArgumentParser(
+        prog="infoplane",
+        description="See what a network keeps and what it forgets while it trains.",
+    )
+    top.add_argument("--version", action="version", version=f"infoplane {__version__}")
+    top.add_argument("--debug", action="store_true", help="show a traceback when it fails")
+    verbs = top.add_subparsers(metavar="VERB", required=True)
+
+    def verb(name: str, command: Command, example: str, *, as_json: bool = False) -> Any:
+        summary = (command.__doc__ or "").strip()
+        sub = verbs.add_parser(
+            name,
+            help=summary,
+            description=summary,
+            epilog=f"example:  infoplane {example}",
+            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        )
+        sub.set_defaults(command=command, json=False)
+        if as_json:
+            sub.add_argument("--json", action="store_true", help="print JSON")
+        return sub
+
+    sub = verb("demo", commands.demo, "demo --epochs 1000 --out mine")
+    sub.add_argument("--out", type=Path, help="directory for run/ and report.html")
+    sub.add_argument("--no-open", action="store_true", help="open no browser")
+    sub.add_argument("--exit", action="store_true", help="end after the report")
+    sub.add_argument("--port", type=_port, default=0, help="of the page; 0 takes a free one")
+    _add_recipe(sub, epochs=2500)
+
+    sub = verb("train", commands.train, "train szt --activation relu --out runs/relu")
+    sub.add_argument("task", choices=["szt", "digits", "blobs", "idx"])
+    sub.add_argument("--out", type=Path, required=True, help="directory of the run")
+    sub.add_argument("--images", help="IDX file, for the task idx")
+    sub.add_argument("--labels", help="IDX file, for the task idx")
+    sub.add_argument("--corruption", type=float, help="share of random labels, for blobs")
+    sub.add_argument("--quiet", action="store_true", help="no progress bar")
+    _add_recipe(sub, epochs=1000)
+
+    sub = verb("evaluate", commands.evaluate, "evaluate runs/szt mi.ksg --workers 2", as_json=True)
+    sub.add_argument("run", type=Path)
+    sub.add_argument("estimators", nargs="*", default=["mi.binning", "mi.adaptive", "mi.kde"])
+    sub.add_argument("--param", action="append", default=[], metavar="NAME=VALUE",
+                     help="parameter of the estimators, as JSON; may be repeated")  # fmt: skip
+    sub.add_argument("--workers", type=int, default=0, help="processes; 0 uses this one")
+    sub.add_argument("--null", type=int, default=20, help="shuffled draws per estimate")
+    sub.add_argument("--seed", type=int, default=0)
+    sub.add_argument("--follow", action="store_true", help="go on while the run grows")
+    sub.add_argument("--quiet", action="store_true", help="no progress bar")
+
+    sub = verb("serve", commands.serve, "serve runs --port 5006")
+    sub.add_argument("directory", type=Path, nargs="?", default=Path("runs"))
+    sub.add_argument("--port", type=_port, default=5006, help="0 takes a free one")
+    sub.add_argument("--host", default="127.0.0.1", help="another host needs --password")
+    sub.add_argument("--password", help="ask everyone for this password")
+    sub.add_argument("--no-open", action="store_true", help="open no browser")
+
+    sub = verb("list", commands.list_runs, "list runs --json", as_json=True)
+    sub.add_argument("directory", type=Path, nargs="?", default=Path("runs"))
+
+    sub = verb("show", commands.show, "show demo/run", as_json=True)
+    sub.add_argument("run", type=Path)
+
+    sub = verb("report", commands.report, "report demo/run --out tanh.html")
+    sub.add_argument("run", type=Path)
+    sub.add_argument("--out", type=Path, help="the file; by default report.html beside the run")
+
+    sub = verb("export", commands.export, "export demo/run --out tanh.csv")
+    sub.add_argument("run", type=Path)
+    sub.add_argument("--out", type=Path, required=True,
+                     help="the file: .csv, .json, .parquet, .nc, .tex or .bib")  # fmt: skip
+
+    sub = verb("verify", commands.verify, "verify demo/run", as_json=True)
+    sub.add_argument("run", type=Path)
+
+    sub = verb("catalogue", commands.catalogue, "catalogue mi.kde", as_json=True)
+    sub.add_argument("id", nargs="?", help="one estimator")
+    return top
+
+
+def _add_recipe(sub: Any, *, epochs: int) -> None:
+    sub.add_argument("--widths", default="10,7,5,4,3", help="hidden layers")
+    sub.add_argument("--activation", default="tanh", help="tanh, relu, elu, softplus, swish, …")
+    sub.add_argument("--regulariser", default="none", help="none, l2, dropout, noise, cs_ib")
+    sub.add_argument("--strength", type=float, default=0.0, help="of the regulariser")
+    sub.add_argument("--optimiser", default="adam", help="adam, sgd, momentum")
+    sub.add_argument("--lr", type=float, default=4e-4)
+    sub.add_argument("--batch", type=int, default=256)
+    sub.add_argument("--epochs", type=int, default=epochs)
+    sub.add_argument("--seed", type=int, default=0)
+    sub.add_argument("--snapshots", type=int, default=150, help="how many, log-spaced")
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65535:
+        raise argparse.ArgumentTypeError("a port is a number in [0, 65535]")
+    return port
