@@ -282,9 +282,9 @@ class Measurement:
 
     ``key`` is a content hash of (run uuid, snapshot crc, layer, target, estimator + version,
     params, seed): computing the same thing twice gives the same key. ``value`` is None when
-    ``status`` is "failed"; ``note`` then says why. ``snapshot`` is the crc32 of the snapshot it was computed from
-    (0: none was stored): when a step is recorded anew, measurements of the old snapshot leave the
-    view.
+    ``status`` is "failed"; ``note`` then says why. ``snapshot`` is the crc32 of the snapshot it
+    was computed from (0: none was stored): when a step is recorded anew, measurements of the old
+    snapshot leave the view.
     """
 
     key: str

@@ -2,11 +2,13 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
 import infoplane as ip
@@ -214,3 +216,45 @@ def test_every_verb_has_help_with_an_example(verb, capsys):
 
 def test_control_characters_never_reach_the_terminal():
     assert "\x1b" not in printable("layer\x1b]0;owned\x07")
+
+
+def test_import_turns_saved_activations_into_a_run(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "saved"
+    folder.mkdir()
+    for epoch in (0, 10):
+        np.savez(folder / f"epoch_{epoch}.npz", fc1=rng.normal(size=(50, 4)))
+    assert main(["import", str(folder), "--out", str(tmp_path / "run")]) == 0
+    run = ip.open_run(tmp_path / "run")
+    assert run.layers == ["fc1"]
+    assert run.steps == [0, 10]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "json", "parquet", "nc", "tex", "bib"])
+def test_export_writes_every_format(demo, tmp_path, suffix):
+    out, _ = demo
+    path = tmp_path / f"tanh.{suffix}"
+    assert main(["export", str(out / "run"), "--out", str(path)]) == 0
+    assert path.stat().st_size > 100
+    if suffix == "json":
+        rows = json.loads(path.read_text(encoding="utf-8"))
+        assert {"layer", "estimator", "value", "null", "unit", "verdict"} <= set(rows[0])
+        assert len(rows) == len(ip.open_run(out / "run").measurements())
+
+
+def test_export_refuses_another_suffix(demo, tmp_path, capsys):
+    assert main(["export", str(demo[0] / "run"), "--out", str(tmp_path / "a.xls")]) == 1
+    assert ".csv" in capsys.readouterr().err
+
+
+def test_verify_tells_a_good_run_from_a_damaged_one(demo, tmp_path, capsys):
+    copy = tmp_path / "run"
+    shutil.copytree(demo[0] / "run", copy)
+    assert main(["verify", str(copy), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["problems"] == []
+    victim = max((copy / "snapshots").iterdir(), key=lambda p: p.stat().st_size)
+    content = bytearray(victim.read_bytes())
+    content[-1] ^= 1
+    victim.write_bytes(content)
+    assert main(["verify", str(copy)]) == 1
+    assert "damaged" in capsys.readouterr().err

@@ -146,6 +146,15 @@ def export(options: argparse.Namespace) -> None:
     print(write_export(open_run(options.run), options.out))
 
 
+def import_run(options: argparse.Namespace) -> None:
+    """Turn activations saved by another program into a run."""
+    from infoplane.capture import import_activations
+    from infoplane.store import Run
+
+    with Run.create(options.out, name=options.path.name) as run:
+        print(import_activations(options.path, run, pattern=options.pattern))
+
+
 def verify(options: argparse.Namespace) -> None:
     """Read every byte of a run and say what is damaged."""
     from infoplane.store import verify as inspect

@@ -86,6 +86,11 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--out", type=Path, required=True,
                      help="the file: .csv, .json, .parquet, .nc, .tex or .bib")  # fmt: skip
 
+    sub = verb("import", commands.import_run, "import activations/ --out runs/theirs")
+    sub.add_argument("path", type=Path, help="npz, npy, safetensors or HDF5, a file or a folder")
+    sub.add_argument("--out", type=Path, required=True, help="directory of the run")
+    sub.add_argument("--pattern", help="how file names tell epoch and layer")
+
     sub = verb("verify", commands.verify, "verify demo/run", as_json=True)
     sub.add_argument("run", type=Path)
 

@@ -30,6 +30,11 @@ def __getattr__(name: str) -> Any:
 
 
 if TYPE_CHECKING:
-    from infoplane.plots.comparison import agreement, calibration  # noqa: F401
-    from infoplane.plots.curves import compression, fitting, heatmap, quantity  # noqa: F401
-    from infoplane.plots.planes import bound, plane  # noqa: F401
+    from infoplane.plots.comparison import agreement as agreement
+    from infoplane.plots.comparison import calibration as calibration
+    from infoplane.plots.curves import compression as compression
+    from infoplane.plots.curves import fitting as fitting
+    from infoplane.plots.curves import heatmap as heatmap
+    from infoplane.plots.curves import quantity as quantity
+    from infoplane.plots.planes import bound as bound
+    from infoplane.plots.planes import plane as plane
