@@ -92,16 +92,18 @@ def test_retention_keeps_both_ends_and_the_latest():
 
 def test_a_killed_training_leaves_a_readable_run(tmp_path):
     script = f"""
-import os, signal, torch, infoplane as ip
+import os, signal, time, torch, infoplane as ip
 run = ip.Run.create({str(tmp_path / "run")!r})
 model = torch.nn.Linear(3, 2)
 with ip.watch(model, ip.Probe(torch.zeros(8, 3)), run, every=1, on_backpressure="block") as w:
     for step in range(1, 50):
         w.step(step, loss=step)
         if step == 20:
+            while not ip.open_run(run.path).steps:  # killed with work both written and waiting
+                time.sleep(0.01)
             os.kill(os.getpid(), signal.SIGKILL)
 """
-    done = subprocess.run([sys.executable, "-c", script], env={**os.environ}, check=False)
+    done = subprocess.run([sys.executable, "-c", script], env={**os.environ}, timeout=60)
     assert done.returncode == -signal.SIGKILL
     run = ip.open_run(tmp_path / "run")
     assert run.status().state == "stalled"
