@@ -42,7 +42,9 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--no-open", action="store_true", help="open no browser")
     sub.add_argument("--exit", action="store_true", help="end after the report")
     sub.add_argument("--port", type=_port, default=0, help="of the page; 0 takes a free one")
-    _add_recipe(sub, epochs=2500)
+    # Seeds differ by bits: of 0 to 14, eleven show the last hidden layer's peak near epoch 25, four
+    # do not (yet) fall within 300 epochs. 4 lies near the mean of the published replications.
+    _add_recipe(sub, epochs=2500, seed=4)
 
     sub = verb("train", commands.train, "train szt --activation relu --out runs/relu")
     sub.add_argument("task", choices=["szt", "digits", "blobs", "idx"])
@@ -99,7 +101,7 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _add_recipe(sub: Any, *, epochs: int) -> None:
+def _add_recipe(sub: Any, *, epochs: int, seed: int = 0) -> None:
     sub.add_argument("--widths", default="10,7,5,4,3", help="hidden layers")
     sub.add_argument("--activation", default="tanh", help="tanh, relu, elu, softplus, swish, …")
     sub.add_argument("--regulariser", default="none", help="none, l2, dropout, noise, cs_ib")
@@ -108,7 +110,7 @@ def _add_recipe(sub: Any, *, epochs: int) -> None:
     sub.add_argument("--lr", type=float, default=4e-4)
     sub.add_argument("--batch", type=int, default=256)
     sub.add_argument("--epochs", type=int, default=epochs)
-    sub.add_argument("--seed", type=int, default=0)
+    sub.add_argument("--seed", type=int, default=seed, help=f"of weights, split, order ({seed})")
     sub.add_argument("--snapshots", type=int, default=150, help="how many, log-spaced")
 
 
