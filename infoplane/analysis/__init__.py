@@ -1,6 +1,7 @@
 """From snapshots to trajectories, and from trajectories to statements that survive a review.
 
 ``evaluate`` measures, ``trajectories`` makes the Dataset, the others add what is needed to read it.
+``bound_curve(run)`` is the information-bottleneck bound as plain lists in nats, ready to be drawn.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 _PUBLIC = {
     "Bound": "bound",
+    "BoundCurve": "bottleneck",
     "Interval": "uncertainty",
-    "add_bound": "bound",
+    "add_bound": "bottleneck",
     "add_phases": "phases",
     "add_processing": "processing",
     "analyse": "whole",
@@ -28,7 +30,8 @@ _PUBLIC = {
     "subsampling": "uncertainty",
     "violations": "processing",
     "EvaluationSummary": "evaluation",
-    "bound_of": "bound",
+    "bound_curve": "bottleneck",
+    "bound_of": "bottleneck",
     "evaluate": "evaluation",
     "export": "exporting",
     "tidy": "exporting",
@@ -50,9 +53,11 @@ def __getattr__(name: str) -> Any:
 
 if TYPE_CHECKING:
     from infoplane.analysis.agreement import compare_estimators as compare_estimators
+    from infoplane.analysis.bottleneck import BoundCurve as BoundCurve
+    from infoplane.analysis.bottleneck import add_bound as add_bound
+    from infoplane.analysis.bottleneck import bound_curve as bound_curve
+    from infoplane.analysis.bottleneck import bound_of as bound_of
     from infoplane.analysis.bound import Bound as Bound
-    from infoplane.analysis.bound import add_bound as add_bound
-    from infoplane.analysis.bound import bound_of as bound_of
     from infoplane.analysis.bound import ib_bound as ib_bound
     from infoplane.analysis.calibration import calibrate as calibrate
     from infoplane.analysis.calibration import calibrate_run as calibrate_run

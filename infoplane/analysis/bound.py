@@ -14,20 +14,14 @@ lost is reported.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import xlogy
 
-from infoplane.analysis.portrait import Variables
 from infoplane.errors import InputError
-from infoplane.estimators.contract import Rng, generator, row_codes, symbols
-from infoplane.types import FloatArray, IntArray
-
-if TYPE_CHECKING:
-    from infoplane.store import Run
+from infoplane.estimators.contract import Rng, generator, row_codes
+from infoplane.types import FloatArray
 
 _TINY = 1e-300
 _INPUTS = 256  # different p(y|x) up to which none are merged
@@ -124,50 +118,6 @@ def ib_bound(
     encoders = _finest(p_x, p_y_x, size, starts)  # (starts, x, t)
     betas = _betas(p_x, p_y_x, points)
     return _anneal(p_x, p_y_x, betas, encoders, tolerance, iterations, generator(rng), lost)
-
-
-def bound_of(run: Run, *, probe: str | None = None, bins: int = 10) -> Bound | None:
-    """Return the bound for a run's probe set, its rows taken as the population; None without Y.
-
-    A regression target is cut into ``bins`` groups of equal size first, so the curve is that of the
-    binned target.
-    """
-    variables = Variables(run.probe(probe))
-    if variables.probe.y is None:
-        return None
-    codes = variables.y_codes
-    if codes is None:
-        codes = equal_groups(np.asarray(variables.probe.y), bins)
-    return ib_bound(joint_of(variables.x_codes, codes))
-
-
-def add_bound(ds: xr.Dataset, bound: Bound) -> xr.Dataset:
-    """Add ``bound_distance``: information about Y that T could still have at its size, in nats.
-
-    Over (step, layer, estimator): F(I(X;T)) − I(T;Y), negative where an estimate lies above the
-    bound, which says that the estimator's two axes do not fit together there.
-    """
-    if not {"X", "Y"} <= set(ds["target"].values):
-        raise InputError("the Dataset must hold I(X;T) and I(T;Y); evaluate with both targets.")
-    i_x, i_y = ds["mi"].sel(target="X", drop=True), ds["mi"].sel(target="Y", drop=True)
-    known = np.isfinite(i_x.values) & np.isfinite(i_y.values)
-    distance = np.where(known, bound.distance(np.nan_to_num(i_x.values), i_y.values), np.nan)
-    return ds.assign(bound_distance=(i_x.dims, distance, {"units": "nat"}))
-
-
-def equal_groups(y: NDArray[Any], groups: int) -> IntArray:
-    """Cut each column of a continuous target into groups of equal size; codes of the rows, (n,)."""
-    columns = y.reshape(len(y), -1)
-    edges = np.quantile(columns, np.linspace(0, 1, groups + 1)[1:-1], axis=0)
-    cut = [np.searchsorted(edges[:, j], columns[:, j]) for j in range(columns.shape[1])]
-    return symbols(np.stack(cut, axis=1))
-
-
-def joint_of(x: IntArray, y: IntArray) -> FloatArray:
-    """Return p(x, y) of two vectors of codes, shape (codes of x, codes of y)."""
-    table = np.zeros((int(x.max()) + 1, int(y.max()) + 1))
-    np.add.at(table, (x, y), 1.0)
-    return table / len(x)
 
 
 def _checked(joint: ArrayLike) -> FloatArray:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import xarray as xr
 
-from infoplane.analysis.bound import add_bound, bound_of
+from infoplane.analysis.bottleneck import add_bound, as_curve, bound_of
 from infoplane.analysis.phases import add_phases, fastest_loss_decrease
 from infoplane.analysis.processing import add_processing
 from infoplane.analysis.trajectory import trajectories
@@ -23,8 +23,8 @@ def analyse(run: Run, *, probe: str | None = None) -> xr.Dataset:
     """Return the trajectories of a run with phases, data-processing check and bound.
 
     Adds to :func:`trajectories` the variables of :func:`add_phases`, :func:`add_processing` and,
-    with both targets and a Y, ``bound_distance``; the bound itself is in ``attrs["bound"]`` as
-    {"i_x", "i_y", "method", "converged"} in nats, the step of the fastest loss decrease in
+    with both targets and a Y, of :func:`add_bound`; the bound is in ``attrs["bound"]`` too, as
+    :func:`bound_curve` returns it, the step of the fastest loss decrease in
     ``attrs["fastest_loss_step"]``. Computed once for the same measurements.
     """
     name = probe if probe is not None else (run.probes[0] if run.probes else "")
@@ -50,10 +50,5 @@ def _analysed(run: Run, probe: str | None) -> xr.Dataset:
     if bound is None:
         return ds
     ds = add_bound(ds, bound)
-    ds.attrs["bound"] = {
-        "i_x": bound.i_x.tolist(),
-        "i_y": bound.i_y.tolist(),
-        "method": bound.method,
-        "converged": bound.converged,
-    }
+    ds.attrs["bound"] = as_curve(bound, ds.attrs["h_x"])
     return ds

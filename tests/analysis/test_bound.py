@@ -1,5 +1,6 @@
 """The information-bottleneck bound against closed forms and exhaustive search on small tables."""
 
+import json
 from itertools import product
 
 import numpy as np
@@ -7,7 +8,15 @@ import pytest
 from scipy.optimize import brentq
 from scipy.special import xlogy
 
-from infoplane.analysis.bound import add_bound, bound_of, equal_groups, ib_bound, joint_of
+from infoplane.analysis import bottleneck
+from infoplane.analysis.bottleneck import (
+    add_bound,
+    bound_curve,
+    bound_of,
+    equal_groups,
+    joint_of,
+)
+from infoplane.analysis.bound import ib_bound
 from infoplane.errors import InputError
 
 R = np.linspace(0.01, 0.68, 12)
@@ -145,12 +154,43 @@ def test_bound_of_a_run(record):
     assert bound_of(record({0: {"a": rng.standard_normal((300, 2))}}, name="bare")) is None
 
 
+def test_a_curve_to_draw_has_its_corner_and_is_made_once(record, monkeypatch):
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 300)
+    run = record({0: {"a": rng.standard_normal((300, 2))}}, y=y)
+    curve = bound_curve(run)
+    h_y = float(binary_entropy(y.mean()))
+    np.testing.assert_allclose(curve["i_x"], [0.0, h_y, np.log(300)], atol=1e-12)
+    np.testing.assert_allclose(curve["i_y"], [0.0, h_y, h_y], atol=1e-12)
+    assert curve["corner"] == pytest.approx((h_y, h_y))
+    assert json.loads(json.dumps(curve))["method"] == "closed form"
+    curve["i_x"].clear()  # the caller's own lists
+    monkeypatch.setattr(bottleneck, "bound_of", None)
+    assert len(bound_curve(run)["i_x"]) == 3
+
+
+def test_a_curve_of_noisy_labels_lies_below_the_diagonal(record):
+    x = np.repeat(np.arange(4.0), 25)[:, None]  # repeated inputs, labels that differ
+    y = (np.tile(np.arange(25), 4) < np.repeat([2, 10, 15, 23], 25)).astype(int)
+    run = record({0: {"a": np.tile(x, 2)}}, x=x, y=y)
+    curve = bound_curve(run)
+    assert curve["method"] == "annealing"
+    assert curve["i_y"][-1] == pytest.approx(curve["information"])
+    assert all(b <= a + 1e-12 for a, b in zip(curve["i_x"], curve["i_y"], strict=True))
+    assert "bits" in curve["note"]
+
+
+def test_no_labels_no_curve(record):
+    assert bound_curve(record({0: {"a": np.ones((30, 2))}})) is None
+
+
 def test_distance_becomes_a_variable(dataset):
     ds = dataset([0, 1], ["a"], {("e", "X"): [[0.5], [2.0]], ("e", "Y"): [[0.5], [0.2]]})
     with_bound = add_bound(ds, ib_bound(np.eye(2) / 2))
     np.testing.assert_allclose(
         with_bound["bound_distance"].values.ravel(), [0.0, np.log(2) - 0.2], atol=1e-12
     )
+    np.testing.assert_allclose(with_bound["bound_i_y"], [0.0, np.log(2)], atol=1e-12)
     with pytest.raises(InputError, match="both targets"):
         add_bound(ds.sel(target=["X"]), ib_bound(np.eye(2)))
 
