@@ -1,7 +1,7 @@
 """PlaneKit: the Explore view as one Bokeh model, shared by server page, notebook and offline file.
 
 Pure Bokeh. Python writes six small sources; everything a reader does (scrubbing, replay, estimator,
-unit, null) happens in ``controller.js`` on those, without a round trip. Models that the controller
+unit, null) happens in ``controller/`` on those, without a round trip. Models that the controller
 changes have ``syncable=False``, so that nothing of it is mirrored to Python.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 from importlib.resources import files
 from string import Template
 from typing import Any
@@ -48,9 +49,21 @@ class ViewState:
     layer: str | None = None
 
 
+_CONTROLLER = (
+    *("begin", "known", "chosen", "drawing", "plane", "curves"),
+    *("words", "theme", "act", "frames"),
+)
+
+
 def resource(name: str) -> str:
-    """Return the text of a packaged resource of the views (``controller.js``, ``page.css``)."""
+    """Return the text of a packaged resource of the views (``page.css``)."""
     return files("infoplane.views").joinpath(name).read_text(encoding="utf-8")
+
+
+@cache
+def controller() -> str:
+    """Return the script behind the view: the parts in ``controller/``, one function body."""
+    return "\n".join(resource(f"controller/{part}.js") for part in _CONTROLLER)
 
 
 def flat(packed: Packed) -> dict[str, Packed]:
@@ -150,7 +163,7 @@ class PlaneKit:
     # -- inside ------------------------------------------------------------------------------
 
     def _build(self, mode: str, keys: str, height: str) -> LayoutDOM:
-        start = CustomJS(code=resource("controller.js"), module=False)
+        start = CustomJS(code=controller(), module=False)
         drawn = figures.build({"start": start})
         style = InlineStyleSheet(css=resource("page.css"))
         parts = {

@@ -8,7 +8,7 @@ from bokeh.models import ColumnDataSource
 
 from infoplane.views.builder import FrameBuilder
 from infoplane.views.frame import COLUMNS, Live
-from infoplane.views.plane import PlaneKit, ViewState, resource
+from infoplane.views.plane import PlaneKit, ViewState, controller, resource
 
 HOSTILE = '<img src=x onerror="alert(1)">'
 
@@ -98,7 +98,7 @@ def test_names_of_a_run_are_escaped_where_they_become_markup(builder):
 
 
 def test_the_controller_writes_text_and_never_markup():
-    code = resource("controller.js")
+    code = controller()
     assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(", code)
     assert "http" not in code
     for name in ("header.html", "table.html", "footer.html"):
@@ -106,7 +106,7 @@ def test_the_controller_writes_text_and_never_markup():
 
 
 def test_every_source_the_controller_fills_exists():
-    code, kit = resource("controller.js"), PlaneKit()
+    code, kit = controller(), PlaneKit()
     start = next(m for m in kit.layout().references() if m.__class__.__name__ == "CustomJS")
     known = set(start.args["sources"])
     filled = set(re.findall(r'put\("(\w+)"', code))

@@ -1,0 +1,92 @@
+// -- acting -----------------------------------------------------------------------------------------
+
+function go(step) { chosen.step = step === null || step >= last_step() ? null : Math.max(steps()[0] ?? 0, step); tell(); refresh() }
+function go_index(i) { const list = steps(); go(i >= list.length - 1 ? null : list[Math.max(0, i)]) }
+const index_now = () => chosen.step === null ? steps().length - 1 : steps().filter(s => s <= chosen.step).length - 1
+function stop() { if (playing !== null) { cancelAnimationFrame(playing); playing = null; refresh() } }
+function play() {
+  if (playing !== null) { stop(); return }
+  if (steps().length < 2) return
+  if (calm.matches) { go_index(index_now() >= steps().length - 1 ? 0 : index_now() + 1); return }
+  let u = chosen.step === null ? 0 : time(chosen.step), last = performance.now()
+  const frame = at => {
+    u += (at - last) / 1000 * horizon() / SECONDS_OF_REPLAY
+    last = at
+    if (!mount() || u >= time(last_step())) { playing = null; go(null); return }
+    playing = requestAnimationFrame(frame)
+    go(10 ** u - 1)
+  }
+  playing = requestAnimationFrame(frame)
+}
+async function save(kind) {  // the four figures as one picture, without the controls around them
+  const whole_view = cb_context.index.find_one(root), boxes = Object.values(figures).map(f => cb_context.index.find_one(f).bbox)
+  const top = Math.min(...boxes.map(b => b.top)), bottom = Math.max(...boxes.map(b => b.bottom)), layer = whole_view.export(kind)
+  let blob
+  if (kind === "svg") {
+    const text = await (await layer.to_blob()).text(), {width} = whole_view.bbox
+    blob = new Blob([text.replace(/<svg\b/, `<svg viewBox="0 ${top} ${width} ${bottom - top}"`)], {type: "image/svg+xml"})
+  } else {
+    const ratio = layer.pixel_ratio, cut = document.createElement("canvas")
+    cut.width = layer.canvas.width; cut.height = (bottom - top) * ratio
+    cut.getContext("2d").drawImage(layer.canvas, 0, -top * ratio)
+    blob = await new Promise(done => cut.toBlob(done))
+  }
+  const link = make("a")
+  link.href = URL.createObjectURL(blob)
+  link.download = `${(meta().name || "infoplane").replace(/[^\w.-]+/g, "-")}.${kind}`
+  link.click()
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000)
+}
+function choose_estimator(i) { if (measured()[i]) { chosen.estimator = i; if (chosen.wanted) chosen.wanted.estimator = null; tell(); refresh() } }
+function choose_layer(l) { chosen.layer = chosen.layer === l ? null : l; tell(); refresh() }
+function toggle_menu(open) { nodes["more-menu"].hidden = !open; nodes["more-button"].setAttribute("aria-expanded", String(open)) }
+const actions = {
+  estimator: value => { choose_estimator(+value); toggle_menu(false) },
+  probe: value => { chosen.probe = +value; tell(); refresh() },
+  unit: value => { chosen.unit = value; tell(); refresh() },
+  minus: () => { chosen.minus = !chosen.minus; tell(); refresh() },
+  theme: () => {
+    const mode = chosen.mode === "dark" ? "light" : "dark"
+    if (options.keys === "page") {  // the view is the page: the rest of it follows, and the choice is kept
+      document.documentElement.setAttribute("data-theme", mode)
+      try { localStorage.setItem("infoplane-theme", mode) } catch { /* not allowed in this document */ }
+    }
+    nodes.root.setAttribute("data-theme", mode)
+    refresh()
+  },
+  save: (_, event) => save(event.shiftKey ? "svg" : "png"),
+  guide: () => { guide_open = !guide_open; refresh() },
+  play, now: () => { stop(); go(null) },
+}
+function on_click(event) {
+  const el = event.target.closest("[data-act],[data-ip=more-button],tr[data-l]")
+  if (!el) return
+  if (el.dataset.act) actions[el.dataset.act](el.dataset.value, event)
+  else if (el.dataset.ip) toggle_menu(nodes["more-menu"].hidden)
+  else choose_layer(+el.dataset.l)
+}
+function on_key(event) {
+  if (!nodes?.range.isConnected) return
+  const inside = event.composedPath(), target = inside[0]
+  if (event.ctrlKey || event.metaKey || event.altKey || (options.keys === "focus" && !inside.includes(nodes.root))) return
+  if (target.matches?.("input:not([type=range]),textarea,select,[contenteditable]")) return
+  const list = steps(), jump = event.shiftKey ? 10 : 1, button = target.matches?.("button")
+  const keys = {
+    ArrowLeft: () => { stop(); go_index(index_now() - jump) }, ArrowRight: () => { stop(); go_index(index_now() + jump) },
+    Home: () => { stop(); go_index(0) }, End: () => { stop(); go_index(list.length - 1) },
+    u: () => actions.unit(chosen.unit === "bits" ? "nats" : "bits"), n: actions.minus, t: actions.theme, "?": actions.guide, s: () => save("png"), S: () => save("svg"),
+    Escape: () => { guide_open = false; chosen.layer = null; toggle_menu(false); hide_tip(); tell(); refresh() },
+  }
+  if (!button) keys[" "] = play
+  if (target.matches?.("tr[data-l]")) keys.Enter = () => choose_layer(+target.dataset.l)
+  const act = keys[event.key] ?? (/^[1-9]$/.test(event.key) ? () => choose_estimator(+event.key - 1) : null)
+  if (!act) return
+  event.preventDefault()
+  act()
+}
+function on_plane_tap(event) {
+  const plane = figures.plane, px = plane.inner_width / (plane.x_range.end - plane.x_range.start), py = plane.inner_height / (plane.y_range.end - plane.y_range.start)
+  const near = (chosen.targets ?? []).map(h => ({l: h.l, d: Math.hypot((h.x - event.x) * px, (h.y - event.y) * py)})).sort((a, b) => a.d - b.d)[0]
+  if (near && near.d < 22) choose_layer(near.l)
+  else if (chosen.layer !== null) choose_layer(chosen.layer)
+}

@@ -1,0 +1,47 @@
+// -- frames -----------------------------------------------------------------------------------------
+
+let asked = false, resting = null
+function refresh() {  // at most once an animation frame
+  if (asked) return
+  asked = true
+  requestAnimationFrame(() => { asked = false; draw() })
+}
+function draw() {
+  const there = mount()
+  settle_wanted()
+  if (chosen.estimator >= measured().length) chosen.estimator = 0
+  apply_theme()
+  draw_ranges(); draw_density(); draw_time(); draw_titles(); draw_bounds(); draw_null(); draw_rivals(); draw_iso()
+  put("ghost", trails("trail", p => [p.x, p.y]))
+  draw_curves("compression", "x", "xl", "xh"); draw_curves("fitting", "y", "yl", "yh")
+  draw_peaks(); draw_scalars(); draw_heads(); draw_cursor()
+  clearTimeout(resting)
+  resting = setTimeout(draw_hits, 150)  // what the pointer can ask for is made when the picture rests
+  if (!there) { setTimeout(refresh, 60); return }
+  write("run", meta().name ?? ""); write("subtitle", meta().subtitle ?? "")
+  write_switches(); write_states(); write_status(); write_table(); write_slider(); write_summary(false)
+  controller.drawn++
+}
+function wake(cause) {
+  if (cause === view) restore()
+  if (cause !== view) { ingest(); received = performance.now(); const seq = live.data.seq[0]; requestAnimationFrame(() => requestAnimationFrame(() => { if (ack.data.seq[0] !== seq) ack.data = {seq: [seq]} })) }
+  refresh()
+}
+
+const controller = live.__ip = {wake, chosen, known, points, here, peak, steps, go, drawn: 0, models: {raw, head_rows, scalars, scalar_head, texts, facts, live}}
+const scrub = event => { stop(); const list = steps(); if (!list.length) return; const step = 10 ** event.x - 1; go(event.x >= time(last_step()) ? null : step) }
+for (const name of ["compression", "fitting", "training", "strip"]) for (const type of ["tap", "panstart", "pan"]) figures[name].on_event(type, scrub)
+figures.plane.on_event("tap", on_plane_tap)
+for (const plot of [figures.plane, figures.compression]) plot.properties.inner_height.change.connect(() => refresh())
+document.addEventListener("keydown", on_key)
+darkness.addEventListener("change", refresh)
+const themes = new MutationObserver(refresh)
+themes.observe(document.documentElement, {attributes: true, attributeFilter: ["data-theme"]})
+const clock = setInterval(() => {
+  if (!nodes || mount()) { if (nodes) write_status(); return }
+  clearInterval(clock)  // the view is gone from the page (a notebook cell run again): let go of it
+  document.removeEventListener("keydown", on_key)
+  darkness.removeEventListener("change", refresh)
+  themes.disconnect()
+}, 1000)
+ingest(); received = performance.now(); restore(); refresh()

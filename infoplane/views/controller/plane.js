@@ -1,0 +1,181 @@
+// -- the information plane ---------------------------------------------------------------------
+
+let drawn_ranges = ""
+function draw_ranges() {  // the same for all estimators, so that pictures can be compared
+  const k = scale(), ends = remember("ends/" + chosen.probe + chosen.minus, () => {
+    const e = {x0: 0, x1: meta().log_n ?? 1, y0: 0, y1: meta().h_y ?? 0}
+    for (const source of [known.cells, known.heads]) for (const rows of source.values()) for (const r of rows.values()) {
+      if (r[C.probe] !== chosen.probe) continue
+      const xo = chosen.minus && finite(r[C.x_null]) ? r[C.x_null] : 0, yo = chosen.minus && finite(r[C.y_null]) ? r[C.y_null] : 0
+      for (const value of [r[C.x] - xo]) if (finite(value)) { e.x0 = Math.min(e.x0, value); e.x1 = Math.max(e.x1, value) }
+      for (const value of [r[C.y] - yo]) if (finite(value)) { e.y0 = Math.min(e.y0, value); e.y1 = Math.max(e.y1, value) }
+    }
+    e.y1 ||= 1
+    return e
+  })
+  const text = JSON.stringify([ends, k])
+  if (text === drawn_ranges) return  // leave a reader's own zoom alone
+  drawn_ranges = text
+  const w = (ends.x1 - ends.x0) * k, h = (ends.y1 - ends.y0) * k
+  const x = figures.plane.x_range, y = figures.plane.y_range
+  x.setv({start: ends.x0 * k - (ends.x0 < 0 ? 0.04 * w : 0), end: ends.x1 * k + 0.07 * w})
+  y.setv({start: ends.y0 * k - (ends.y0 < 0 ? 0.05 * h : 0), end: ends.y1 * k + 0.1 * h})
+  figures.compression.y_range.setv({start: x.start, end: ends.x1 * k + 0.06 * w})
+  figures.fitting.y_range.setv({start: y.start, end: ends.y1 * k + 0.08 * h})
+}
+
+function draw_bounds() {
+  const k = scale(), x = figures.plane.x_range, y = figures.plane.y_range, e = current()
+  const lines = {xs: [], ys: []}, words = {x: [], y: [], text: [], align: [], base: [], dx: [], dy: []}
+  const say = (px, py, text, align, base, dx, dy) => [px, py, text, align, base, dx, dy].forEach((value, i) => words[["x", "y", "text", "align", "base", "dx", "dy"][i]].push(value))
+  const bound_x = {xs: [], ys: []}, bound_y = {xs: [], ys: []}, far = models.time.end
+  const vertical = (at, text) => {
+    lines.xs.push([at, at]); lines.ys.push([y.start, y.end]); say(at, y.start, text, "left", "bottom", 6, -6)
+    bound_x.xs.push([models.time.start, far]); bound_x.ys.push([at, at])
+  }
+  if (meta().log_n && !chosen.minus) vertical(meta().log_n * k, "log n")
+  const own = Math.max(...layers().map((_, l) => here(l)?.xc ?? NaN).filter(finite), -Infinity)
+  if (finite(own) && !chosen.minus && Math.abs(own - (meta().log_n ?? 0) * k) > 0.02 * own && own < x.end) vertical(own, e.ceiling || "ceiling")
+  if (meta().h_y && !chosen.minus) {
+    const at = meta().h_y * k
+    lines.xs.push([x.start, x.end]); lines.ys.push([at, at]); say(x.start, at, "H(Y)", "left", "bottom", 7, -4)
+    bound_y.xs.push([models.time.start, far]); bound_y.ys.push([at, at])
+  }
+  if (chosen.minus) { lines.xs.push([x.start, x.end]); lines.ys.push([0, 0]); say(x.start, 0, "null", "left", "bottom", 7, -4) }
+  put("bounds", lines); put("bounds_text", words); put("compression_bound", bound_x); put("fitting_bound", bound_y)
+}
+
+function draw_null() {
+  const path = {xs: [], ys: []}, end = {x: [], y: []}, area = {xs: [], ys: []}, line = {xs: [], ys: []}
+  if (!chosen.minus) layers().forEach((_, l) => {
+    const list = points(l).slice(0, upto(points(l), now())).filter(p => finite(p.x) && finite(p.yn))
+    if (!list.length) return
+    if (chosen.layer === null || chosen.layer === l) {
+      path.xs.push(list.map(p => p.x)); path.ys.push(list.map(p => p.yn))
+      end.x.push(list.at(-1).x); end.y.push(list.at(-1).yn)
+      const top = list.map(p => finite(p.yq) ? p.yq : p.yn), us = list.map(p => p.u)
+      line.xs.push(us); line.ys.push(top)
+      if (chosen.layer === l) { area.xs.push([...us, ...us.slice().reverse()]); area.ys.push([...top, ...top.map(() => 0)]) }
+    }
+  })
+  put("null", path); put("null_end", end); put("fitting_null", area); put("fitting_null_line", line)
+  const i = end.x.indexOf(Math.min(...end.x))
+  put("null_text", i < 0 ? {x: [], y: [], text: []} : {x: [end.x[i]], y: [end.y[i]], text: ["null"]})
+}
+
+function draw_rivals() {  // a layer that is picked out: its path under the other estimators, named
+  const lines = {xs: [], ys: [], color: []}, ends = {x: [], y: [], text: []}
+  if (chosen.layer !== null) measured().forEach((e, i) => {
+    if (i === chosen.estimator) return
+    const list = points(chosen.layer, i).slice(0, upto(points(chosen.layer, i), now())).filter(p => finite(p.x) && finite(p.y))
+    for (let j = 1; j < list.length; j++) {
+      lines.xs.push([list[j - 1].x, list[j].x]); lines.ys.push([list[j - 1].y, list[j].y]); lines.color.push(shade(list[j].u))
+    }
+    if (list.length) { ends.x.push(list[0].x); ends.y.push(list[0].y); ends.text.push(estimator_name(e)) }  // at the start: the ends crowd
+  })
+  const plane = figures.plane, gap = 13 * (plane.y_range.end - plane.y_range.start) / (plane.inner_height || 500)
+  const names = ends.text.map((text, i) => ({text, x: ends.x[i], y: ends.y[i]}))
+  spread(names, gap, plane.y_range.start + gap, plane.y_range.end - gap)
+  put("rival", lines); put("rival_text", {x: names.map(e => e.x), y: names.map(e => e.y), text: names.map(e => e.text)})
+}
+
+function draw_iso() {
+  const lines = {xs: [], ys: []}, dots = {x: [], y: [], color: []}, words = {x: [], y: [], text: []}
+  let first = true
+  for (const [step, text] of marks().slice(1)) {
+    if (step > Math.min(now(), last_step())) break
+    const joined = []
+    layers().forEach((_, l) => {
+      let best = null
+      for (const p of points(l)) if (finite(p.x) && finite(p.y) && (!best || Math.abs(p.u - time(step)) < Math.abs(best.u - time(step)))) best = p
+      if (best && Math.abs(best.u - time(step)) < 0.15 && best.step <= now()) joined.push(best)
+    })
+    if (!joined.length) continue
+    lines.xs.push(joined.map(p => p.x)); lines.ys.push(joined.map(p => p.y))
+    for (const p of joined) { dots.x.push(p.x); dots.y.push(p.y); dots.color.push(chosen.layer === null ? shade(p.u) : pale(shade(p.u))) }
+    const left = joined.reduce((a, b) => b.x < a.x ? b : a)
+    if (under_head(left)) continue
+    words.x.push(left.x); words.y.push(left.y); words.text.push(first ? `${has_epochs() ? "epoch" : "step"} ${text}` : text)
+    first = false
+  }
+  put("iso", lines); put("iso_dot", dots); put("iso_text", words)
+}
+
+function under_head(p) {
+  const plane = figures.plane, px = (plane.inner_width || 700) / (plane.x_range.end - plane.x_range.start), py = (plane.inner_height || 500) / (plane.y_range.end - plane.y_range.start)
+  return layers().some((_, l) => { const h = here(l); return h && Math.hypot((h.x - p.x) * px, (h.y - p.y) * py) < 24 })
+}
+
+function draw_heads() {  // markers keep clear of each other; a thin line leads to the true point
+  const plane = figures.plane, t = options.tokens[chosen.mode]
+  const px = (plane.inner_width || 700) / (plane.x_range.end - plane.x_range.start), py = (plane.inner_height || 500) / (plane.y_range.end - plane.y_range.start)
+  const list = []
+  layers().forEach((layer, l) => {
+    const p = here(l)
+    if (p && finite(p.x) && finite(p.y)) list.push({l, p, layer, x: p.x * px, y: p.y * py})
+  })
+  const top = plane.y_range.end * py - 15, right = plane.x_range.end * px - 15, bottom = plane.y_range.start * py + 15, left = plane.x_range.start * px + 15
+  for (let round = 0; round < 60; round++) {
+    let moved = false
+    for (let i = 0; i < list.length; i++) for (let j = i + 1; j < list.length; j++) {
+      const a = list[i], b = list[j], dx = b.x - a.x || 0.01 * (j - i), dy = b.y - a.y || -0.3, d = Math.hypot(dx, dy)
+      if (d >= 27) continue
+      const push = (27.5 - d) / 2 / d
+      a.x -= dx * push; a.y -= dy * push; b.x += dx * push; b.y += dy * push
+      moved = true
+    }
+    for (const h of list) { h.x = Math.max(left, Math.min(right, h.x)); h.y = Math.max(bottom, Math.min(top, h.y)) }
+    if (!moved) break
+  }
+  const lead = {xs: [], ys: []}, ellipse = {x: [], y: [], w: [], h: [], color: []}
+  for (const h of list) {
+    if (Math.hypot(h.x - h.p.x * px, h.y - h.p.y * py) > 6) { lead.xs.push([h.p.x, h.x / px]); lead.ys.push([h.p.y, h.y / py]) }
+    const w = finite(h.p.xh) ? h.p.xh - h.p.xl : 0, height = finite(h.p.yh) ? h.p.yh - h.p.yl : 0
+    if (certain(h.l) && (w * px > 2 || height * py > 2)) { ellipse.x.push(h.p.x); ellipse.y.push(h.p.y); ellipse.w.push(Math.max(w, 2 / px)); ellipse.h.push(Math.max(height, 2 / py)); ellipse.color.push(shade(h.p.u)) }
+  }
+  put("lead", lead); put("ellipse", ellipse)
+  put("marker", {
+    x: list.map(h => h.x / px), y: list.map(h => h.y / py), text: list.map(h => h.layer.label),
+    fill: list.map(h => h.p.v >= 1 ? t.surface : chosen.layer === null || h.l === chosen.layer ? t.head : t.ghost),
+    line: list.map(h => chosen.layer !== null && h.l !== chosen.layer ? t.ghost : h.p.v >= 2 ? t.muted : t.head),
+    dash: list.map(h => h.p.v >= 2 ? [3, 3] : []),
+    ink: list.map(h => chosen.layer !== null && h.l !== chosen.layer ? (h.p.v >= 1 ? t.faint : t.surface) : h.p.v >= 2 ? t.muted : h.p.v === 1 ? t.ink : t["head-ink"]),
+  })
+  chosen.targets = list.map(h => ({l: h.l, x: h.x / px, y: h.y / py}))
+}
+
+function draw_hits() {
+  const out = {x: [], y: [], name: [], when: [], xt: [], yt: [], verdict: []}, e = current(), unit = chosen.unit
+  layers().forEach((layer, l) => {
+    const list = points(l), n = upto(list, now())
+    for (const p of list.slice(0, n)) {
+      if (!finite(p.x) || !finite(p.y)) continue
+      out.x.push(p.x); out.y.push(p.y); out.name.push(`${layer.label} ${layer.name}`)
+      out.when.push(has_epochs() ? `${when(p.step)} · step ${whole(p.step)}` : when(p.step))
+      out.xt.push(`${e.x_title} = ${number(p.x, 3)} ${unit}`)
+      out.yt.push(`${e.y_title} = ${number(p.y, 3)} ${unit}${finite(p.yn) && !chosen.minus ? `, null ${number(p.yn, 3)}` : ""}`)
+      out.verdict.push([VERDICTS[p.v] ?? "", reason(p)].filter(Boolean).join(": "))
+    }
+  })
+  put("hits", out)
+}
+const reason = p => [...new Set([p.xr, p.yr])].map(i => i >= 0 ? texts.data.text[i] : null).filter(Boolean).join(" · ")
+
+function draw_titles() {
+  const e = current(), unit = `[${chosen.unit}]`
+  // where no null was drawn nothing is subtracted, and the title must not claim it
+  const less = key => chosen.minus && layers().some((_, l) => points(l).some(p => finite(p[key]))) ? " minus null" : ""
+  const say = (model, text) => set(model, {text})
+  set(figures.plane.below[0], {axis_label: `${e.x_title}${less("xn")} ${unit}  → remembers input`})
+  set(figures.plane.left[0], {axis_label: `${e.y_title}${less("yn")} ${unit}  → predicts label`})
+  const room = figures.plane.inner_width || 700, legend = ["dashed = same moment", "ring and thin line = caution", "dotted = not usable", "◇ = null, labels shuffled"]
+  say(models.plane_subtitle, (room > 560 ? legend : room > 420 ? ["ring, thin = caution", legend[2], legend[3]] : ["ring = caution", legend[2]]).join(" · "))
+  say(models.compression_subtitle, `${e.x_title}${less("xn")} ${unit} · ▼ a fall begins, ▽ largest so far${bands("xl")}`)
+  say(models.fitting_subtitle, `${e.y_title}${less("yn")} ${unit}${chosen.minus ? "" : " · dots = null, 95 % of draws lie below"}${bands("yl")}`)
+}
+function bands(low) {
+  const kinds = new Set()
+  layers().forEach((_, l) => points(l).forEach(p => { if (finite(p[low])) kinds.add(p.band) }))
+  const whose = layers().length > MANY ? "band of a picked layer" : "band"
+  return kinds.has(2) ? ` · ${whose} = range of pooled steps` : kinds.has(1) ? ` · ${whose} = 95 % interval` : ""
+}
