@@ -31,37 +31,168 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One reason to doubt: name, verdict, and the sentence when it holds."""
+    """One reason to doubt: name, verdict, the sentence when it holds, and the same in few words."""
 
     name: str
     verdict: Verdict
     sentence: Callable[[Case], str | None]
+    brief: str
     information_only: bool = True
 
 
 RULES: tuple[Rule, ...] = (
-    Rule("inside_null", Verdict.NOT_USABLE, information.inside_null),
-    Rule("saturated", Verdict.NOT_USABLE, information.saturated),
-    Rule("bound_broken", Verdict.NOT_USABLE, information.bound_broken),
-    Rule("singleton", Verdict.NOT_USABLE, information.singleton),
-    Rule("constant", Verdict.CAUTION, data.constant, information_only=False),
-    Rule("resolution", Verdict.CAUTION, information.resolution),
-    Rule("nothing_detected", Verdict.CAUTION, information.nothing_detected),
-    Rule("mostly_null", Verdict.CAUTION, information.mostly_null),
-    Rule("dead_units", Verdict.CAUTION, data.dead_units, information_only=False),
-    Rule("heavy_tail", Verdict.CAUTION, data.heavy_tail, information_only=False),
-    Rule("sigma", Verdict.CAUTION, data.sigma, information_only=False),
-    Rule("dimension", Verdict.CAUTION, data.dimension, information_only=False),
-    Rule("ties", Verdict.CAUTION, data.ties, information_only=False),
-    Rule("bound_touched", Verdict.CAUTION, information.bound_touched),
-    Rule("many_singletons", Verdict.CAUTION, information.many_singletons),
-    Rule("samples_per_bin", Verdict.CAUTION, information.samples_per_bin),
-    Rule("rare_class", Verdict.CAUTION, data.rare_class),
-    Rule("few_samples", Verdict.CAUTION, data.few_samples, information_only=False),
-    Rule("wide_error", Verdict.CAUTION, data.wide_error, information_only=False),
-    Rule("disagreement", Verdict.CAUTION, information.disagreement),
-    Rule("unreliable", Verdict.CAUTION, data.unreliable, information_only=False),
+    Rule(
+        "inside_null",
+        Verdict.NOT_USABLE,
+        information.inside_null,
+        "shuffled labels give nearly as much",
+    ),
+    Rule(
+        "saturated",
+        Verdict.NOT_USABLE,
+        information.saturated,
+        "it is at its ceiling",
+    ),
+    Rule(
+        "bound_broken",
+        Verdict.NOT_USABLE,
+        information.bound_broken,
+        "it breaks a bound that every information obeys",
+    ),
+    Rule(
+        "singleton",
+        Verdict.NOT_USABLE,
+        information.singleton,
+        "nearly every sample is on its own at this resolution",
+    ),
+    Rule(
+        "constant",
+        Verdict.CAUTION,
+        data.constant,
+        "the layer is constant",
+        information_only=False,
+    ),
+    Rule(
+        "resolution",
+        Verdict.CAUTION,
+        information.resolution,
+        "it is at the most that these bins can say",
+    ),
+    Rule(
+        "nothing_detected",
+        Verdict.CAUTION,
+        information.nothing_detected,
+        "it is no more than shuffled pairs give",
+    ),
+    Rule(
+        "mostly_null",
+        Verdict.CAUTION,
+        information.mostly_null,
+        "most of it is there with shuffled pairs too",
+    ),
+    Rule(
+        "outside_range",
+        Verdict.CAUTION,
+        information.outside_range,
+        "many values lie beyond the range of the bins",
+    ),
+    Rule(
+        "dead_units",
+        Verdict.CAUTION,
+        data.dead_units,
+        "half of the units or more are dead",
+        information_only=False,
+    ),
+    Rule(
+        "heavy_tail",
+        Verdict.CAUTION,
+        data.heavy_tail,
+        "a few extreme rows decide the resolution",
+        information_only=False,
+    ),
+    Rule(
+        "sigma",
+        Verdict.CAUTION,
+        data.sigma,
+        "the noise is wider than the layer",
+        information_only=False,
+    ),
+    Rule(
+        "dimension",
+        Verdict.CAUTION,
+        data.dimension,
+        "the layer has more dimensions than the estimator supports",
+        information_only=False,
+    ),
+    Rule(
+        "ties",
+        Verdict.CAUTION,
+        data.ties,
+        "many rows repeat exactly",
+        information_only=False,
+    ),
+    Rule(
+        "bound_touched",
+        Verdict.CAUTION,
+        information.bound_touched,
+        "it passes a bound by a little",
+    ),
+    Rule(
+        "many_singletons",
+        Verdict.CAUTION,
+        information.many_singletons,
+        "most samples are on their own at this resolution",
+    ),
+    Rule(
+        "samples_per_bin",
+        Verdict.CAUTION,
+        information.samples_per_bin,
+        "there are few samples in each bin",
+    ),
+    Rule(
+        "rare_class",
+        Verdict.CAUTION,
+        data.rare_class,
+        "a class has hardly any members",
+    ),
+    Rule(
+        "few_samples",
+        Verdict.CAUTION,
+        data.few_samples,
+        "there are few samples",
+        information_only=False,
+    ),
+    Rule(
+        "wide_error",
+        Verdict.CAUTION,
+        data.wide_error,
+        "its standard error is wide",
+        information_only=False,
+    ),
+    Rule(
+        "disagreement",
+        Verdict.CAUTION,
+        information.disagreement,
+        "no other sound estimator agrees",
+    ),
+    Rule(
+        "unreliable",
+        Verdict.CAUTION,
+        data.unreliable,
+        "the estimator flags an assumption as broken",
+        information_only=False,
+    ),
 )
+
+
+BRIEFLY: dict[str, str] = {
+    **{rule.name: rule.brief for rule in RULES},
+    "non_finite": "its activations are not finite",
+    "too_few_samples": "there are too few samples",
+    "refused": "the estimator refuses this layer",
+    "failed": "the estimator failed",
+}
+"""Every reason in a few words, for a sentence about many measurements."""
 
 
 def findings(

@@ -17,6 +17,7 @@ SAMPLES_PER_BIN = 5.0
 NULL_SHARE = 0.5  # share of the estimate (or the ceiling) that the null may take
 EXCESS = 0.05  # share of the ceiling that an estimate must be above a crowded null
 DISAGREEMENT = 0.25  # of H(Y), between an estimate of I(T;Y) and the nearest sound one
+OUTSIDE = 0.05  # share of values beyond the bins' range from which growth reads as a loss
 VIOLATION = 0.05  # share of the ceiling by which a bound may be passed with a caution
 
 
@@ -60,6 +61,17 @@ def mostly_null(case: Case) -> str | None:
 
 def _crowded(case: Case) -> bool:
     return case.null is not None and case.null.mean > NULL_SHARE * case.scale
+
+
+def outside_range(case: Case) -> str | None:
+    """Many values are beyond a fixed range, so growth of the layer shows as a loss."""
+    share = case.info("outside_share")
+    if share is None or share < OUTSIDE:
+        return None
+    return (
+        f"{100 * share:.0f} % of values lie beyond the range of the bins and share the two end "
+        "bins, so a layer that grows reads less; use range='layer', a bin width or mi.adaptive"
+    )
 
 
 def saturated(case: Case) -> str | None:

@@ -46,13 +46,15 @@ def trajectories(run: Run, *, probe: str | None = None) -> xr.Dataset:
     -------
     xarray.Dataset
         ``mi``, ``mi_stderr``, ``mi_low``, ``mi_high``, ``mi_null`` (mean of the null),
-        ``mi_null_q95``, ``mi_null_p``, ``ceiling``, ``verdict`` (0 ok, 1 caution, 2 not usable) and
-        ``reason`` over (step, layer, estimator, target); every other quantity under its estimator's
-        id over (step, layer), with ``<id>_verdict`` beside it; recorded scalars over step.
+        ``mi_null_q95``, ``mi_null_p``, ``ceiling``, ``verdict`` (0 ok, 1 caution, 2 not usable),
+        ``reason`` and ``checks`` (names of the checks that held, worst first) over
+        (step, layer, estimator, target); every other quantity under its estimator's id over
+        (step, layer), with ``<id>_verdict`` beside it; recorded scalars over step.
         Information is in nats. What was not measured is NaN (verdict −1, reason ""), what has no
         value is NaN with verdict 2 and its reason. A scalar that was not recorded at a step has
         the value of the last step before it. Coordinate ``epoch`` when epochs were recorded.
-        Attributes: run, uuid, n, h_y, h_x, log_n, units, versions.
+        Attributes: run, uuid, n, h_y, h_x, log_n, classes, commonest (share of the commonest
+        class), units, versions.
 
     Notes
     -----
@@ -111,7 +113,7 @@ def _plane(rows: Sequence[Measurement], steps: Sequence[int], layers: Sequence[s
     shape = (len(steps), len(layers), len(groups), len(targets))
     numbers = {name: np.full(shape, np.nan) for name in _NUMBERS}
     verdict = np.full(shape, -1, dtype=np.int8)
-    reason = np.full(shape, "", dtype=object)
+    reason, checks = np.full(shape, "", dtype=object), np.full(shape, "", dtype=object)
     step_at, layer_at, target_at = (_index(names) for names in (steps, layers, targets))
     for e, group in enumerate(groups.values()):
         for row in group:
@@ -119,6 +121,7 @@ def _plane(rows: Sequence[Measurement], steps: Sequence[int], layers: Sequence[s
             for name, number in zip(_NUMBERS, _numbers(row), strict=True):
                 numbers[name][at] = np.nan if number is None else number
             verdict[at], reason[at] = int(row.verdict), row.reason
+            checks[at] = ", ".join(map(str, row.info.get("checks", ())))
     data: dict[str, Any] = {
         name: (PLANE, values, {"units": "nat"} if name != "mi_null_p" else {})
         for name, values in numbers.items()
@@ -129,6 +132,7 @@ def _plane(rows: Sequence[Measurement], steps: Sequence[int], layers: Sequence[s
         {"meaning": "0 ok, 1 caution, 2 not usable, -1 not measured"},
     )
     data["reason"] = (PLANE, reason)
+    data["checks"] = (PLANE, checks, {"meaning": "names of the checks that held, worst first"})
     coords = {
         "step": np.asarray(steps, dtype=np.int64),
         "layer": np.asarray(layers, dtype=object),
@@ -188,6 +192,11 @@ def _installed() -> str:
         return "unknown"
 
 
+def _commonest(codes: NDArray[np.int64] | None) -> float:
+    """Share of the commonest class; NaN without classes."""
+    return math.nan if codes is None else float(np.bincount(codes).max() / len(codes))
+
+
 def _attributes(run: Run, probe: str, rows: Sequence[Measurement]) -> dict[str, Any]:
     attributes: dict[str, Any] = {
         "run": run.name,
@@ -206,5 +215,6 @@ def _attributes(run: Run, probe: str, rows: Sequence[Measurement]) -> dict[str, 
         attributes |= {"n": n, "log_n": math.log(n), "h_x": variables.x.entropy}
         attributes["h_y"] = math.nan if variables.y.entropy is None else variables.y.entropy
         attributes["classes"] = variables.y.symbols or 0
+        attributes["commonest"] = _commonest(variables.y_codes)
         attributes["y"] = "none" if variables.probe.y is None else variables.probe.target
     return attributes

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from infoplane.analysis.naming import axis_titles
 from infoplane.errors import UnknownEstimatorError
 from infoplane.estimators import registry
 from infoplane.types import Layer, Quantity
@@ -40,24 +40,6 @@ def choice(
         params=words,
         reason=plain(reason, 400),
     )
-
-
-def axis_titles(measures: str) -> tuple[str, str]:
-    """Return what the x and the y axis say, read off a card's ``measures``.
-
-    ``"I(V; bin(T)), fixed bins"`` gives ``("I(X; bin(T))", "I(bin(T); Y)")``. Where V stands
-    elsewhere too it is replaced by X and Y; a sentence that does not start with an information of V
-    gives the plain names.
-    """
-    match = re.match(r"\s*I\(((?:[^()]|\([^()]*\))+)\)", measures)
-    if match is None or not re.search(r"\b[VX]\b", match.group(1)):
-        return "I(X;T)", "I(T;Y)"
-    inside = match.group(1).strip()
-    first, _, second = (part.strip() for part in inside.partition(";"))
-    if first in ("V", "X") and not re.search(r"\bV\b", second):
-        return f"I(X; {second})", f"I({second}; Y)"
-    x, y = (re.sub(r"\bV\b", target, inside) for target in "XY")
-    return f"I({x})", f"I({y})"
 
 
 def unmeasured(layers: Sequence[Layer], measured: Iterable[str] = ()) -> dict[str, str]:

@@ -79,6 +79,10 @@ TRIGGERS = {
         {"value": 0.3, "null": nulls(0.2, 1 / 21)},
         {"value": 0.3, "null": nulls(0.1, 1 / 21)},
     ),
+    "outside_range": (
+        {"info": {**SOUND, "outside_share": 0.3}},
+        {"info": {**SOUND, "outside_share": 0.01}},
+    ),
     "dead_units": ({"t": dead(2)}, {"t": dead(1)}),
     "heavy_tail": ({"t": heavy()}, {"t": RNG.standard_t(4, (N, 3))}),
     "sigma": (
