@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from infoplane.capture.recorder import BARE, WITNESSES, Watcher, watch
+from infoplane.capture.recorder import Watcher, watch
+from infoplane.capture.surroundings import BARE, WITNESSES
 from infoplane.errors import InputError
 
 

@@ -17,6 +17,11 @@ def kinds_of(capture: str | Iterable[str]) -> tuple[str, ...]:
     for kind in asked:
         if kind not in KINDS:
             raise InputError(f"`capture` must name some of {', '.join(KINDS)}; got {kind!r}.")
+    if set(asked) <= {"gradients", "weights"}:
+        raise InputError(
+            "`capture` must name something to snapshot besides gradients and weights, which are "
+            f'recorded with it: capture=("output", "gradients"); got {capture!r}.'
+        )
     return asked
 
 

@@ -6,44 +6,32 @@ import atexit
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from contextvars import ContextVar
-from dataclasses import replace
 from time import perf_counter
 from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
-import torch
 from torch import nn
 
 from infoplane.capture.clock import Clock, Fingerprint
 from infoplane.capture.delivery import Delivery
-from infoplane.capture.faults import tell
-from infoplane.capture.gradients import GradientStatistics
 from infoplane.capture.lap import Lap
-from infoplane.capture.models import unwrap
 from infoplane.capture.options import bytes_of, kinds_of, share_of
-from infoplane.capture.probe import Probe, as_probes, home
-from infoplane.capture.quiet import autocast_kind, undisturbed
-from infoplane.capture.reader import Reader
+from infoplane.capture.probe import Probe, as_probes
 from infoplane.capture.reduce import ReduceLike
 from infoplane.capture.retention import Retention
 from infoplane.capture.scalars import Scalars, held, settle
 from infoplane.capture.schedule import ScheduleLike, as_schedule
-from infoplane.capture.select import LayersLike, Selection
+from infoplane.capture.select import LayersLike
+from infoplane.capture.shutter import Shutter
 from infoplane.capture.sinks import as_sink
-from infoplane.capture.taps import OUT_OF_MEMORY, Plan, Tap, find_taps
-from infoplane.capture.weights import weight_statistics
+from infoplane.capture.statistics import Statistics
+from infoplane.capture.subject import Subject
+from infoplane.capture.surroundings import BARE, WITNESSES, fate, holds_steps, other_rank
+from infoplane.capture.taps import OUT_OF_MEMORY, Plan
+from infoplane.capture.updates import Updates, updater
 from infoplane.errors import InputError
-from infoplane.types import Sink, Snapshot
+from infoplane.types import Layer, Sink, Snapshot
 
-BARE: ContextVar[bool] = ContextVar("infoplane_bare", default=False)
-"""True while `verify_neutrality` trains without capture."""
-
-WITNESSES: ContextVar[list[Watcher] | None] = ContextVar("infoplane_witnesses", default=None)
-"""While `verify_neutrality` trains: the watchers made, which then keep all scalars."""
-
-LONGEST_GAP = 10_000  # scheduled steps looked for between two calls of step()
 FLUSH_ROWS, FLUSH_SECONDS, COST_SECONDS = 256, 0.5, 5.0
 
 
@@ -60,7 +48,7 @@ def watch(
     """Watch a model while it trains; nothing about the training changes.
 
     Use as ``with watch(model, probe, run) as w:`` and call ``w.step(step, loss=loss)`` after each
-    update.
+    update; or, in one line before the training, ``watch(model, probe, run, optimizer=o).start()``.
 
     Parameters
     ----------
@@ -78,8 +66,8 @@ def watch(
     reduce : str, callable, mapping of layer glob to either, or None
         From an activation (n, …) to (n, d); None chooses by the kind of layer.
     **options
-        See `Watcher`: ``units``, ``memory``, ``queue``, ``on_backpressure``, ``budget``, ``start``,
-        ``seed``, ``capture``, ``disk``.
+        See `Watcher`: ``optimizer``, ``units``, ``memory``, ``queue``, ``on_backpressure``,
+        ``budget``, ``start``, ``seed``, ``capture``, ``disk``.
 
     Returns
     -------
@@ -96,6 +84,10 @@ class Watcher:
     ----------
     model, probe, run, layers, every, reduce
         As for `watch`.
+    optimizer : torch.optim.Optimizer, optional
+        Counts this optimiser's updates by itself: no call of `step` is needed, and one that is made
+        (``w.step(loss=loss)``) only records its scalars. With `start` instead of ``with``, the end
+        of the script ends the watch.
     units : int
         Units of a layer kept at most (a fixed subset, drawn with a private seed).
     memory : int or str
@@ -128,6 +120,7 @@ class Watcher:
         layers: LayersLike | None = None,
         every: ScheduleLike | None = None,
         reduce: ReduceLike | None = None,
+        optimizer: Any = None,
         units: int = 1024,
         memory: int | str = "256MB",
         queue: int = 2,
@@ -142,27 +135,29 @@ class Watcher:
             raise InputError(
                 f'`on_backpressure` must be "drop" or "block"; got {on_backpressure!r}.'
             )
-        self.model, self.wrappers = unwrap(model)
-        self.probes = as_probes(probe)
+        plan = Plan(layers, reduce, int(units), int(seed), kinds_of(capture))
+        self.subject = Subject(model, as_probes(probe), plan)
         self.sink = None if run is None else as_sink(run)
         self.schedule = as_schedule(every)
-        self.plan = Plan(layers, reduce, int(units), int(seed), kinds_of(capture))
+        self.shutter = Shutter(self.schedule, None if budget is None else share_of(budget))
         self.memory, self.queue = bytes_of("memory", memory), int(queue)
         self.block = on_backpressure == "block"
-        self.budget = None if budget is None else share_of(budget)
+        self.optimizer = None if optimizer is None else updater(optimizer, self.model)
         self._retention = None if disk is None else Retention(bytes_of("disk", disk))
         if disk is not None and run is not None and not hasattr(run, "forget"):
             raise InputError("`disk` needs a run that can give snapshots up; this sink keeps none.")
-        if start is None and not _holds_steps(run):
+        if start is None and not holds_steps(run):
             start = 0
+        if start is None and optimizer is not None:
+            raise InputError("`optimizer` on a run that holds steps needs `start`, updates done.")
         self.clock = Clock(start)
-        self.snapshots = self.dropped = self.postponed = 0
+        self.snapshots = self.dropped = 0
         self.seconds = 0.0
         self._scalars = Scalars()
         self._active = False
         self._begun: float | None = None
         self._taken: int | None = None
-        self._late = False
+        self._updates: Updates | None = None
         self.witnessed: list[Mapping[str, float]] | None = None
         if (watchers := WITNESSES.get()) is not None:
             watchers.append(self)
@@ -187,6 +182,16 @@ class Watcher:
     def __reduce__(self) -> Any:
         return _inert, ()
 
+    @property
+    def model(self) -> nn.Module:
+        """What is watched, without wrappers."""
+        return self.subject.model
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers that are captured, in the network's order; known once it has started."""
+        return self.subject.layers
+
     # -- what users call -----------------------------------------------------------------------
 
     def start(self) -> Watcher:
@@ -197,28 +202,26 @@ class Watcher:
         CaptureError
             If a layer named in `layers` does not exist or is never called, or no layer can be read.
         """
-        if self.sink is None or BARE.get() or _other_rank():
+        if self._begun is not None or self.sink is None or BARE.get() or other_rank():
             return self
         begun = perf_counter()
         self._process, self._begun = os.getpid(), begun
-        with undisturbed(self.model):  # a reduce of the user's own may draw random numbers
-            taps, selection = self._find_taps()
-        self.layers = tuple(tap.layer for tap in taps)
-        self._reader = Reader(taps, self._layer_fault, autocast=self.plan.autocast)
-        self.probes = tuple(self._capped(probe) for probe in self.probes)
+        self.subject.look(self._layer_fault, self.memory)
         self._weights = Fingerprint(self.model)
-        self.info = self._info(selection.left_out)
-        self.sink.begin(tuple(probe.data() for probe in self.probes), self.layers, self.info)
+        self.info = self._info()
+        data = tuple(probe.data() for probe in self.subject.probes)
+        self.sink.begin(data, self.layers, self.info)
         self._delivery = Delivery(self.sink, depth=self.queue, retention=self._retention)
         self.faults = self._delivery.faults
-        self._gradients: GradientStatistics | None = None
-        if "gradients" in self.plan.capture:
-            self._gradients = GradientStatistics(self.model, self.faults.add, self._here)
+        kinds = self.subject.plan.capture
+        self._statistics = Statistics(self.model, kinds, self.faults.add, self._here)
         self._active = True
-        atexit.register(self.close, "interrupted")
+        atexit.register(self._at_exit)
         self._flushed = self._told = begun
         if self.clock.start is not None and self.schedule(self.clock.start):
             self._take(self.clock.start, wait=True)
+        if self.optimizer is not None:
+            self._updates = Updates(self.optimizer, self._count)
         self.seconds += perf_counter() - begun
         return self
 
@@ -228,7 +231,8 @@ class Watcher:
         Parameters
         ----------
         step : int, optional
-            Number of the update, from 0 or from 1 (see `clock.Clock`); None counts on by one.
+            Number of the update, from 0 or from 1 (see `clock.Clock`); None counts on by one. Not
+            used where `optimizer` is watched: its updates are the steps.
         **scalars
             Numbers or one-element tensors to keep with the step (``loss``, ``epoch`` …).
         """
@@ -239,7 +243,10 @@ class Watcher:
             return
         begun = perf_counter()
         try:
-            self._step(step, scalars, begun)
+            if self._updates is None:
+                self._advance(step, scalars, begun)
+            else:
+                self._note(self.clock.last, scalars)
         except Exception as error:
             self.faults.add("step", error)
         self.seconds += perf_counter() - begun
@@ -252,13 +259,14 @@ class Watcher:
         if status == "finished" and self._taken != self.clock.last and self.clock.last >= 0:
             self._take(self.clock.last, wait=True)
         self._active = False
-        if self._gradients is not None:
-            self._gradients.remove()
+        self._statistics.remove()
+        if self._updates is not None:
+            self._updates.remove()
         self._flush()
         self.seconds += perf_counter() - begun
         cost = self.cost()
         self._delivery.end(status, lambda: {**cost, "faults": self.faults.counts.total()})
-        atexit.unregister(self.close)
+        atexit.unregister(self._at_exit)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint needs so that a resumed watch continues the time axis."""
@@ -284,13 +292,12 @@ class Watcher:
             "share": spent / max(training, 1e-9),
             "snapshots": self.snapshots,
             "dropped": self.dropped,
-            "postponed": self.postponed,
+            "postponed": self.shutter.postponed,
             "faults": self.faults.counts.total(),
         }
 
     def _spent(self) -> float:
-        hook = 0.0 if self._gradients is None else self._gradients.seconds
-        return self.seconds + self._delivery.device_seconds + hook
+        return self.seconds + self._delivery.device_seconds + self._statistics.seconds
 
     # -- one step ------------------------------------------------------------------------------
 
@@ -298,47 +305,52 @@ class Watcher:
         """Whether active, in the process that began: a forked worker's copy has no thread."""
         return self._active and os.getpid() == self._process
 
-    def _step(self, step: int | None, scalars: Mapping[str, Any], now: float) -> None:
+    def _count(self) -> None:
+        """Go on by one update of the optimiser that is watched; called from its hook."""
+        if self._here():
+            begun = perf_counter()
+            try:
+                self._advance(None, {}, begun)
+            except Exception as error:
+                self.faults.add("step", error)
+            self.seconds += perf_counter() - begun
+
+    def _advance(self, step: int | None, scalars: Mapping[str, Any], now: float) -> None:
         previous, restarts = self.clock.last, self.clock.restarts
         label = self.clock.label(step, self._weights.moved)
         if self.clock.restarts == 1 and restarts == 0:
             self._delivery.event("renumbered", {"given": step, "step": label})
-        for name, value in scalars.items():
-            try:
-                self._scalars.add(label, name, value)
-            except InputError as error:
-                self.faults.add(f"scalar {name}", error)
-        first = max(previous + 1, label + 1 - LONGEST_GAP)
-        due = any(self.schedule(step) for step in range(first, label + 1))
-        if (due or self._late) and not self._too_dear(now):
+        self._note(label, scalars)
+        spent, elapsed = self._spent(), now - (self._begun or now)
+        one = self.seconds / max(self.snapshots, 1)
+        if self.shutter.due(previous, label, spent=spent, one=one, elapsed=elapsed):
             self._take(label, wait=self.block)
         if len(self._scalars.rows) >= FLUSH_ROWS or now - self._flushed > FLUSH_SECONDS:
             self._flush()
 
-    def _too_dear(self, now: float) -> bool:
-        if self.budget is None:
-            return False
-        spent = self._spent()
-        with_this = spent + self.seconds / max(self.snapshots, 1)
-        dear = with_this > self.budget * (now - (self._begun or now) - spent)
-        self.postponed += dear and not self._late
-        self._late = dear
-        return dear
+    def _note(self, step: int, scalars: Mapping[str, Any]) -> None:
+        for name, value in scalars.items():
+            try:
+                self._scalars.add(step, name, value)
+            except InputError as error:
+                self.faults.add(f"scalar {name}", error)
 
     def _take(self, step: int, *, wait: bool) -> None:
         """Read all probe sets and queue what was read."""
-        begun, lap = perf_counter(), Lap(home(self.model)[0])
+        begun, lap = perf_counter(), Lap(self.subject.device)
         try:
-            read = [(probe, self._reader.read(self.model, probe)) for probe in self.probes]
+            read = self.subject.read()
         except OUT_OF_MEMORY as error:
             self.faults.add("memory", error)
-            for probe in self.probes:
-                probe.batch_size = max(1, probe.batch_size // 2)
+            self.subject.halve_batches()
             return
         except Exception as error:
             self.faults.add("probe pass", error)
             return
-        notes = {"seconds": perf_counter() - begun, **self._statistics(step)}
+        seconds = perf_counter() - begun
+        scalars, notes = self._statistics.take()
+        self._note(step, scalars)
+        notes["seconds"] = seconds
         row = dict(self._scalars.rows.get(step, {}))
         if self._delivery.snapshot(step, read, row, notes, lap.end(), wait=wait):
             self._taken = step
@@ -353,22 +365,6 @@ class Watcher:
             self._told = begun
             self._delivery.event("cost", self.cost())
 
-    def _statistics(self, step: int) -> dict[str, Any]:
-        """Add the scalars of gradients and weights, where asked; return notes with their cost."""
-        begun = perf_counter()
-        notes: dict[str, Any] = {}
-        if self._gradients is not None:
-            for name, value in self._gradients.take().items():
-                self._scalars.add(step, name, value)
-            notes["gradients_seconds"] = perf_counter() - begun
-        if "weights" in self.plan.capture:
-            begun = perf_counter()
-            scalars, notes["weights"] = weight_statistics(self.model)
-            for name, value in scalars.items():
-                self._scalars.add(step, name, value)
-            notes["weights_seconds"] = perf_counter() - begun
-        return notes
-
     # -- beside --------------------------------------------------------------------------------
 
     def _flush(self) -> None:
@@ -379,59 +375,19 @@ class Watcher:
     def _layer_fault(self, name: str, error: Exception) -> None:
         self.faults.add(f"layer {name}", error)
 
-    def _capped(self, probe: Probe) -> Probe:
-        """Keep as many rows as a snapshot's memory allows, drawn once with a private generator."""
-        row = 4 * sum(layer.width for layer in self.layers) * len(self.probes)
-        rows = max(2, self.memory // max(row, 1))
-        if rows >= probe.n:
-            return probe
-        tell(
-            f"infoplane: {rows} of the {probe.n} rows of probe {probe.name!r} are captured, so "
-            f"that a snapshot stays within {self.memory:,} bytes; raise memory= for more."
-        )
-        generator = np.random.default_rng(self.plan.seed)
-        return probe.take(np.sort(generator.choice(probe.n, rows, replace=False)))
-
-    def _find_taps(self) -> tuple[tuple[Tap, ...], Selection]:
-        """Find what to read; without autocast where a kernel cannot run under it in eval mode."""
-        try:
-            return find_taps(self.model, self.probes[0], self.plan)
-        except RuntimeError:
-            if autocast_kind() is None:
-                raise
-            self.plan = replace(self.plan, autocast=False)
-            return find_taps(self.model, self.probes[0], self.plan)
-
-    def _info(self, left_out: Mapping[str, str]) -> dict[str, Any]:
-        device, dtype = home(self.model)
+    def _info(self) -> dict[str, Any]:
         return {
-            "model": type(self.model).__name__,
-            "parameters": sum(weight.numel() for weight in self.model.parameters()),
-            "device": device.type,
-            "dtype": str(dtype).removeprefix("torch."),
-            "unwrapped": list(self.wrappers),
-            "autocast": autocast_kind() is not None and self.plan.autocast,
+            **self.subject.info(),
             "schedule": self.schedule.text,
-            "budget": self.budget,
+            "budget": self.shutter.budget,
             "start": self.clock.start,
-            "seed": self.plan.seed,
-            "rows": {probe.name: probe.n for probe in self.probes},
-            "left_out": dict(left_out),
-            "torch": torch.__version__,
         }
+
+    def _at_exit(self) -> None:
+        """End a watch that nobody ended before the script did."""
+        self.close(fate())
 
 
 def _inert() -> Watcher:
     """Return a watcher that does nothing: what a copy or another process gets."""
     return Watcher(nn.Identity(), Probe([0.0]), None)
-
-
-def _holds_steps(run: Any) -> bool:
-    return len(getattr(run, "steps", ()) or ()) > 0
-
-
-def _other_rank() -> bool:
-    distributed = torch.distributed
-    return (
-        distributed.is_available() and distributed.is_initialized() and distributed.get_rank() > 0
-    )

@@ -54,6 +54,8 @@ def test_inputs_pre_activations_logits_and_losses():
 def test_kinds_are_checked():
     with pytest.raises(InputError, match="`capture` must name some of output"):
         captured(net(), capture="outputs")
+    with pytest.raises(InputError, match="something to snapshot besides gradients and weights"):
+        captured(net(), capture=("gradients", "weights"))
     with pytest.raises(CaptureError, match="needs labels"):
         captured(net(), Probe(X), capture="loss")
     with pytest.raises(CaptureError, match="no loss fits"):
@@ -175,7 +177,7 @@ def test_gradient_statistics_are_those_of_the_mini_batches():
     assert made["gradient_std/2"] == pytest.approx(spread, rel=1e-4)
     assert made["gradient_snr/2"] == pytest.approx(mean / spread, rel=1e-4)
     assert "gradient_mean/0" in made
-    assert watcher._gradients.seconds > 0
+    assert watcher._statistics.seconds > 0
 
 
 def test_weight_norms_and_spectra():

@@ -1,0 +1,48 @@
+"""The shutter: whether a snapshot is taken now, by the schedule and by what it may cost."""
+
+from __future__ import annotations
+
+from infoplane.capture.schedule import Schedule
+
+LONGEST_GAP = 10_000  # scheduled steps looked for between two calls of step()
+
+
+class Shutter:
+    """Decides when a snapshot is taken.
+
+    Parameters
+    ----------
+    schedule : Schedule
+        The steps that are wanted.
+    budget : float or None
+        Share of the training time that capture may take; a step that would pass it is put off
+        until it no longer does.
+
+    Attributes
+    ----------
+    postponed : int
+        How often a step was put off.
+    """
+
+    def __init__(self, schedule: Schedule, budget: float | None) -> None:
+        self.schedule, self.budget = schedule, budget
+        self.postponed = 0
+        self._late = False
+
+    def due(self, previous: int, step: int, *, spent: float, one: float, elapsed: float) -> bool:
+        """Whether to take a snapshot at `step`, the first call after `previous`.
+
+        Parameters
+        ----------
+        previous, step : int
+            The last call's step and this one's; what was scheduled between them is due now.
+        spent, one, elapsed : float
+            Seconds that capture has taken, that one more snapshot takes, and since the watch began.
+        """
+        first = max(previous + 1, step + 1 - LONGEST_GAP)
+        if not (self._late or any(self.schedule(wanted) for wanted in range(first, step + 1))):
+            return False
+        dear = self.budget is not None and spent + one > self.budget * (elapsed - spent)
+        self.postponed += dear and not self._late
+        self._late = dear
+        return not dear
