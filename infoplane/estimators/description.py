@@ -13,10 +13,11 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from infoplane.estimators.contract import Rng, conclude, live_columns, samples
-from infoplane.estimators.registry import Bounds, check_params, estimator
+from infoplane.estimators.call import read
+from infoplane.estimators.contract import Rng
+from infoplane.estimators.registry import Bounds, estimator
 from infoplane.estimators.shared import Shared
-from infoplane.types import Cost, Estimate, FloatArray, Kind, Quantity, Status
+from infoplane.types import Cost, Estimate, FloatArray, Kind, Quantity
 
 NAME = "description.mdl"
 CHOICES = (4, 6, 8, 12, 16, 32)  # of ``bins="auto"``, as published
@@ -114,27 +115,18 @@ def mdl(
     ------
     InputError, NonFiniteError, TooFewSamplesError
     """
-    params = check_params(NAME, {"bins": bins, "precision": precision, "compat": compat})
-    x = samples(t, estimator=NAME)
-    x = x / max(float(np.abs(x).max()), np.finfo(np.float64).tiny)
+    call = read(NAME, t, {"bins": bins, "precision": precision, "compat": compat})
+    x = call.x / call.scale
     energy = max(float(np.square(x).sum()), np.finfo(np.float64).tiny)
     for count in CHOICES if isinstance(bins, str) else (bins,):
         nats, squares = description_length(x, count, inactive=compat)
         error = float(np.sqrt(squares / energy))
         if error <= precision:
             break
-    dead = live_columns(x)[1]
-    coarse = ["coarse"] if error > precision else []
-    return conclude(
+    return call.conclude(
         float(nats.sum()),
-        estimator=NAME,
-        n=x.shape[0],
-        d=x.shape[1],
-        params=params,
-        ceiling=x.shape[1] * float(np.log(count + 1)) if not compat else None,
+        ceiling=None if compat else call.d * float(np.log(count + 1)),
         floor=0.0,
-        saturates=False,
-        flags=(*dead, *coarse),
-        status=Status.DEGENERATE if "constant" in dead else Status.OK,
+        flags=["coarse"] if error > precision else [],
         info={"bins": count, "error": error, "active": float((x != 0).mean())},
     )

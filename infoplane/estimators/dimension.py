@@ -13,18 +13,12 @@ from typing import Annotated, Any, Literal
 import numpy as np
 
 from infoplane.errors import RefusedError
-from infoplane.estimators.contract import (
-    Rng,
-    conclude,
-    enough,
-    heavy_tailed,
-    live_columns,
-    samples,
-)
+from infoplane.estimators.call import Call, read
+from infoplane.estimators.contract import Rng, enough
 from infoplane.estimators.distances import nearest
-from infoplane.estimators.registry import Bounds, check_params, estimator
-from infoplane.estimators.shared import Shared, serving
-from infoplane.types import Cost, Estimate, Flags, FloatArray, Kind, Quantity, Status
+from infoplane.estimators.registry import Bounds, estimator
+from infoplane.estimators.shared import Shared
+from infoplane.types import Cost, Estimate, FloatArray, Kind, Quantity, Status
 
 _LIMITS = (
     "biased low by the boundary of the data, the more so the higher the dimension",
@@ -32,36 +26,27 @@ _LIMITS = (
 )
 
 
-def _neighbours(
-    name: str, t: Any, k: int, shared: Shared | None
-) -> tuple[FloatArray, FloatArray, Flags]:
-    """Distances to the k nearest distinct others; repeated rows enter once (``duplicates=m``)."""
-    shared = serving(shared, t)
-    x = samples(t, estimator=name)
-    enough(len(x), k + 2, estimator=name)
-    flags = [*live_columns(x)[1], *heavy_tailed(x)]
-    distances = nearest(x, k, shared)[0]
+def _neighbours(call: Call, k: int) -> tuple[FloatArray, Call]:
+    """Distances to the k nearest distinct others; repeated rows enter once (``duplicates=m``).
+
+    A layer of too few distinct rows has none, and the flag ``discrete``.
+    """
+    x = call.x
+    enough(len(x), k + 2, estimator=call.name)
+    distances = nearest(x, k, call.shared)[0]
     if distances[:, 0].min() > 0:
-        return x, distances, Flags(flags)
+        return distances, call
     distinct = np.unique(x, axis=0)
     if len(distinct) < len(x):
-        flags.append(f"duplicates={len(x) - len(distinct)}")
+        call = call.with_flags([f"duplicates={len(x) - len(distinct)}"])
     if len(distinct) < k + 2:
-        return x, np.empty((0, k)), Flags([*flags, "discrete"])
-    return x, nearest(distinct, k)[0], Flags(flags)
+        return np.empty((0, k)), call.with_flags(["discrete"])
+    return nearest(distinct, k)[0], call
 
 
-def _atoms(name: str, x: FloatArray, params: dict[str, Any], flags: Flags) -> Estimate:
+def _atoms(call: Call) -> Estimate:
     """Return the answer for a layer of a few atoms: a finite set has dimension 0."""
-    return conclude(
-        0.0,
-        estimator=name,
-        n=len(x),
-        d=x.shape[1],
-        params=params,
-        flags=flags,
-        status=Status.DEGENERATE,
-    )
+    return call.conclude(0.0, status=Status.DEGENERATE)
 
 
 def local_dimensions(distances: FloatArray, method: str = "unbiased") -> FloatArray:
@@ -144,26 +129,20 @@ def lid(
     ------
     InputError, NonFiniteError, TooFewSamplesError, RefusedError
     """
-    name = "dimension.lid"
-    params = check_params(name, {"k": k, "method": method, "average": average})
-    x, distances, flags = _neighbours(name, t, k, shared)
-    if "discrete" in flags:
-        return _atoms(name, x, params, flags)
+    call = read("dimension.lid", t, {"k": k, "method": method, "average": average}, shared)
+    distances, call = _neighbours(call, k)
+    if "discrete" in call.flags:
+        return _atoms(call)
     values = local_dimensions(distances, method)
-    _refuse_ties(name, len(values), len(distances))
+    _refuse_ties(call.name, len(values), len(distances))
     value = {
         "mean": lambda: values.mean(),
         "geometric": lambda: np.exp(np.log(values).mean()),
         "harmonic": lambda: 1.0 / (1.0 / values).mean(),
     }[average]()
-    return conclude(
+    return call.conclude(
         float(value),
-        estimator=name,
-        n=len(x),
-        d=x.shape[1],
-        params=params,
         stderr=float(values.std(ddof=1) / math.sqrt(len(values))),
-        flags=flags,
         info={"quantiles": np.quantile(values, (0.05, 0.5, 0.95)).tolist(), "points": len(values)},
     )
 
@@ -213,16 +192,15 @@ def twonn(
     ------
     InputError, NonFiniteError, TooFewSamplesError, RefusedError
     """
-    name = "dimension.twonn"
-    params = check_params(name, {"method": method, "discard": discard})
-    enough(len(samples(t, estimator=name)), 20, estimator=name)
-    x, distances, flags = _neighbours(name, t, 2, shared)
-    if "discrete" in flags:
-        return _atoms(name, x, params, flags)
+    call = read("dimension.twonn", t, {"method": method, "discard": discard}, shared)
+    enough(call.n, 20, estimator=call.name)
+    distances, call = _neighbours(call, 2)
+    if "discrete" in call.flags:
+        return _atoms(call)
     apart = distances[distances[:, 0] > 0]  # a wild outlier makes the others coincide
     logs = np.sort(np.log(apart[:, 1] / apart[:, 0]))
     n = len(logs)
-    _refuse_ties(name, int((logs > 1e-12).sum()), len(distances))
+    _refuse_ties(call.name, int((logs > 1e-12).sum()), len(distances))
     stderr = None
     if method == "ml":
         value = (n - 1) / float(logs.sum())
@@ -232,13 +210,4 @@ def twonn(
         kept = min(kept, n - 1)  # F = 1 has no logarithm
         height = -np.log1p(-np.arange(1, kept + 1) / n)
         value = float(logs[:kept] @ height / (logs[:kept] @ logs[:kept]))
-    return conclude(
-        value,
-        estimator=name,
-        n=len(x),
-        d=x.shape[1],
-        params=params,
-        stderr=stderr,
-        flags=flags,
-        info={"points": n},
-    )
+    return call.conclude(value, stderr=stderr, info={"points": n})

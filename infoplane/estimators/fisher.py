@@ -18,8 +18,9 @@ from typing import Annotated, Any, Literal
 import numpy as np
 
 from infoplane.errors import InputError
-from infoplane.estimators.contract import Rng, conclude, live_columns, same_length, samples
-from infoplane.estimators.registry import Bounds, check_params, estimator
+from infoplane.estimators.call import Call, read
+from infoplane.estimators.contract import Rng, same_length, samples
+from infoplane.estimators.registry import Bounds, estimator
 from infoplane.estimators.shared import Shared
 from infoplane.types import Cost, Estimate, FloatArray, Kind, Quantity, Status
 
@@ -45,15 +46,14 @@ def functional_entropy(f: FloatArray) -> float:
     return float((f * np.log(f / mean)).mean())
 
 
-def _read(
-    name: str, t: Any, gradient: Any, function_values: Any
-) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _function(call: Call, gradient: Any, function_values: Any) -> tuple[FloatArray, FloatArray]:
+    """∇f, (n, d), and f > 0, (n,), of a call."""
+    name, x = call.name, call.x
     if gradient is None or function_values is None:
         raise InputError(
             f"`{name}` needs the gradient of a positive function with respect to T and its values: "
             "pass gradient=, (n, d), and function_values=, (n,), such as the loss of each sample."
         )
-    x = samples(t, estimator=name)
     g = samples(gradient, name="gradient", estimator=name)
     f = samples(function_values, name="function_values", estimator=name)
     same_length(g, x, first="gradient", second="t")
@@ -71,7 +71,7 @@ def _read(
     for label, array in (("t", x), ("gradient", g)):
         if float(np.abs(array).max()) > LARGEST:
             raise InputError(f"`{label}` of `{name}` has entries above {LARGEST:g}; rescale it.")
-    return x, g, f[:, 0]
+    return g, f[:, 0]
 
 
 def _energies(x: FloatArray, g: FloatArray, covariance: str) -> FloatArray:
@@ -132,21 +132,13 @@ def fisher_information(
     ------
     InputError, NonFiniteError, TooFewSamplesError
     """
-    name = "fisher.information"
-    params = check_params(name, {"covariance": covariance})
-    x, g, f = _read(name, t, gradient, function_values)
-    each = 0.5 * _energies(x, g, covariance) / f
-    dead = live_columns(x)[1]
-    return conclude(
+    call = read("fisher.information", t, {"covariance": covariance})
+    g, f = _function(call, gradient, function_values)
+    each = 0.5 * _energies(call.x, g, covariance) / f
+    return call.conclude(
         float(each.mean()),
-        estimator=name,
-        n=x.shape[0],
-        d=x.shape[1],
-        params=params,
         floor=0.0,
         stderr=float(each.std(ddof=1) / math.sqrt(len(each))),
-        flags=dead,
-        status=Status.DEGENERATE if "constant" in dead else Status.OK,
         info={
             "functional_entropy": functional_entropy(f),
             "relative": float(each.mean() / f.mean()),
@@ -195,14 +187,15 @@ def fisher_share(
     ------
     InputError, NonFiniteError, TooFewSamplesError
     """
-    name = "fisher.share"
-    params = check_params(name, {"covariance": covariance, "begin": begin, "end": end})
-    x, g, f = _read(name, t, gradient, function_values)
-    d = x.shape[1]
+    given = {"covariance": covariance, "begin": begin, "end": end}
+    call = read("fisher.share", t, given)
+    g, f = _function(call, gradient, function_values)
+    x, d = call.x, call.d
     last = max(1, d // 2) if end is None else end
     if not begin < last <= d:
         raise InputError(
-            f"`begin` and `end` of `{name}` must be 0 ≤ begin < end ≤ {d}; got {begin} and {last}."
+            f"`begin` and `end` of `{call.name}` must be 0 ≤ begin < end ≤ {d}; "
+            f"got {begin} and {last}."
         )
     inside = np.zeros(d, dtype=bool)
     inside[begin:last] = True
@@ -211,15 +204,10 @@ def fisher_share(
         for part in (inside, ~inside)
     )
     total = block + rest
-    dead = live_columns(x)[1]
-    return conclude(
+    return call.conclude(
         block / total if total > 0 else 0.0,
-        estimator=name,
-        n=x.shape[0],
-        d=d,
-        params=params,
         floor=0.0,
-        flags=(*dead, *([] if total > 0 else ["flat"])),
+        flags=[] if total > 0 else ["flat"],
         status=Status.OK if total > 0 else Status.DEGENERATE,
         info={"block": 0.5 * block, "rest": 0.5 * rest},
     )

@@ -15,10 +15,11 @@ import numpy as np
 from scipy.special import expit
 
 from infoplane.errors import InputError
-from infoplane.estimators.contract import Rng, conclude, live_columns, plain, samples
-from infoplane.estimators.registry import check_params, estimator
+from infoplane.estimators.call import read
+from infoplane.estimators.contract import Rng, plain, samples
+from infoplane.estimators.registry import estimator
 from infoplane.estimators.shared import Shared
-from infoplane.types import Cost, Estimate, FloatArray, Kind, Quantity, Status
+from infoplane.types import Cost, Estimate, FloatArray, Kind, Quantity
 
 NAME = "entropy.layer"
 
@@ -88,8 +89,8 @@ def layer_entropy(
     >>> round(layer_entropy([[50.0], [-50.0]]).bits, 9)
     -2.0
     """
-    params = check_params(NAME, {"form": form})
-    z = samples(t, estimator=NAME)
+    call = read(NAME, t, {"form": form})
+    z = call.x
     path = _path(z, previous)
     if form == "closed":
         change = binary_entropy_of_logits(z) - binary_entropy_of_logits(path[0])
@@ -100,18 +101,10 @@ def layer_entropy(
             for before, after in itertools.pairwise(path)
         )
     room = z.size * np.log(2) - float(binary_entropy_of_logits(path[0]).sum())
-    dead = live_columns(z)[1]
-    return conclude(
+    return call.conclude(
         value,
-        estimator=NAME,
-        n=z.shape[0],
-        d=z.shape[1],
-        params=params,
         ceiling=room if form == "closed" else None,
         slack=1e-9 * z.size,
-        saturates=False,
-        flags=dead,
-        status=Status.DEGENERATE if "constant" in dead else Status.OK,
         info={
             "mean": value / z.size,
             "steps": len(path) - 1,

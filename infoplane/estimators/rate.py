@@ -14,19 +14,12 @@ from typing import Annotated, Any
 import numpy as np
 
 from infoplane.errors import InputError
-from infoplane.estimators.contract import (
-    Rng,
-    classes,
-    conclude,
-    live_columns,
-    plain,
-    same_length,
-    samples,
-)
-from infoplane.estimators.registry import Bounds, check_params, estimator
+from infoplane.estimators.call import Call, read, read_labelled
+from infoplane.estimators.contract import Rng
+from infoplane.estimators.registry import Bounds, estimator
 from infoplane.estimators.shared import Shared
 from infoplane.estimators.spectrum import unit_rows
-from infoplane.types import Cost, Estimate, Flags, FloatArray, IntArray, Kind, Quantity, Status
+from infoplane.types import Cost, Estimate, Flags, FloatArray, IntArray, Kind, Quantity
 
 Precision = Annotated[float, Bounds(0, 1e6, open_low=True)]
 LARGEST = 1e140  # entry whose squares can still be summed
@@ -56,25 +49,28 @@ def class_rate_of(z: FloatArray, codes: IntArray, eps2: float) -> float:
     )
 
 
-def _rows(name: str, t: Any, normalise: bool) -> tuple[FloatArray, Flags]:
-    x = samples(t, estimator=name)
-    dead = live_columns(x)[1]
-    if not normalise:
-        if float(np.abs(x).max()) > LARGEST:
-            raise InputError(
-                f"`{name}` overflows on entries above {LARGEST:g}; use normalise=True, or rescale."
-            )
-        return x, dead
+def unit_length(x: FloatArray) -> tuple[FloatArray, Flags]:
+    """Rows of unit length; a zero row stays: it has no direction and needs no code."""
     z, missing = unit_rows(x, centre=False)
     full = np.zeros_like(x)
-    full[np.abs(x).max(axis=1) > 0] = z  # a zero row stays: it has no direction and needs no code
-    return full, Flags([*dead, *missing])
+    full[np.abs(x).max(axis=1) > 0] = z
+    return full, missing
 
 
-def _ceiling(n: int, d: int, eps2: float, normalise: bool) -> float | None:
+def _rows(call: Call) -> tuple[FloatArray, Flags]:
+    if call.params["normalise"]:
+        return unit_length(call.x)
+    if call.scale > LARGEST:
+        raise InputError(
+            f"`{call.name}` overflows on entries above {LARGEST:g}; use normalise=True, or rescale."
+        )
+    return call.x, Flags()
+
+
+def _ceiling(n: int, d: int, eps2: float) -> float:
     """Rate of rows of unit length spread evenly over min(n, d) directions."""
     sides = min(n, d)
-    return 0.5 * sides * float(np.log1p(d / (sides * eps2))) if normalise else None
+    return 0.5 * sides * float(np.log1p(d / (sides * eps2)))
 
 
 _LIMITS = ("set by ε against unit length: a rate at a precision, not an entropy",)
@@ -129,21 +125,10 @@ def coding_rate(
     >>> round(coding_rate(np.vstack([np.eye(8), -np.eye(8)])).value, 3)
     4.394
     """
-    name = "rate.coding"
-    params = check_params(name, {"eps2": eps2, "normalise": normalise})
-    z, flags = _rows(name, t, normalise)
-    return conclude(
-        coding_rate_of(z, eps2),
-        estimator=name,
-        n=z.shape[0],
-        d=z.shape[1],
-        params=params,
-        ceiling=_ceiling(z.shape[0], z.shape[1], eps2, normalise),
-        floor=0.0,
-        saturates=False,
-        flags=flags,
-        status=Status.DEGENERATE if "constant" in flags else Status.OK,
-    )
+    call = read("rate.coding", t, {"eps2": eps2, "normalise": normalise})
+    z, flags = _rows(call)
+    ceiling = _ceiling(call.n, call.d, eps2) if normalise else None
+    return call.conclude(coding_rate_of(z, eps2), ceiling=ceiling, floor=0.0, flags=flags)
 
 
 @estimator(
@@ -198,28 +183,12 @@ def rate_reduction(
     ------
     InputError, NonFiniteError, TooFewSamplesError
     """
-    name = "rate.reduction"
-    params = check_params(name, {"eps2": eps2, "normalise": normalise})
-    z, flags = _rows(name, t, normalise)
-    same_length(plain(y, name="y"), z, first="y")
-    codes = classes(y, estimator=name)
-    single = int(codes.max()) == 0
+    call = read_labelled("rate.reduction", t, y, {"eps2": eps2, "normalise": normalise})
+    z, flags = _rows(call)
     whole = coding_rate_of(z, eps2)
-    parts = whole if single else class_rate_of(z, codes, eps2)
-    trivial = single or "constant" in flags
-    return conclude(
-        0.0 if trivial else whole - parts,
-        estimator=name,
-        n=z.shape[0],
-        d=z.shape[1],
-        params=params,
-        ceiling=whole,
-        floor=0.0,
-        saturates=False,
-        flags=(*flags, *(["single_class"] if single else [])),
-        info={"rate": whole, "class_rate": parts},
-        status=Status.DEGENERATE if trivial else Status.OK,
-    )
+    parts = whole if call.trivial else class_rate_of(z, call.codes, eps2)
+    info = {"rate": whole, "class_rate": parts}
+    return call.conclude(whole - parts, ceiling=whole, floor=0.0, flags=flags, info=info)
 
 
 @estimator(
@@ -275,35 +244,18 @@ def sparse_rate(
     ------
     InputError, NonFiniteError, TooFewSamplesError
     """
-    name = "rate.sparse"
-    params = check_params(name, {"heads": heads, "eps2": eps2})
-    x = samples(t, estimator=name)
-    n, d = x.shape
+    call = read("rate.sparse", t, {"heads": heads, "eps2": eps2})
+    n, d = call.x.shape
     if d % heads:
         raise InputError(
-            f"`heads` of `{name}` must divide the number of columns, {d}; got {heads}."
+            f"`heads` of `{call.name}` must divide the number of columns, {d}; got {heads}."
         )
     width = d // heads
-    blocks = (x[:, start : start + width] for start in range(0, d, width))
-    value = sum(coding_rate_of(_rows(name, block, True)[0], eps2) for block in blocks)
-    whole, flags = _rows(name, x, True)
-    rate = coding_rate_of(whole, eps2)
-    zeros = float((x == 0).mean())
-    limit = _ceiling(n, width, eps2, True)
-    return conclude(
-        value,
-        estimator=name,
-        n=n,
-        d=d,
-        params=params,
-        ceiling=None if limit is None else heads * limit,
-        floor=0.0,
-        saturates=False,
-        flags=flags,
-        info={
-            "rate": rate,
-            "zeros": zeros,
-            "sparse_rate_reduction": rate - value - PENALTY * (1 - zeros) * d,
-        },
-        status=Status.DEGENERATE if "constant" in flags else Status.OK,
-    )
+    blocks = (call.x[:, start : start + width] for start in range(0, d, width))
+    value = sum(coding_rate_of(unit_length(block)[0], eps2) for block in blocks)
+    whole, flags = unit_length(call.x)
+    rate, zeros = coding_rate_of(whole, eps2), float((call.x == 0).mean())
+    reduction = rate - value - PENALTY * (1 - zeros) * d
+    info = {"rate": rate, "zeros": zeros, "sparse_rate_reduction": reduction}
+    ceiling = heads * _ceiling(n, width, eps2)
+    return call.conclude(value, ceiling=ceiling, floor=0.0, flags=flags, info=info)

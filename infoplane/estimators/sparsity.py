@@ -12,10 +12,11 @@ from typing import Annotated, Any
 import numpy as np
 
 from infoplane.errors import InputError
-from infoplane.estimators.contract import Rng, conclude, live_columns, samples
-from infoplane.estimators.registry import Bounds, check_params, estimator
+from infoplane.estimators.call import read
+from infoplane.estimators.contract import Rng, samples
+from infoplane.estimators.registry import Bounds, estimator
 from infoplane.estimators.shared import Shared
-from infoplane.types import Cost, Estimate, FloatArray, Kind, Quantity, Status
+from infoplane.types import Cost, Estimate, FloatArray, Kind, Quantity
 
 GRID = 65_536  # thresholds of CETT, evenly spaced up to the 99 % quantile, as published
 
@@ -32,28 +33,6 @@ _COMMON: dict[str, Any] = {
     "tolerance": {"counting": 0.0},
 }
 _SPARSING = "Luo et al. 2024, Sparsing Law, arXiv:2411.02335"
-
-
-def _conclude(
-    name: str,
-    value: float,
-    x: FloatArray,
-    params: dict[str, Any],
-    info: dict[str, Any] | None = None,
-) -> Estimate:
-    dead = live_columns(x)[1]
-    # a share of 1 is no saturated estimate, so that the ceiling is not passed on
-    return conclude(
-        value,
-        estimator=name,
-        n=x.shape[0],
-        d=x.shape[1],
-        params=params,
-        floor=0.0,
-        flags=dead,
-        info=info,
-        status=Status.DEGENERATE if "constant" in dead else Status.OK,
-    )
 
 
 @estimator(
@@ -90,9 +69,9 @@ def zeros(t: Any, *, rng: Rng = None, shared: Shared | None = None) -> Estimate:
     >>> zeros([[0.0, 1.0], [0.0, 0.0]]).value
     0.75
     """
-    x = samples(t, estimator="sparsity.zero")
-    dead = float((~x.any(axis=0)).mean())
-    return _conclude("sparsity.zero", float((x == 0).mean()), x, {}, {"dead": dead})
+    call = read("sparsity.zero", t)
+    dead = float((~call.x.any(axis=0)).mean())
+    return call.conclude(float((call.x == 0).mean()), floor=0.0, info={"dead": dead})
 
 
 @estimator(
@@ -127,10 +106,8 @@ def threshold(
     ------
     InputError, NonFiniteError, TooFewSamplesError
     """
-    name = "sparsity.threshold"
-    params = check_params(name, {"epsilon": epsilon})
-    x = samples(t, estimator=name)
-    return _conclude(name, float((np.abs(x) < epsilon).mean()), x, params)
+    call = read("sparsity.threshold", t, {"epsilon": epsilon})
+    return call.conclude(float((np.abs(call.x) < epsilon).mean()), floor=0.0)
 
 
 @estimator(
@@ -168,9 +145,8 @@ def topk(
     ------
     InputError, NonFiniteError, TooFewSamplesError
     """
-    name = "sparsity.topk"
-    params = check_params(name, {"k": k, "whole": whole})
-    x = samples(t, estimator=name)
+    call = read("sparsity.topk", t, {"k": k, "whole": whole})
+    x = call.x
     largest = np.abs(x).max(axis=None if whole else 1, keepdims=True)
     squares = np.square(x / np.maximum(largest, np.finfo(np.float64).tiny))
     squares = squares.reshape(1, -1) if whole else squares
@@ -179,7 +155,7 @@ def topk(
     total = squares.sum(axis=1)
     alive = total > 0
     value = float((top[alive] / total[alive]).mean()) if alive.any() else 1.0
-    return _conclude(name, value, x, params, {"kept": kept})
+    return call.conclude(value, floor=0.0, info={"kept": kept})
 
 
 @estimator(
@@ -227,11 +203,9 @@ def cett(
     ------
     InputError, NonFiniteError, TooFewSamplesError
     """
-    name = "sparsity.cett"
-    params = check_params(name, {"target": target})
-    x = samples(t, estimator=name)
-    rows = _reader(name, weight, x.shape[1])
-    x = x / max(float(np.abs(x).max()), np.finfo(np.float64).tiny)
+    call = read("sparsity.cett", t, {"target": target})
+    rows = _reader(call.name, weight, call.d)
+    x = call.x / call.scale
     sizes = np.abs(x) * np.linalg.norm(rows, axis=0)
     low, high = float(sizes.min()), float(np.quantile(sizes, 0.99))
     length = np.linalg.norm(x @ rows.T, axis=1)
@@ -242,7 +216,7 @@ def cett(
         return float((np.linalg.norm(dropped, axis=1) / length[alive]).mean())
 
     if not alive.any():
-        return _conclude(name, 1.0, x, params, {"threshold": 0.0, "error": 0.0})
+        return call.conclude(1.0, floor=0.0, info={"threshold": 0.0, "error": 0.0})
     step = (high - low) / (GRID - 1)
     below, above = -1, GRID  # error(below) ≤ target < error(above), −1 drops nothing
     while above - below > 1:
@@ -250,7 +224,7 @@ def cett(
         below, above = (middle, above) if error(low + middle * step) <= target else (below, middle)
     size = low + below * step if below >= 0 else -1.0
     info = {"threshold": size, "error": error(size)}
-    return _conclude(name, float((sizes <= size).mean()), x, params, info)
+    return call.conclude(float((sizes <= size).mean()), floor=0.0, info=info)
 
 
 def _reader(name: str, weight: Any, d: int) -> FloatArray:

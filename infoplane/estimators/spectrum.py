@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infoplane.errors import InputError
+from infoplane.estimators.shared import Shared, recall
 from infoplane.types import Flags, FloatArray
 
 EXACT = 3000  # rows up to which eigenvalues are exact, in float64, unless asked otherwise
@@ -142,6 +143,18 @@ def unit_rows(t: FloatArray, *, centre: bool) -> tuple[FloatArray, Flags]:
     missing = int((~alive).sum())
     rows = t[alive] / lengths[alive, None]
     return rows, Flags([f"zero_rows={missing}"] if missing else [])
+
+
+def unit_spectrum(
+    t: FloatArray, shared: Shared | None, *, centre: bool
+) -> tuple[FloatArray, Flags]:
+    """Trace-one spectrum of the Gram matrix of unit-length rows, and the flags of the rows."""
+
+    def compute() -> tuple[FloatArray, Flags]:
+        rows, flags = unit_rows(t, centre=centre)
+        return shares(covariance_side(rows)), flags
+
+    return recall(shared, ("unit spectrum", centre), compute)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from twins import collapse as slow
 
 from infoplane.errors import InputError, RefusedError
-from infoplane.estimators.collapse import cdnv, nc1, nc2, nc3, nc4, quotient
+from infoplane.estimators.classifier import nc3, nc4
+from infoplane.estimators.collapse import cdnv, nc1, nc2, quotient
 from infoplane.estimators.shared import Shared
 from infoplane.types import Status
 

@@ -8,10 +8,9 @@ from hypothesis import strategies as st
 from twins.spectral import gaussian_kernel, joint_entropy, label_kernel, matrix_entropy
 
 from infoplane.errors import InputError, NonFiniteError, RefusedError, TooFewSamplesError
-from infoplane.estimators import renyi as room
+from infoplane.estimators import gram as room
+from infoplane.estimators.dime import dime, dime_null
 from infoplane.estimators.renyi import (
-    dime,
-    dime_null,
     renyi_conditional,
     renyi_entropy,
     renyi_joint,
