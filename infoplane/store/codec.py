@@ -303,6 +303,8 @@ def decode_measurement(row: Any) -> Measurement:
     CorruptRunError
         If the row is not one that infoplane writes.
     """
+    if type(row) is Measurement:  # read already
+        return row
     if type(row) is not dict:
         raise _bad("rows", "objects", row)
     known: dict[str, Any] = {name: text(row, name) for name in _WORDS if name in row}

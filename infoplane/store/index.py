@@ -147,6 +147,8 @@ class Index:
     def _on_measurements(self, writer: str, record: Mapping[str, Any]) -> None:
         rows, bad = codec.collect(codec.decode_measurement, codec.items(record, "rows", ROW_CAP))
         self.rejected += bad
+        if isinstance(record, dict):
+            record["rows"] = rows  # who follows the run need not read them again
         for row in rows:
             online = writer == MAIN and not row.snapshot
             target = self._touch(row.step).rows if online else self.rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,25 +18,26 @@ class Tail:
 
     Parameters
     ----------
-    folder : Path
-        The run's ``journal`` folder.
-    replay : bool
-        Whether the first `poll` returns everything from the start, or only what comes from now on.
+    poll : callable
+        Returns the records since its last call, as (writer id, record).
     """
 
-    def __init__(self, folder: Path, *, replay: bool = True) -> None:
-        self._follower = Follower(folder)
-        if not replay:
-            self._follower.poll()
+    def __init__(self, poll: Callable[[], list[tuple[str, dict[str, Any]]]]) -> None:
+        self._poll = poll
+
+    @classmethod
+    def replaying(cls, folder: Path) -> Tail:
+        """Follow a run's ``journal`` folder from its start."""
+        return cls(Follower(folder).poll)
 
     def poll(self) -> list[dict[str, Any]]:
         """Read the records appended since the last poll, ``writer`` added; 0.1 ms for none.
 
         Kinds: ``begin``, ``probe``, ``snapshot``, ``scalars``, ``measurements``, ``event``,
         ``annotation``, ``end``, ``open`` (a writer came), ``forget`` (a snapshot was thinned out);
-        later versions may add more. Records are raw: what is superseded is told by the run.
+        later versions may add more. What is superseded is told by the run.
         """
-        return [{**record, "writer": writer} for writer, record in self._follower.poll()]
+        return [{**record, "writer": writer} for writer, record in self._poll()]
 
 
 def decode_measurements(record: dict[str, Any]) -> list[Measurement]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import threading
+import weakref
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,13 @@ from infoplane.store.tail import Tail
 from infoplane.types import Layer, Measurement, ProbeData, Snapshot
 
 _TABLE = ("begin", "probe", "snapshot")
+
+
+class _Queue:
+    """Records that a tail has not asked for yet; goes with its tail."""
+
+    def __init__(self) -> None:
+        self.records: list[tuple[str, dict[str, Any]]] = []
 
 
 class View:
@@ -44,6 +52,7 @@ class View:
         self._entries: dict[tuple[str, int], Entry] | None = None
         self._measurements: list[Measurement] | None = None
         self._stale = False
+        self._queues: weakref.WeakSet[_Queue] = weakref.WeakSet()
         self.refresh()
 
     @property
@@ -60,6 +69,8 @@ class View:
             records = self._follower.poll()
             for writer, record in records:
                 self._index.apply(writer, record)
+            for queue in tuple(self._queues):
+                queue.records.extend(records)
             self._stale = False
             if records:
                 self._entries = self._measurements = None
@@ -251,8 +262,24 @@ class View:
         return list(self._index.annotations.get(kind, []))
 
     def tail(self, *, replay: bool = True) -> Tail:
-        """Follow the run's journals, from the start or (``replay=False``) from now on."""
-        return Tail(self._journals, replay=replay)
+        """Follow the run's journals, from the start or (``replay=False``) from now on.
+
+        The latter shares the run's own reading: what the run has read, it does not read again.
+        """
+        if replay:
+            return Tail.replaying(self._journals)
+        with self._mutex:
+            self.refresh()
+            queue = _Queue()
+            self._queues.add(queue)
+
+        def poll() -> list[tuple[str, dict[str, Any]]]:
+            with self._mutex:
+                self.refresh()
+                records, queue.records = queue.records, []
+                return records
+
+        return Tail(poll)
 
     def status(self) -> RunStatus:
         """Tell how the run stands now (polls the journals)."""
