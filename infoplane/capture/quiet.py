@@ -23,11 +23,11 @@ def undisturbed(model: nn.Module, *, autocast: bool = True) -> Iterator[None]:
 
     Saved and restored: every module's training flag (a frozen BatchNorm stays frozen), every buffer
     (running statistics, counters), the global random states of python, numpy and torch (CPU and the
-    model's devices; inside they are the same at each pass), the fused attention switch. Compiled
-    parts run eagerly inside, so that hooks fire and no compiled graph is thrown away. `autocast`
-    False leaves the user's autocast for the pass, where a kernel of low precision has no inference
-    version. ``no_grad`` and not ``inference_mode``: a tensor that a module caches in inference mode
-    (rotary tables, masks) could not be used by autograd later.
+    model's devices; inside they are the same at each pass), the fused attention switch. Warnings
+    are left to the training. Compiled parts run eagerly inside, so that hooks fire and no compiled
+    graph is thrown away. `autocast` False leaves the user's autocast for the pass, where a kernel
+    of low precision has no inference version. ``no_grad`` and not ``inference_mode``: a tensor that
+    a module caches in inference mode (rotary tables, masks) could not be used by autograd later.
     """
     with ExitStack() as stack:
         stack.enter_context(_random_states(model))
@@ -38,7 +38,7 @@ def undisturbed(model: nn.Module, *, autocast: bool = True) -> Iterator[None]:
         stack.enter_context(_uncached_autocast(autocast))
         stack.enter_context(_eager())
         stack.enter_context(_visible_attention())
-        stack.enter_context(_expected_warnings())
+        stack.enter_context(_unwarned())
         yield
 
 
@@ -151,8 +151,18 @@ def _visible_attention() -> Iterator[None]:
 
 
 @contextmanager
-def _expected_warnings() -> Iterator[None]:
-    """Reentrant checkpointing complains that nothing requires gradients: here nothing should."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="None of the inputs have requires_grad=True")
+def _unwarned() -> Iterator[None]:
+    """Keep what the model warns of for the training itself, which meets it, too.
+
+    The filter is put in and out by hand: ``warnings.catch_warnings`` would make python forget which
+    warnings it has shown, and the training would repeat each of them after every snapshot.
+    """
+    silence: Any = ("ignore", None, Warning, None, 0)
+    filters: list[Any] = warnings.filters  # type: ignore[assignment]
+    filters.insert(0, silence)
+    try:
         yield
+    finally:
+        place = next((i for i, one in enumerate(filters) if one is silence), None)
+        if place is not None:
+            del filters[place]

@@ -204,3 +204,29 @@ def test_the_axis_of_samples():
     assert find_axis(a, -b - 1) is None
     with pytest.raises(CaptureError, match="expected 4 entries on axis 0; got 5"):
         Axis(0, 2).first(torch.zeros(5), 2)
+
+
+class Warns(nn.Module):
+    def forward(self, x):
+        warnings.warn("the model's own", UserWarning, stacklevel=1)
+        return x * 2
+
+
+def test_a_models_warnings_stay_the_trainings_own():
+    """Shown once, as without capture: not at each probe pass, and not again after each."""
+    model, sink = nn.Sequential(nn.Linear(3, 3), Warns()), MemorySink()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with watch(model, Probe(torch.ones(4, 3)), sink, every=1):
+            pass  # even where warnings are errors, the probe pass raises none
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("default")
+        before = list(warnings.filters)
+        with watch(model, Probe(torch.ones(4, 3)), sink, every=1) as watcher:
+            assert not shown
+            for step in range(3):
+                model(torch.ones(2, 3))
+                watcher.step(step + 1)
+        assert list(warnings.filters) == before
+    assert [str(one.message) for one in shown] == ["the model's own"]
+    assert [event for event, _ in sink.events] == ["cost", "cost"]
