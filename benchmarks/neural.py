@@ -16,7 +16,7 @@ import torch
 from arena import seconds, table
 
 from infoplane import truth
-from infoplane.estimators import get, neural
+from infoplane.estimators import get, neural, neural_bounds
 from infoplane.estimators.neural_critics import critic
 
 BOUNDS = ("mi.mine", "mi.nwj", "mi.js", "mi.infonce", "mi.smile")
@@ -34,7 +34,7 @@ def published_smile(x, t, steps, tau=5.0):
     for _ in range(steps):
         rows = torch.from_numpy(rng.integers(len(x), size=64))
         scores = model.scores(pairs[0][rows], pairs[1][rows])
-        loss = -neural._train_js(scores)
+        loss = -neural_bounds.train_js(scores)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

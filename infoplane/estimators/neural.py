@@ -1,8 +1,7 @@
 """Variational bounds on mutual information with a trained critic: DV/MINE, NWJ, JS, InfoNCE, SMILE.
 
-The bounds themselves are functions of a score matrix f (B, B), f_ij = f(v_i, t_j), the joint pairs
-on the diagonal, in plain numpy. The estimators train a critic on half of the pairs and report the
-bound on held-out pairs only.
+The estimators train a critic on half of the pairs and report the bound on held-out pairs only; the
+bounds themselves are in :mod:`~infoplane.estimators.neural_bounds`.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from scipy.special import logsumexp
 
 from infoplane.estimators.contract import (
     Rng,
@@ -29,100 +27,25 @@ from infoplane.estimators.contract import (
     symbols,
 )
 from infoplane.estimators.neighbours import standardise
+from infoplane.estimators.neural_bounds import (
+    MineObjective,
+    donsker_varadhan,
+    infonce,
+    jensen_shannon,
+    nwj,
+    smile,
+    train_infonce,
+    train_js,
+    train_nwj,
+    train_tuba,
+    tuba,
+)
 from infoplane.estimators.neural_critics import Critic, Trained, critic, train
-from infoplane.estimators.registry import Bounds, check_params, estimator
+from infoplane.estimators.registry import Bounds, Estimator, check_params, estimator
 from infoplane.estimators.shared import Shared
 from infoplane.types import Cost, Estimate, FloatArray, Kind, Quantity, Status
 
 MOST_CLASSES = 256  # labels up to which V enters the critic one-hot
-
-# ------------------------------------------------------------------ bounds of a score matrix
-
-
-def _off(f: FloatArray) -> FloatArray:
-    """Scores of the pairs that do not belong together, (B(B−1),)."""
-    return f[~np.eye(len(f), dtype=bool)]
-
-
-def _log_mean_exp(scores: FloatArray) -> float:
-    return float(logsumexp(scores)) - math.log(scores.size)
-
-
-def donsker_varadhan(f: FloatArray) -> float:
-    """Value of DV, and of MINE: ⟨f_ii⟩ − log ⟨e^{f_ij}⟩_{i≠j}; best at f = log ratio + constant."""
-    return float(np.diag(f).mean()) - _log_mean_exp(_off(f))
-
-
-def nwj(f: FloatArray) -> float:
-    """⟨f_ii⟩ − e^{−1} ⟨e^{f_ij}⟩_{i≠j}; best at f = 1 + log ratio, never above DV of the same f."""
-    with np.errstate(over="ignore"):
-        partition = np.exp(_log_mean_exp(_off(f)) - 1.0)
-    return float(np.diag(f).mean() - partition)
-
-
-def jensen_shannon(f: FloatArray) -> float:
-    """NWJ of f + 1: a JS-trained critic is the log ratio itself, where NWJ wants one more."""
-    return nwj(f + 1.0)
-
-
-def infonce(f: FloatArray) -> float:
-    """Log B + ⟨f_ii − log Σ_j e^{f_ij}⟩ ≤ log B, the sum with the diagonal."""
-    return math.log(len(f)) + float((np.diag(f) - logsumexp(f, axis=1)).mean())
-
-
-def smile(f: FloatArray, clip: float = 5.0) -> float:
-    """⟨f_ii⟩ − log ⟨e^{clip(f_ij, −τ, τ)}⟩_{i≠j}: less spread than DV, and no longer a bound."""
-    return float(np.diag(f).mean()) - _log_mean_exp(np.clip(_off(f), -clip, clip))
-
-
-# ------------------------------------------------------------------ what is trained (torch)
-
-
-def _off_mask(f: Any) -> Any:
-    import torch
-
-    return ~torch.eye(len(f), dtype=torch.bool)
-
-
-def _train_dv(f: Any) -> Any:
-    off = f[_off_mask(f)]
-    return f.diagonal().mean() - (off.logsumexp(0) - math.log(off.numel()))
-
-
-class _MineObjective:
-    """DV whose gradient divides by a running mean of the partition, not by the batch's own."""
-
-    def __init__(self, momentum: float = 0.9) -> None:
-        self.momentum = momentum
-        self.log_mean: float | None = None
-
-    def __call__(self, f: Any) -> Any:
-        off = f[_off_mask(f)]
-        log_mean = off.logsumexp(0) - math.log(off.numel())
-        now = float(log_mean.detach())
-        if self.log_mean is None:
-            self.log_mean = now
-        old = math.log(self.momentum) + self.log_mean
-        self.log_mean = float(np.logaddexp(old, math.log1p(-self.momentum) + now))
-        return f.diagonal().mean() - (log_mean - self.log_mean).clamp(max=10.0).exp()
-
-
-def _train_nwj(f: Any) -> Any:
-    off = f[_off_mask(f)]
-    return f.diagonal().mean() - (off.logsumexp(0) - math.log(off.numel()) - 1).clamp(max=20).exp()
-
-
-def _train_js(f: Any) -> Any:
-    from torch.nn.functional import softplus
-
-    return -softplus(-f.diagonal()).mean() - softplus(f[_off_mask(f)]).mean()
-
-
-def _train_infonce(f: Any) -> Any:
-    return (f.diagonal() - f.logsumexp(1)).mean()
-
-
-# ------------------------------------------------------------------ the estimators
 
 Steps = Annotated[int, Bounds(1, 1_000_000)]
 Batch = Annotated[int, Bounds(4, 4096)]
@@ -152,13 +75,14 @@ def _estimate(
     name: str,
     v: Any,
     t: Any,
-    params: dict[str, Any],
+    given: dict[str, Any],
     objective: Callable[[Any], Any],
     bound: Callable[[FloatArray], float],
     rng: Rng,
     start: Critic | None,
 ) -> Estimate:
     """Train a critic, then report ``bound`` averaged over held-out batches."""
+    params = check_params(name, given)
     left, flags_v, entropy_v = _side(v, "v", name)
     right, flags_t, entropy_t = _side(t, "t", name)
     same_length(left, right)
@@ -175,7 +99,7 @@ def _estimate(
     if start is None or not start.fits(left.shape[1], right.shape[1]):
         sizes = (params["hidden"], params["embed"])
         start = critic(params["critic"], left.shape[1], right.shape[1], *sizes, seed)
-        if bound is nwj:
+        if name in ("mi.nwj", "mi.tuba"):
             start.offset.data.fill_(1.0)  # "independent" in NWJ's terms
 
     def mean(blocks: list[FloatArray]) -> float:
@@ -190,6 +114,8 @@ def _estimate(
     ceilings = [c for c in (entropy_v, entropy_t) if c is not None]
     if name == "mi.infonce":
         ceilings.append(math.log(size))
+    if params.get("alpha", 0) > 0:
+        ceilings.append(math.log((size - 1) / params["alpha"]) + (params["alpha"] < 1))
     local = np.concatenate([np.diag(block) for block in result.blocks])
     stderr = float(local.std(ddof=1)) / math.sqrt(len(local))
     return conclude(
@@ -282,103 +208,108 @@ def mine(
     ----------
     Belghazi et al., Mutual Information Neural Estimation, ICML 2018.
     """
-    params = check_params("mi.mine", {"steps": steps, "batch": batch, "rate": rate,
-        "critic": critic, "hidden": hidden, "embed": embed, "momentum": momentum})  # fmt: skip
-    objective = _MineObjective(momentum)
-    return _estimate("mi.mine", v, t, params, objective, donsker_varadhan, rng, start)
+    given = {"steps": steps, "batch": batch, "rate": rate, "critic": critic, "hidden": hidden,
+             "embed": embed, "momentum": momentum}  # fmt: skip
+    objective = MineObjective(momentum)
+    return _estimate("mi.mine", v, t, given, objective, donsker_varadhan, rng, start)
 
 
-@estimator(
-    id="mi.nwj",
+def _plain_bound(
+    name: str,
+    summary: str,
+    objective: Callable[[Any], Any],
+    value: Callable[[FloatArray], float],
+    **card: Any,
+) -> Estimator:
+    """Register a bound whose only parameters are those of its training."""
+
+    def bound(
+        v: Any,
+        t: Any,
+        *,
+        steps: Steps = 1500,
+        batch: Batch = 128,
+        rate: Rate = 1e-3,
+        critic: Shape = "separable",
+        hidden: Width = 64,
+        embed: Width = 16,
+        start: Any = None,
+        rng: Rng = None,
+        shared: Shared | None = None,
+    ) -> Estimate:
+        given = {"steps": steps, "batch": batch, "rate": rate, "critic": critic, "hidden": hidden,
+                 "embed": embed}  # fmt: skip
+        return _estimate(name, v, t, given, objective, value, rng, start)
+
+    bound.__doc__ = summary + _AS_MINE
+    return estimator(id=name, bound="lower", **card, **_COMMON)(bound)
+
+
+_AS_MINE = """
+
+Parameters
+----------
+v, t
+    As in ``mi.mine``.
+steps, batch, rate, critic, hidden, embed, start, rng, shared
+    As in ``mi.mine``.
+"""
+
+nwj_bound = _plain_bound(
+    "mi.nwj",
+    "NWJ lower bound in nats on held-out pairs of a trained critic.",
+    train_nwj,
+    nwj,
     label="NWJ",
     measures="NWJ lower bound on I(V;T) that a small trained critic reaches on held-out pairs",
     formula="max_f ⟨f(v,t)⟩ − e^{−1} ⟨e^{f(v,t')}⟩",
     limits=(*_LIMITS, "can fall without limit when the critic overshoots"),
     reference="Nguyen, Wainwright & Jordan, IEEE Trans. Inf. Theory 56 (2010)",
-    bound="lower",
-    **_COMMON,
 )
-def nwj_bound(
-    v: Any,
-    t: Any,
-    *,
-    steps: Steps = 1500,
-    batch: Batch = 128,
-    rate: Rate = 1e-3,
-    critic: Shape = "separable",
-    hidden: Width = 64,
-    embed: Width = 16,
-    start: Any = None,
-    rng: Rng = None,
-    shared: Shared | None = None,
-) -> Estimate:
-    """NWJ lower bound in nats on held-out pairs of a trained critic.
 
-    Parameters
-    ----------
-    v, t
-        As in ``mi.mine``.
-    steps, batch, rate, critic, hidden, embed, start, rng, shared
-        As in ``mi.mine``.
-    """
-    params = check_params("mi.nwj", {"steps": steps, "batch": batch, "rate": rate,
-        "critic": critic, "hidden": hidden, "embed": embed})  # fmt: skip
-    return _estimate("mi.nwj", v, t, params, _train_nwj, nwj, rng, start)
-
-
-@estimator(
-    id="mi.js",
+js = _plain_bound(
+    "mi.js",
+    "NWJ lower bound in nats of a critic trained on the Jensen–Shannon objective.",
+    train_js,
+    jensen_shannon,
     label="JS",
     measures="NWJ lower bound on I(V;T) of a critic trained on the Jensen–Shannon objective",
     formula="f = argmax −⟨softplus(−f)⟩ − ⟨softplus(f')⟩, then NWJ of f + 1",
     limits=(*_LIMITS, "evaluated without the +1, as in published code, it reads I − 1/e"),
     reference="Hjelm et al., ICLR 2019; Poole et al., ICML 2019",
-    bound="lower",
-    **_COMMON,
 )
-def js(
-    v: Any,
-    t: Any,
-    *,
-    steps: Steps = 1500,
-    batch: Batch = 128,
-    rate: Rate = 1e-3,
-    critic: Shape = "separable",
-    hidden: Width = 64,
-    embed: Width = 16,
-    start: Any = None,
-    rng: Rng = None,
-    shared: Shared | None = None,
-) -> Estimate:
-    """NWJ lower bound in nats of a critic trained on the Jensen–Shannon objective.
 
-    Parameters
-    ----------
-    v, t
-        As in ``mi.mine``.
-    steps, batch, rate, critic, hidden, embed, start, rng, shared
-        As in ``mi.mine``.
-    """
-    params = check_params("mi.js", {"steps": steps, "batch": batch, "rate": rate,
-        "critic": critic, "hidden": hidden, "embed": embed})  # fmt: skip
-    return _estimate("mi.js", v, t, params, _train_js, jensen_shannon, rng, start)
-
-
-@estimator(
-    id="mi.infonce",
+infonce_bound = _plain_bound(
+    "mi.infonce",
+    "InfoNCE lower bound in nats on held-out pairs, at most log batch.",
+    train_infonce,
+    infonce,
     label="InfoNCE",
     measures="InfoNCE lower bound on I(V;T) that a small trained critic reaches on held-out pairs",
     formula="log B + max_f ⟨f_ii − log Σ_j e^{f_ij}⟩",
     ceiling="log batch",
     limits=(*_LIMITS, "cannot pass log batch"),
     reference="van den Oord, Li & Vinyals, arXiv:1807.03748",
+)
+
+
+@estimator(
+    id="mi.tuba",
+    label="α-TUBA",
+    measures="interpolated lower bound I_α on I(V;T) that a small trained critic reaches on "
+    "held-out pairs",
+    formula="1 + ⟨f_ii − b_i⟩ − ⟨e^{f_ji − b_i}⟩_{j≠i},  b_i = log(α ⟨e^{f_ji}⟩_j + (1 − α) e)",
+    ceiling="1 + log(batch / α)",
+    limits=(*_LIMITS, "the baseline a(t) of TUBA is left to the critic, which can hold it"),
+    reference="Poole, Ozair, van den Oord, Alemi & Tucker, ICML 2019",
     bound="lower",
     **_COMMON,
 )
-def infonce_bound(
+def tuba_bound(
     v: Any,
     t: Any,
     *,
+    alpha: Annotated[float, Bounds(0, 1)] = 0.5,
     steps: Steps = 1500,
     batch: Batch = 128,
     rate: Rate = 1e-3,
@@ -389,18 +320,25 @@ def infonce_bound(
     rng: Rng = None,
     shared: Shared | None = None,
 ) -> Estimate:
-    """InfoNCE lower bound in nats on held-out pairs, at most log batch.
+    """Interpolated lower bound I_α in nats on held-out pairs: NWJ at α = 0, InfoNCE at α = 1.
 
     Parameters
     ----------
     v, t
         As in ``mi.mine``.
+    alpha : float in [0, 1]
+        Weight of the batch's own partition: large, less spread and a ceiling of 1 + log(batch / α);
+        small, no ceiling and the spread of NWJ.
     steps, batch, rate, critic, hidden, embed, start, rng, shared
         As in ``mi.mine``.
     """
-    params = check_params("mi.infonce", {"steps": steps, "batch": batch, "rate": rate,
-        "critic": critic, "hidden": hidden, "embed": embed})  # fmt: skip
-    return _estimate("mi.infonce", v, t, params, _train_infonce, infonce, rng, start)
+    given = {"alpha": alpha, "steps": steps, "batch": batch, "rate": rate, "critic": critic,
+             "hidden": hidden, "embed": embed}  # fmt: skip
+
+    def bound(f: FloatArray) -> float:
+        return tuba(f, alpha)
+
+    return _estimate("mi.tuba", v, t, given, train_tuba(alpha), bound, rng, start)
 
 
 @estimator(
@@ -439,13 +377,13 @@ def smile_estimate(
     clip : float
         τ: scores of unpaired rows enter the partition clipped to [−τ, τ].
     """
-    params = check_params("mi.smile", {"steps": steps, "batch": batch, "rate": rate,
-        "critic": critic, "hidden": hidden, "embed": embed, "clip": clip})  # fmt: skip
+    given = {"steps": steps, "batch": batch, "rate": rate, "critic": critic, "hidden": hidden,
+             "embed": embed, "clip": clip}  # fmt: skip
 
     def bound(f: FloatArray) -> float:
         return smile(f, clip)
 
-    return _estimate("mi.smile", v, t, params, _train_js, bound, rng, start)
+    return _estimate("mi.smile", v, t, given, train_js, bound, rng, start)
 
 
 def warm(

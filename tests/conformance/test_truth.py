@@ -15,7 +15,7 @@ N = 2000
 
 # Trained estimators: fewer updates than by default, and fewer rows, at the same tolerance.
 TRAINED = {
-    **{f"mi.{name}": {"steps": 300} for name in ("mine", "nwj", "js", "infonce", "smile")},
+    **{f"mi.{name}": {"steps": 300} for name in ("mine", "nwj", "js", "infonce", "smile", "tuba")},
     "mi.minde": {"steps": 500},
 }
 

@@ -16,7 +16,7 @@ N, D = 60, 4
 
 # Parameters with which a card is called throughout, so that a slow one stays quick.
 SETTINGS: dict[str, dict] = {
-    **{f"mi.{name}": {"steps": 5} for name in ("mine", "nwj", "js", "infonce", "smile")},
+    **{f"mi.{name}": {"steps": 5} for name in ("mine", "nwj", "js", "infonce", "smile", "tuba")},
     "mi.minde": {"steps": 3, "repeats": 2},
     "interaction.score": {"steps": 3, "repeats": 2},
 }

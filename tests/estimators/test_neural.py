@@ -8,6 +8,7 @@ import torch
 
 from infoplane import truth
 from infoplane.estimators import get, neural, neural_critics
+from infoplane.estimators import neural_bounds as bounds
 from infoplane.types import Status
 
 
@@ -26,7 +27,17 @@ def loops(f, tau):
     cut = [math.exp(min(max(f[i][j], -tau), tau)) for i in range(n) for j in range(n) if i != j]
     diagonal = sum(f[i][i] for i in range(n)) / n
     nce = sum(f[i][i] - math.log(sum(math.exp(f[i][j]) for j in range(n))) for i in range(n)) / n
+    mixed = []  # I_α with α = 0.3: K = n − 1 samples v, with the partner of t_i and without
+    for i in range(n):
+        for k in range(n):
+            if k == i:
+                continue
+            total = sum(math.exp(f[j][i]) for j in range(n) if j != k) / (n - 1)
+            alone = sum(math.exp(f[j][i]) for j in range(n) if j != i) / (n - 1)
+            joint = f[i][i] - math.log(0.3 * total + 0.7 * math.e)
+            mixed.append(1 + joint - math.exp(f[k][i]) / (0.3 * alone + 0.7 * math.e))
     return {
+        "tuba": sum(mixed) / len(mixed),
         "dv": diagonal - math.log(sum(off) / len(off)),
         "nwj": diagonal - sum(off) / len(off) / math.e,
         "js": diagonal + 1 - sum(off) / len(off),
@@ -39,31 +50,42 @@ def loops(f, tau):
 def test_bounds_equal_the_double_loops(n):
     f = np.random.default_rng(n).standard_normal((n, n)) * 3
     expected = loops(f, 1.5)
-    assert neural.donsker_varadhan(f) == pytest.approx(expected["dv"], abs=1e-12)
-    assert neural.nwj(f) == pytest.approx(expected["nwj"], abs=1e-10)
-    assert neural.jensen_shannon(f) == pytest.approx(expected["js"], abs=1e-10)
-    assert neural.infonce(f) == pytest.approx(expected["nce"], abs=1e-12)
-    assert neural.smile(f, 1.5) == pytest.approx(expected["smile"], abs=1e-12)
+    assert bounds.donsker_varadhan(f) == pytest.approx(expected["dv"], abs=1e-12)
+    assert bounds.nwj(f) == pytest.approx(expected["nwj"], abs=1e-10)
+    assert bounds.jensen_shannon(f) == pytest.approx(expected["js"], abs=1e-10)
+    assert bounds.infonce(f) == pytest.approx(expected["nce"], abs=1e-12)
+    assert bounds.smile(f, 1.5) == pytest.approx(expected["smile"], abs=1e-12)
+    assert bounds.tuba(f, 0.3) == pytest.approx(expected["tuba"], abs=1e-10)
+
+
+def test_the_interpolated_bound_ends_in_nwj_and_in_contrastive():
+    f = np.random.default_rng(1).standard_normal((9, 9)) * 30
+    assert bounds.tuba(f / 10, 0.0) == pytest.approx(bounds.nwj(f / 10), abs=1e-9)
+    assert bounds.tuba(f, 1.0) == pytest.approx(bounds.tuba(f + 7.0, 1.0), abs=1e-9)
+    assert bounds.tuba(f, 1.0) <= math.log(8)
+    near = optimal(400, 0.8, 1)
+    assert bounds.tuba(near + 1, 0.5) == pytest.approx(-0.5 * math.log(1 - 0.64), abs=0.1)
+    assert bounds.tuba(np.eye(5) * 2000, 0.5) <= 1 + math.log(4 / 0.5)
 
 
 def test_the_optimal_critic_gives_the_information():
     rho, d = math.sqrt(-math.expm1(-4.0 / 5)), 5  # 2 nats
     f = optimal(1500, rho, d)
-    assert neural.donsker_varadhan(f) == pytest.approx(2.0, abs=0.12)
-    assert neural.nwj(f + 1) == pytest.approx(2.0, abs=0.12)
-    assert neural.jensen_shannon(f) == pytest.approx(2.0, abs=0.12)
-    assert neural.infonce(f) == pytest.approx(2.0, abs=0.12)
+    assert bounds.donsker_varadhan(f) == pytest.approx(2.0, abs=0.12)
+    assert bounds.nwj(f + 1) == pytest.approx(2.0, abs=0.12)
+    assert bounds.jensen_shannon(f) == pytest.approx(2.0, abs=0.12)
+    assert bounds.infonce(f) == pytest.approx(2.0, abs=0.12)
 
 
 def test_without_the_one_the_js_value_is_low_by_a_reciprocal_of_e():
     f = optimal(1500, 0.8, 1)
-    gap = neural.jensen_shannon(f) - neural.nwj(f)
+    gap = bounds.jensen_shannon(f) - bounds.nwj(f)
     assert gap == pytest.approx(math.exp(-1), abs=0.04)
 
 
 def test_infonce_cannot_pass_log_batch_at_ten_nats():
     rho = math.sqrt(-math.expm1(-1.0))  # d = 20: 10 nats
-    values = [neural.infonce(optimal(64, rho, 20, seed)) for seed in range(20)]
+    values = [bounds.infonce(optimal(64, rho, 20, seed)) for seed in range(20)]
     assert max(values) < math.log(64)
     assert np.mean(values) == pytest.approx(4.143, abs=0.02)
 
@@ -71,20 +93,20 @@ def test_infonce_cannot_pass_log_batch_at_ten_nats():
 def test_a_small_clip_overestimates_and_none_is_dv():
     rho = math.sqrt(-math.expm1(-0.2))  # d = 20: 2 nats
     f = optimal(800, rho, 20)
-    assert neural.smile(f, 1.0) == pytest.approx(2.45, abs=0.15)
-    assert neural.smile(f, 1e6) == neural.donsker_varadhan(f)
+    assert bounds.smile(f, 1.0) == pytest.approx(2.45, abs=0.15)
+    assert bounds.smile(f, 1e6) == bounds.donsker_varadhan(f)
 
 
 def test_nwj_never_exceeds_dv_of_the_same_scores():
     for seed in range(20):
         f = np.random.default_rng(seed).standard_normal((12, 12)) * 4
-        assert neural.nwj(f) <= neural.donsker_varadhan(f) + 1e-12
+        assert bounds.nwj(f) <= bounds.donsker_varadhan(f) + 1e-12
 
 
 def test_huge_scores_stay_finite_where_the_bound_is():
     f = np.eye(5) * 2000.0
-    assert neural.donsker_varadhan(f) == 2000.0
-    assert neural.infonce(f) == pytest.approx(math.log(5))
+    assert bounds.donsker_varadhan(f) == 2000.0
+    assert bounds.infonce(f) == pytest.approx(math.log(5))
 
 
 @pytest.mark.parametrize("name", ["mi.infonce", "mi.smile"])
