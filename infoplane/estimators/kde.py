@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -26,7 +26,7 @@ from infoplane.estimators.contract import (
     samples,
     symbols,
 )
-from infoplane.estimators.kernel_sums import Sums, kernel_products, kernel_sums
+from infoplane.estimators.kernel_sums import KEPT, Sums, kernel_products, kernel_sums
 from infoplane.estimators.nulls import Shuffles
 from infoplane.estimators.registry import Bounds, check_params, estimator
 from infoplane.estimators.shared import Shared, recall, serving
@@ -85,7 +85,8 @@ def _null(name: str) -> Callable[..., FloatArray]:
     ) -> FloatArray:
         checked = check_params(name, params)
         layer, codes = _prepared(name, v, t, checked, shared)
-        return _shuffled(layer, codes, checked["bound"], draws, generator(rng))
+        memo = serving(shared, t)
+        return _shuffled(layer, codes, checked["bound"], draws, generator(rng), memo)
 
     return null
 
@@ -100,6 +101,7 @@ def _null(name: str) -> Callable[..., FloatArray]:
         "reaches log n when no two rows are within a few σ of each other",
         "for V = X the two bounds bracket I(X;T+ε); for labels the number is a difference of two "
         "bounds and bounds nothing (it never exceeds H(Y))",
+        "its null sums kernels in single precision from 1,024 to 8,192 rows: off by 1e-7 nat",
     ),
     reference="Kolchinsky & Tracey, Entropy 19(7) 2017, arXiv:1706.02419; Saxe et al., ICLR 2018",
     tolerance={"mixture": 1e-8},
@@ -201,7 +203,7 @@ def _estimate(
 ) -> Estimate:
     layer, codes = _prepared(name, v, t, params, shared)
     n, h_v = len(codes), entropy_of_counts(np.bincount(codes))
-    sums = _sums(layer, codes, params["bound"], serving(shared, t))
+    sums = _sums(layer, codes, params["bound"], serving(shared, t), keep=shared is not None)
     row = 0 if params["bound"] == "lower" else -1
     value = _gap(sums.everyone[row], sums.own[row], np.bincount(codes)[codes])
     alone = float((sums.everyone[-1] < 1 + _ALONE).mean())
@@ -265,10 +267,11 @@ def _layer(values: FloatArray, params: Mapping[str, Any]) -> Layer:
     return Layer(scaled - np.median(scaled, axis=0), sigma, values.shape[1], flags)
 
 
-def _sums(layer: Layer, codes: IntArray, bound: str, shared: Shared | None) -> Sums:
+def _sums(layer: Layer, codes: IntArray, bound: str, shared: Shared | None, *, keep: bool) -> Sums:
     """Kernel sums of every row; the last row of each is the upper bound's, the first the lower's.
 
-    The pass for the lower bound brings the upper one, and a pass with labels serves X as well.
+    The pass for the lower bound brings the upper one, a pass with labels serves X as well, and the
+    null takes the kernel that was kept.
     """
     distinct = int(codes.max()) + 1 == len(codes)
     groups = np.zeros_like(codes) if distinct else codes
@@ -276,28 +279,41 @@ def _sums(layer: Layer, codes: IntArray, bound: str, shared: Shared | None) -> S
     if distinct and known is not None and known.dtype.kind in "biu":
         groups = symbols(known, name="labels")
     key = ("kernel sums", layer.sigma, groups.tobytes())
-    if bound == "lower" or (shared is not None and (*key, "lower") in shared):
-        sums = recall(shared, (*key, "lower"), lambda: kernel_sums(layer.t, groups, (1, 4)))
-    else:
-        sums = recall(shared, (*key, "upper"), lambda: kernel_sums(layer.t, groups, (4,)))
-    return Sums(sums.everyone, np.ones_like(sums.own)) if distinct else sums
+    both = bound == "lower" or (shared is not None and (*key, "lower") in shared)
+    powers = (1, 4) if both else (4,)
+    sums = recall(
+        shared,
+        (*key, "lower" if both else "upper"),
+        lambda: kernel_sums(layer.t, groups, powers, keep=keep),
+    )
+    return replace(sums, own=np.ones_like(sums.own)) if distinct else sums
 
 
 def _shuffled(
-    layer: Layer, codes: IntArray, bound: str, draws: int, rng: np.random.Generator
+    layer: Layer,
+    codes: IntArray,
+    bound: str,
+    draws: int,
+    rng: np.random.Generator,
+    shared: Shared | None,
 ) -> FloatArray:
     """Estimates for ``draws`` shuffled pairings, many at once by one pass over the kernel."""
     n, sizes = len(codes), np.bincount(codes)
     if len(sizes) == n:  # pairing distinct inputs anew changes nothing
-        sums = _sums(layer, codes, bound, None)
+        sums = _sums(layer, codes, bound, shared, keep=False)
         row = 0 if bound == "lower" else -1
         return np.full(draws, _gap(sums.everyone[row], sums.own[row], np.ones(n, np.int64)))
     shuffles, power = Shuffles(codes, draws, rng), 1 if bound == "lower" else 4
     if len(sizes) > _WEIGHTS:  # many small classes: their own pairs are few
         passes = ((row, kernel_sums(layer.t, row, (power,))) for row in shuffles.labels)
         return np.array([_gap(s.everyone[0], s.own[0], sizes[row]) for row, s in passes])
+    kernel = _sums(layer, codes, bound, shared, keep=True).kernel if n in KEPT else None
     values = np.empty(draws)
     for some, weights in shuffles.parts(_WEIGHTS):
-        everyone, own = shuffles.means(some, kernel_products(layer.t, weights, power))
+        if kernel is None:
+            sums_of = kernel_products(layer.t, weights, power)
+        else:
+            sums_of = kernel.times(weights, power)
+        everyone, own = shuffles.means(some, sums_of)
         values[some] = np.mean(np.log(own) - np.log(everyone), axis=1)
     return values

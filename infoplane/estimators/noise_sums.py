@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from infoplane.estimators.kernel_sums import LEAF, Block, Few, Pairs
+from infoplane.estimators.near_pairs import LEAF, Block, Few, Pairs
 from infoplane.types import FloatArray, IntArray
 
 _REACH = 204.0  # δ²/2 from which exp(ε δ − δ²/2) is below exp(−40) for noise up to eight σ

@@ -45,24 +45,28 @@ class Shuffles:
         self.labels = rng.permuted(np.tile(codes, (draws, 1)), axis=1)
 
     def parts(self, columns: int) -> Iterator[tuple[slice, FloatArray]]:
-        """Yield (some draws, membership weights (n, draws · C)), about ``columns`` wide at most.
+        """Yield (some draws, weights (n, 1 + draws · (C − 1))), about ``columns`` wide at most.
 
-        A kernel times the weights sums it over every class of every draw.
+        The first weights are all 1, the others tell the members of every class but the last of
+        every draw: a kernel times the weights sums it over all rows and over each of these classes.
         """
         draws, n = self.labels.shape
-        together = max(1, columns // len(self.sizes))
+        told = len(self.sizes) - 1
+        together = max(1, columns // max(told, 1))
         for first in range(0, draws, together):
             some = slice(first, min(first + together, draws))
-            members = np.zeros((n, some.stop - first, len(self.sizes)))
-            np.put_along_axis(members, self.labels[some].T[:, :, None], 1.0, axis=2)
-            yield some, members.reshape(n, -1)
+            members = self.labels[some].T[:, :, None] == np.arange(told)
+            yield some, np.hstack([np.ones((n, 1)), members.reshape(n, -1)])
 
     def means(self, some: slice, sums: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Mean kernel over all rows (n,) and over the own class (draws, n), from these sums."""
-        labels = self.labels[some]
-        table = sums.reshape(labels.shape[1], len(labels), len(self.sizes))
-        own = np.take_along_axis(table, labels.T[:, :, None], axis=2)[:, :, 0].T
-        return table[:, 0].sum(axis=1) / labels.shape[1], own / self.sizes[labels]
+        labels, everyone = self.labels[some], sums[:, 0]
+        n, told = labels.shape[1], len(self.sizes) - 1
+        table = np.empty((len(labels), n, told + 1))
+        table[:, :, :told] = sums[:, 1:].reshape(n, len(labels), told).transpose(1, 0, 2)
+        table[:, :, told] = everyone - table[:, :, :told].sum(axis=2)
+        own = np.take_along_axis(table, labels[:, :, None], axis=2)[:, :, 0]
+        return everyone / n, own / self.sizes[labels]
 
 
 def null_distribution(

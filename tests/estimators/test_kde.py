@@ -116,7 +116,7 @@ def test_blocks_change_no_value(monkeypatch):
     whole = [
         kde(v, layer(), bound=b) for v in (labels(), np.arange(90)) for b in ("upper", "lower")
     ]
-    monkeypatch.setattr("infoplane.estimators.kernel_sums._COLUMNS", 7)
+    monkeypatch.setattr("infoplane.estimators.near_pairs._COLUMNS", 7)
     parts = [
         kde(v, layer(), bound=b) for v in (labels(), np.arange(90)) for b in ("upper", "lower")
     ]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from infoplane.estimators import kernel_sums as module
+from infoplane.estimators import near_pairs as module
 from infoplane.estimators.kernel_sums import kernel_products, kernel_sums
 
 
@@ -80,3 +80,15 @@ def test_a_layer_without_columns_is_one_point():
     assert sums.everyone.tolist() == [[3, 3, 3], [3, 3, 3]]
     assert sums.own.tolist() == [[2, 2, 1], [2, 2, 1]]
     assert kernel_products(np.zeros((3, 0)), np.ones((3, 2)), 4).tolist() == [[3, 3]] * 3
+
+
+@pytest.mark.parametrize("t", CASES.values(), ids=CASES)
+@pytest.mark.parametrize("power", [1, 4])
+def test_a_kept_kernel_multiplies_in_single_precision(monkeypatch, t, power):
+    monkeypatch.setattr("infoplane.estimators.kernel_sums.KEPT", range(9999))
+    codes = np.arange(len(t)) % 2
+    weights = np.random.default_rng(1).uniform(size=(len(t), 3))
+    kernel = kernel_sums(t, codes, (1, 4), keep=True).kernel
+    others = dense(t, power) @ weights - weights
+    error = np.abs(kernel.times(weights, power) - weights - others)
+    assert (error <= 3e-6 * others + 1e-13).all()

@@ -37,6 +37,20 @@ def test_parameters_reach_the_null(bound):
     assert fast == pytest.approx(slow, abs=1e-10)
 
 
+@pytest.mark.parametrize("bound", ["upper", "lower"])
+def test_a_null_from_a_kept_kernel_is_off_by_single_precision(monkeypatch, bound):
+    y, t = toy()
+    shared = Shared(t, y)
+    exact = null_distribution("mi.kde", y, t, draws=4, rng=3, bound=bound)
+    monkeypatch.setattr("infoplane.estimators.kernel_sums.KEPT", range(9999))
+    monkeypatch.setattr("infoplane.estimators.kde.KEPT", range(9999))
+    value = get("mi.kde")(y, t, bound=bound, shared=shared)
+    kept = null_distribution("mi.kde", y, t, draws=4, rng=3, bound=bound, shared=shared)
+    assert kept == pytest.approx(exact, abs=1e-7)
+    assert (kept != exact).any()
+    assert value == get("mi.kde")(y, t, bound=bound)
+
+
 @pytest.mark.parametrize("name", FAST)
 def test_distinct_inputs_have_a_null_equal_to_the_estimate(name):
     _, t = toy()
