@@ -155,6 +155,26 @@ def import_run(options: argparse.Namespace) -> None:
         print(import_activations(options.path, run, pattern=options.pattern))
 
 
+def reproduce(options: argparse.Namespace) -> None:
+    """Try the claims of a paper again: trainings, estimates, claim · measured · holds or not."""
+    import sys
+
+    import torch
+
+    from infoplane.reproduce import reproduce as reproduce_paper
+
+    torch.set_num_threads(1)  # the networks are small: threads would only wait for each other
+    outcome = reproduce_paper(
+        options.paper,
+        options.out or Path(f"reproduce-{options.paper}"),
+        seeds=options.seeds,
+        epochs=options.epochs,
+        workers=options.workers,
+        tell=lambda line: print(line, file=sys.stderr),
+    )
+    printing.show(options, outcome.as_data(), lambda: printing.claims(outcome))
+
+
 def verify(options: argparse.Namespace) -> None:
     """Read every byte of a run and say what is damaged."""
     from infoplane.store import verify as inspect

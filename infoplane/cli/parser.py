@@ -93,6 +93,13 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--out", type=Path, required=True, help="directory of the run")
     sub.add_argument("--pattern", help="how file names tell epoch and layer")
 
+    sub = verb("reproduce", commands.reproduce, "reproduce saxe2018 --seeds 3", as_json=True)
+    sub.add_argument("paper", help="szt2017 or saxe2018")
+    sub.add_argument("--out", type=Path, help="default: reproduce-PAPER; goes on where it was")
+    sub.add_argument("--seeds", type=int, default=3, help="replicates of every training")
+    sub.add_argument("--epochs", type=int, default=1000, help="the published curves have 8000")
+    sub.add_argument("--workers", type=int, default=0, help="processes that estimate")
+
     sub = verb("verify", commands.verify, "verify demo/run", as_json=True)
     sub.add_argument("run", type=Path)
 

@@ -12,6 +12,7 @@ from infoplane.types import NATS_TO_BITS, Verdict
 
 if TYPE_CHECKING:
     from infoplane.estimators import Card
+    from infoplane.reproduce import Reproduction
     from infoplane.store import Run, RunSummary
 
 VERDICT_WORDS = {Verdict.OK: "ok", Verdict.CAUTION: "caution", Verdict.NOT_USABLE: "not usable"}
@@ -123,3 +124,12 @@ def card_page(card: Card) -> None:
             print(f"  {name:<12}{line}")
     for name, param in facts["params"].items():
         print(f"  parameter   {name} = {param['default']!r}: {param['must_be']}")
+
+
+def claims(outcome: Reproduction) -> None:
+    """Print each claim of a paper with what was measured and whether it holds."""
+    print(f"{outcome.paper.reference}\n{outcome.seeds} seeds of {outcome.epochs} epochs\n")
+    for claim, finding in outcome.findings:
+        print(f"{finding.decision.upper():>14}  {claim.statement}\n{'':16}{finding.measured}\n")
+    for line in outcome.paper.left_out:
+        print(f"{'NOT TRIED':>14}  {line}")
