@@ -4,6 +4,7 @@
 ``catalogue()`` lists every card. This room sees arrays only, never a run or a model.
 """
 
+from infoplane.estimators.consistency import self_consistency
 from infoplane.estimators.registry import (
     Bounds,
     Card,
@@ -26,4 +27,5 @@ __all__ = [
     "check_params",
     "estimator",
     "get",
+    "self_consistency",
 ]
