@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from infoplane.analysis.phases import find_phases
 from infoplane.types import Layer, Measurement, Quantity, Verdict
 from infoplane.views import lod
 from infoplane.views.cards import choice
+from infoplane.views.cells import Box, Cell, Side
 from infoplane.views.frame import (
     COLUMNS,
     EXACT_HEAD,
@@ -36,74 +36,6 @@ from infoplane.views.frame import (
     Rows,
 )
 from infoplane.views.text import plain
-
-Z95 = 1.959964  # two-sided 95 % of the normal: what a standard error alone is drawn as
-
-
-@dataclass(slots=True)
-class _Side:
-    """One measured side (X or Y) of one (probe, layer, estimator, step), in nats."""
-
-    value: float
-    low: float
-    high: float
-    null: float
-    null95: float
-    ceiling: float
-    verdict: int
-    reason: int
-
-
-@dataclass(slots=True)
-class _Cell:
-    """All points of one series in one log bin: step → (X side, Y side)."""
-
-    points: dict[int, list[_Side | None]] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class _Box:
-    """One scalar in one log bin, as running sums."""
-
-    count: int = 0
-    steps: float = 0.0
-    total: float = 0.0
-    low: float = math.inf
-    high: float = -math.inf
-    last: tuple[int, float] = (-1, math.nan)
-
-    def take(self, step: int, value: float) -> None:
-        self.count += 1
-        self.steps += step
-        self.total += value
-        self.low, self.high = min(self.low, value), max(self.high, value)
-        if step >= self.last[0]:
-            self.last = (step, value)
-
-    def pooled(self) -> tuple[float, ...]:
-        mean = min(max(self.total / self.count, self.low), self.high)
-        return self.steps / self.count, self.count, mean, self.low, self.high
-
-
-_NONE = _Side(*(math.nan,) * 6, verdict=-1, reason=-1)
-
-
-def _pool(sides: Sequence[_Side], exact: bool) -> list[float]:
-    """Return the eight columns of one side of a cell: means, the range, the worst verdict."""
-    if not sides:
-        sides = (_NONE,)
-    if exact or len(sides) == 1:
-        s = sides[-1]
-        return [s.value, s.low, s.high, s.null, s.null95, s.ceiling, s.verdict, s.reason]
-    values = [s.value for s in sides]
-    worst = max(sides, key=lambda s: s.verdict)
-    means = [_mean([getattr(s, name) for s in sides]) for name in ("null", "null95", "ceiling")]
-    return [_mean(values), min(values), max(values), *means, worst.verdict, worst.reason]
-
-
-def _mean(numbers: Sequence[float]) -> float:
-    finite = [number for number in numbers if math.isfinite(number)]
-    return sum(finite) / len(finite) if finite else math.nan
 
 
 class FrameBuilder:
@@ -125,7 +57,6 @@ class FrameBuilder:
         self._estimators: list[EstimatorInfo] = []
         self._estimator_index: dict[tuple[str, int, str], int] = {}
         self._layer_index: dict[str, int] = {}  # by name as recorded
-        self._bins: dict[int, int] = {}
         self._refused: dict[str, str] = {}
         self._offered: dict[str, str] = {}
         self._scalar_names: list[str] = []
@@ -136,10 +67,10 @@ class FrameBuilder:
         self._clear()
 
     def _clear(self) -> None:
-        self._series: dict[tuple[int, int, int], dict[int, _Cell]] = {}
+        self._series: dict[tuple[int, int, int], dict[int, Cell]] = {}
         self._dirty: set[tuple[int, int, int, int]] = set()
         self._log: list[list[float]] = []
-        self._scalar_bins: list[dict[int, _Box]] = [{} for _ in self._scalar_names]
+        self._scalar_bins: list[dict[int, Box]] = [{} for _ in self._scalar_names]
         self._scalar_dirty: set[tuple[int, int]] = set()
         self._scalar_log: list[list[float]] = []
 
@@ -189,20 +120,39 @@ class FrameBuilder:
                 self._refuse(m)
                 continue
             series = (self._probe(m.probe), self._layer(m), self._estimator(m))
-            at = self._bin(m.step)
-            cell = self._series.setdefault(series, {}).setdefault(at, _Cell())
-            cell.points.setdefault(m.step, [None, None])["XY".index(m.target)] = self._side(m)
+            at = lod.bin_at(m.step)
+            cell = self._series.setdefault(series, {}).setdefault(at, Cell())
+            cell.put(m.step, "XY".index(m.target), self._side(m))
             self._dirty.add((*series, at))
 
     def add_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
         """Take the scalars recorded at a step."""
-        at = self._bin(step)
+        at = lod.bin_at(step)
         for name, value in scalars.items():
             if not isinstance(value, (int, float)) or not math.isfinite(value):
                 continue
             index = self._scalar(name)
-            box = self._scalar_bins[index].setdefault(at, _Box())
-            box.take(step, value)
+            self._scalar_bins[index].setdefault(at, Box()).take(step, value)
+            self._scalar_dirty.add((index, at))
+
+    def add_history(self, name: str, values: Mapping[int, float]) -> None:
+        """Take one scalar's whole past at once: step → value, however many."""
+        steps = np.fromiter(values.keys(), np.int64, len(values))
+        numbers = np.fromiter(values.values(), np.float64, len(values))
+        steps, numbers = steps[np.isfinite(numbers)], numbers[np.isfinite(numbers)]
+        if not len(steps):
+            return
+        index = self._scalar(name)
+        order = np.argsort(steps, kind="stable")
+        steps, numbers = steps[order], numbers[order]
+        bins, starts, counts = np.unique(lod.bin_of(steps), return_index=True, return_counts=True)
+        sums = np.add.reduceat(steps.astype(np.float64), starts), np.add.reduceat(numbers, starts)
+        ends = np.minimum.reduceat(numbers, starts), np.maximum.reduceat(numbers, starts)
+        last = starts + counts - 1
+        newest = zip(steps[last].tolist(), numbers[last].tolist(), strict=True)
+        summed = zip(*(c.tolist() for c in (counts, *sums, *ends)), strict=True)
+        for at, totals, value in zip(bins.tolist(), summed, newest, strict=True):
+            self._scalar_bins[index].setdefault(at, Box()).add(totals, value)
             self._scalar_dirty.add((index, at))
 
     def retract(self, after: int) -> None:
@@ -214,9 +164,9 @@ class FrameBuilder:
             for at, cell in cells.items():
                 points = {step: sides for step, sides in cell.points.items() if step <= after}
                 if points:
-                    self._series.setdefault(key, {})[at] = _Cell(points)
+                    self._series.setdefault(key, {})[at] = Cell.holding(points)
                     self._dirty.add((*key, at))
-        last = self._bin(after)
+        last = lod.bin_at(after)
         for index, bins in enumerate(scalars):
             self._scalar_bins[index] = {at: box for at, box in bins.items() if at <= last}
             self._scalar_dirty.update((index, at) for at in self._scalar_bins[index])
@@ -235,7 +185,7 @@ class FrameBuilder:
     @property
     def last_step(self) -> int | None:
         """Newest step with a measurement or a scalar, None when there is nothing yet."""
-        steps = [max(cells[max(cells)].points) for cells in self._series.values() if cells]
+        steps = [cells[max(cells)].last for cells in self._series.values() if cells]
         steps += [bins[max(bins)].last[0] for bins in self._scalar_bins if bins]
         return max(steps, default=None)
 
@@ -268,7 +218,7 @@ class FrameBuilder:
         )
 
     def head(self) -> Rows:
-        """Return the newest cell of each series, and its exact newest point where it is pooled."""
+        """Return the newest cell of each series, and its exact newest point."""
         return Rows(_pack(self._head_rows(), len(COLUMNS)))
 
     def delta(self, since: Cursor | None = None) -> Delta:
@@ -315,11 +265,6 @@ class FrameBuilder:
             return None
         return Fall(*series, fall.onset, fall.end, fall.amount, fall.confidence)
 
-    def _bin(self, step: int) -> int:
-        if step not in self._bins:
-            self._bins[step] = int(lod.bin_of(step))
-        return self._bins[step]
-
     def _flush(self) -> None:
         """Move closed dirty cells into the append-only log; open ones stay dirty."""
         still = set()
@@ -347,18 +292,12 @@ class FrameBuilder:
         for series, cells in self._series.items():
             at = max(cells)
             yield self._row(series, at)
-            if len(cells[at].points) > 1:
-                yield self._row(series, at, exact=True)
+            yield self._row(series, at, exact=True)  # of one point too: frames keep their shape
 
     def _row(self, series: tuple[int, int, int], at: int, *, exact: bool = False) -> list[float]:
-        points = self._series[series][at].points
-        steps = sorted(points)[-1:] if exact else sorted(points)
-        sides = [[s for step in steps if (s := points[step][i]) is not None] for i in (0, 1)]
-        x, y = _pool(sides[0], exact), _pool(sides[1], exact)
-        interval = any(math.isfinite(side[1]) for side in (x, y))
-        band = 0 if not interval else 1 if len(steps) == 1 else 2
-        mean = sum(steps) / len(steps)
-        return [mean, *series, EXACT_HEAD if exact else at, len(steps), band, *x, *y]
+        cell = self._series[series][at]
+        step, count, band, *sides = cell.newest() if exact else cell.row()
+        return [step, *series, EXACT_HEAD if exact else at, count, band, *sides]
 
     def _scalar_row(self, index: int, at: int) -> list[float]:
         return [index, at, *self._scalar_bins[index][at].pooled()]
@@ -368,25 +307,12 @@ class FrameBuilder:
             if bins:
                 at = max(bins)
                 yield self._scalar_row(index, at)
-                if bins[at].count > 1:
-                    step, value = bins[at].last
-                    yield [index, EXACT_HEAD, step, 1, value, value, value]
+                step, value = bins[at].last
+                yield [index, EXACT_HEAD, step, 1, value, value, value]
 
-    def _side(self, m: Measurement) -> _Side:
-        value = float(m.value) if m.value is not None else math.nan
-        low, high = m.low, m.high
-        if (low is None or high is None) and m.stderr is not None:
-            low, high = value - Z95 * m.stderr, value + Z95 * m.stderr
-        return _Side(
-            value=value,
-            low=math.nan if low is None else low,
-            high=math.nan if high is None else high,
-            null=math.nan if m.null is None else m.null.mean,
-            null95=math.nan if m.null is None else m.null.q95,
-            ceiling=math.nan if m.ceiling is None else m.ceiling,
-            verdict=int(m.verdict),
-            reason=self._text(m.reason) if m.verdict is not Verdict.OK or m.reason else -1,
-        )
+    def _side(self, m: Measurement) -> Side:
+        said = m.verdict is not Verdict.OK or m.reason
+        return Side.of(m, self._text(m.reason) if said else -1)
 
     def _text(self, text: str) -> int:
         if text not in self._text_index:

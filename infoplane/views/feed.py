@@ -25,8 +25,8 @@ from infoplane.views.wire import Wire
 
 log = logging.getLogger(__name__)
 
-CREDIT = 3
-"""Messages under way to one browser at most; it answers for all of them, twelve times a second."""
+CREDIT = 8
+"""Messages under way to one browser at most; it answers for several at once, four times a second."""
 
 
 class Told(Source, Protocol):
@@ -157,7 +157,7 @@ const answer = () => {
 }
 requestAnimationFrame(() => requestAnimationFrame(() => {
   ack.painted = number
-  ack.waiting ??= setTimeout(answer, Math.max(0, 80 - (performance.now() - (ack.told_at ?? 0))))
+  ack.waiting ??= setTimeout(answer, Math.max(0, 240 - (performance.now() - (ack.told_at ?? 0))))
 }))
 """
 

@@ -7,6 +7,7 @@ the caller (:mod:`infoplane.views.builder`), so what a reader sees "now" is neve
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,13 @@ def bin_of(step: ArrayLike) -> IntArray:
     above = np.log10(np.maximum(steps, EXACT) / EXACT) * PER_DECADE
     # 1e-9: log10 of an exact bin edge may fall one ulp short of the whole number
     return np.where(steps < EXACT, steps, EXACT + np.floor(above + 1e-9)).astype(np.int64)
+
+
+def bin_at(step: int) -> int:
+    """Return the log bin of one step, as :func:`bin_of` does of many."""
+    if step < EXACT:
+        return step
+    return EXACT + math.floor(math.log10(step / EXACT) * PER_DECADE + 1e-9)
 
 
 def reduce(step: ArrayLike, value: ArrayLike) -> dict[str, Any]:

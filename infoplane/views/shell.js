@@ -3,7 +3,16 @@
 "use strict"
 window.infoplane = (() => {
   const first = JSON.parse(document.getElementById("ip-first").textContent)
-  const floats = (text) => new Float32Array(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer)
+  const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0))
+  const floats = (text) => new Float32Array(bytes(text).buffer)
+  function changed(before, text) {  // "=": all of an array; "~": a bit for each number, then those that are new
+    if (text[0] === "=") return floats(text.slice(1))
+    const told = bytes(text.slice(1)), bits = Math.ceil(before.length / 8)
+    const numbers = new Float32Array(told.slice(bits).buffer), made = Float32Array.from(before)
+    let next = 0
+    for (let i = 0; i < made.length; i++) if (told[i >> 3] >> (7 - (i & 7)) & 1) made[i] = numbers[next++]
+    return made
+  }
 
   const element = (tag, text, attributes = {}) => {
     const made = document.createElement(tag)
@@ -32,9 +41,9 @@ window.infoplane = (() => {
     }
     if (message.texts) replace(texts, {text: [...texts.data.text, ...message.texts]})
     if (message.meta) replace(facts, {json: [message.meta]})
-    replace(head, {v: floats(message.head)})
-    replace(scalar_head, {v: floats(message.scalar_head)})
-    replace(live, message.live)
+    replace(head, {v: changed(head.data.v, message.head)})
+    replace(scalar_head, {v: changed(scalar_head.data.v, message.scalar_head)})
+    replace(live, {...live.data, ...Object.fromEntries(Object.entries(message.live).map(([name, value]) => [name, [value]]))})
   }
   function draw() {
     const figures = Bokeh.require("document").Document.from_json(JSON.parse(document.getElementById("ip-kit").textContent))
@@ -166,6 +175,7 @@ window.infoplane = (() => {
     }
     setTimeout(again, 1000)
   }
+  document.getElementById("run-choice")?.addEventListener("change", ({target}) => { location.search = target.value })
   addEventListener("pagehide", () => { gone = true })  // leaving is not losing
 
   const begin = []

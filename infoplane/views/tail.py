@@ -9,9 +9,12 @@ import base64
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
+
+import numpy as np
 
 from infoplane import store
 from infoplane.errors import InfoplaneError
@@ -19,18 +22,30 @@ from infoplane.store import Run, RunSummary, codec
 from infoplane.views.builder import FrameBuilder
 from infoplane.views.cards import unmeasured
 from infoplane.views.feed import to_json
-from infoplane.views.frame import Cursor, Delta, Live, Packed
+from infoplane.views.frame import COLUMNS, SCALAR_COLUMNS, Cursor, Delta, Live, Packed
 from infoplane.views.hub import Hub
 from infoplane.views.text import plain
 
 STATUS_EVERY = 0.5  # seconds between two looks at whether the writer still lives
 FALLS_EVERY = 5.0  # seconds between two looks for compression in a growing run
 LIST_EVERY = 1.0  # seconds between two looks at the directory
+FRAMES = 16  # newest frames that are kept, to tell a reader of changes only
 RECENT = 256  # steps whose scalars are remembered, so that none is counted twice
 LISTED = 2000  # runs on the Runs page, newest first
 
 Place: TypeAlias = tuple[int, Cursor | None, int]
 """How far a session has got: which reading of the run, how far in it, which status line."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """What is replaced as a whole with every frame."""
+
+    live: Mapping[str, Any] = field(default_factory=dict)
+    head: Packed = field(default_factory=lambda: np.zeros((0, len(COLUMNS)), np.float32))
+    scalar_head: Packed = field(
+        default_factory=lambda: np.zeros((0, len(SCALAR_COLUMNS)), np.float32)
+    )
 
 
 class RunTail:
@@ -58,6 +73,7 @@ class RunTail:
         self._unread = False  # measured since falls were looked for?
         self._live = Live()
         self._said: dict[Place, tuple[str | None, Place]] = {}
+        self._frames: dict[tuple[int, int], _Frame] = {}
         self._read()
         self._look()
 
@@ -71,8 +87,12 @@ class RunTail:
                 news = self._set(Live("broken", plain(error, 300), step=self._live.step))
             if news:
                 self._version += 1
-                self._said.clear()
+                self._tell_again()
             return news
+
+    def _tell_again(self) -> None:
+        """Drop what was said, and say it anew to where the keenest readers are."""
+        self._said = {place: self._say(place) for place in {p for _, p in self._said.values()}}
 
     def close(self) -> None:
         """Let go of the run's files."""
@@ -97,8 +117,11 @@ class RunTail:
 
     def message(self, cursor: Place | None) -> tuple[str | None, Place]:
         """Tell what changed since `cursor`, as one JSON text for ``infoplane.frame``."""
+        place: Place = cursor or (-1, None, -1)
+        said = self._said.get(place)  # most ask for the same: none of them waits for the lock
+        if said is not None:
+            return said
         with self._lock:
-            place: Place = cursor or (-1, None, -1)
             if place[0] == self._reading and place[2] == self._version:
                 return None, place
             if place not in self._said:
@@ -110,11 +133,13 @@ class RunTail:
     def _say(self, place: Place) -> tuple[str, Place]:
         since = place[1] if place[0] == self._reading else None
         delta = self._builder.delta(since)
+        before = self._frames.get((place[0], place[2])) if since else None
+        before = before or _Frame()
+        now = self._frame(delta)
         message: dict[str, Any] = {
-            "head": _packed(delta.head.packed),
-            "scalar_head": _packed(delta.scalar_head),
-            "live": self._live.columns()
-            | {"seq": [self._version], "generation": [self._generation(delta)]},
+            "live": {k: v for k, v in now.live.items() if before.live.get(k, now) != v},
+            "head": changes(before.head, now.head),
+            "scalar_head": changes(before.scalar_head, now.scalar_head),
         }
         if delta.reset:
             message["reset"] = True
@@ -127,6 +152,20 @@ class RunTail:
         if delta.meta is not None:
             message["meta"] = delta.meta.as_json()
         return to_json(message), (self._reading, delta.cursor, self._version)
+
+    def _frame(self, delta: Delta) -> _Frame:
+        """Return what every frame holds, the same for all who are told of this version."""
+        at = (self._reading, self._version)
+        if at not in self._frames:
+            live = asdict(self._live) | {
+                "age": None if self._live.age is None else round(self._live.age, 2),
+                "seq": self._version,
+                "generation": self._generation(delta),
+            }
+            self._frames[at] = _Frame(live, delta.head.packed, delta.scalar_head)
+            while len(self._frames) > FRAMES:
+                del self._frames[next(iter(self._frames))]
+        return self._frames[at]
 
     def _generation(self, delta: Delta) -> int:
         return self._reading * 1_000_000 + delta.cursor.generation
@@ -143,14 +182,15 @@ class RunTail:
             classes = probe.y if probe.target == "class" else None
             builder.add_probe(name, len(probe.x), classes)
         builder.add(run.measurements())
-        steps = by_step(run.scalars())
-        for step, scalars in steps.items():
-            builder.add_scalars(step, scalars)
+        self._recent: dict[int, set[str]] = {}
+        for name, values in run.scalars().items():
+            builder.add_history(name, values)
+            for step in islice(reversed(values), RECENT):
+                self._recent.setdefault(step, set()).add(name)
         builder.find_falls()
-        self._recent = {step: set(steps[step]) for step in sorted(steps)[-RECENT:]}
         self._builder = builder
         self._reading += 1
-        self._said.clear()
+        self._said = {}
 
     def _take(self, records: Sequence[Mapping[str, Any]]) -> bool:
         """Add new records; True when the page has to change."""
@@ -226,7 +266,7 @@ class Shelf:
 
     def __init__(self, directory: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.directory = directory
-        self.version = 0
+        self.version = self._polled = 0
         self._clock = clock
         self._due = 0.0
         self._lock = threading.Lock()
@@ -241,7 +281,7 @@ class Shelf:
         directory = directory.absolute()
         shelf = hub.source(cls._key(directory), lambda: cls(directory))
         assert isinstance(shelf, cls)
-        shelf.poll()
+        shelf.look()
         return shelf
 
     @property
@@ -254,17 +294,22 @@ class Shelf:
         return ("shelf", str(directory))
 
     def poll(self) -> bool:
-        """Look at the directory, once a second at most."""
+        """Look; True when the list is another than at the last poll, whoever saw it change."""
+        self.look()
+        before, self._polled = self._polled, self.version
+        return self.version != before
+
+    def look(self) -> None:
+        """Look at the directory, once a second at most; any session may."""
         now = self._clock()
         with self._lock:
             if now < self._due:
-                return False
+                return
             self._due = now + LIST_EVERY
             runs = self._listing.poll() if self.directory.is_dir() else []
             changed = [_shown(run) for run in runs] != [_shown(run) for run in self._runs]
             self._runs = runs
             self.version += changed
-            return changed
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -333,13 +378,17 @@ def subtitle(config: Mapping[str, Any]) -> str:
     return plain(" · ".join(words[:6]), 160)
 
 
-def by_step(scalars: Mapping[str, Mapping[int, float]]) -> dict[int, dict[str, float]]:
-    """Turn name → {step: value} into step → {name: value}."""
-    steps: dict[int, dict[str, float]] = {}
-    for name, values in scalars.items():
-        for step, value in values.items():
-            steps.setdefault(step, {})[name] = value
-    return steps
+def changes(before: Packed, now: Packed) -> str:
+    """Tell an array to who knows the one before: ``~`` and what is different, ``=`` and all of it.
+
+    What is different is one bit a number, in order, then the numbers whose bit is set.
+    """
+    if before.shape != now.shape:
+        return "=" + _packed(now)
+    new = now.reshape(-1).astype("<f4")
+    changed = new.view(np.uint32) != before.reshape(-1).astype("<f4").view(np.uint32)
+    told = np.packbits(changed).tobytes() + new[changed].tobytes()
+    return "~" + base64.b64encode(told).decode("ascii")
 
 
 def _packed(rows: Packed) -> str:

@@ -204,7 +204,7 @@ def test_nothing_new_is_an_empty_delta(fed):
     assert not again
     assert again.meta is None
     assert len(again.rows) == 0
-    assert len(again.head) == 12
+    assert len(again.head) == 24
 
 
 def test_a_frame_stays_small_while_a_bin_grows(fed):
@@ -267,3 +267,16 @@ def test_a_fall_is_found_where_it_is_and_not_in_noise(measurement):
     assert fall.amount == pytest.approx(0.5 * (math.log10(8912) - 2), abs=0.15)
     assert not builder.find_falls(), "nothing has changed"
     assert json.loads(builder.meta().as_json())["falls"][0]["onset"] == fall.onset
+
+
+def test_a_whole_past_taken_at_once_is_the_same_as_value_by_value():
+    values = {step: math.sin(step) for step in (5, 3, 40, 41, 42, 900, 901, 10_000, 33)}
+    values[7] = math.nan
+    one, whole = FrameBuilder(), FrameBuilder()
+    for step, value in values.items():
+        one.add_scalars(step, {"loss": value})
+    whole.add_history("loss", values)
+    for name in ("scalars", "scalar_head"):
+        ours, theirs = getattr(whole.delta(), name), getattr(one.delta(), name)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+    assert whole.last_step == 10_000

@@ -55,3 +55,9 @@ def test_values_that_are_not_finite_are_left_out():
     got = lod.reduce([1, 2, 3], [1.0, np.nan, np.inf])
     assert got["bin"].tolist() == [1]
     assert lod.reduce([], [])["value"].size == 0
+
+
+def test_one_step_falls_where_many_do():
+    steps = np.unique(np.geomspace(1, 2**53, 5000).astype(np.int64))
+    steps = np.concatenate([np.arange(3000), steps])
+    assert [lod.bin_at(int(step)) for step in steps] == lod.bin_of(steps).tolist()

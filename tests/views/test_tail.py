@@ -10,9 +10,9 @@ from bokeh.document import Document
 from infoplane.store import Run, open_run
 from infoplane.types import Layer, Measurement, ProbeData, Snapshot
 from infoplane.views import feed, shell
-from infoplane.views.frame import COLUMNS
+from infoplane.views.frame import COLUMNS, EXACT_HEAD
 from infoplane.views.hub import Hub
-from infoplane.views.tail import Nudge, RunTail, Shelf, by_step, row, subtitle
+from infoplane.views.tail import Nudge, RunTail, Shelf, changes, row, subtitle
 
 PROBE = ProbeData(np.eye(8, dtype=np.float32), np.arange(8) % 2)
 LAYERS = (Layer("a", "Linear", (2,), 2, "flatten"),)
@@ -45,8 +45,22 @@ def growing(tmp_path):
     run.close()
 
 
-def rows_of(text):
-    packed = np.frombuffer(base64.b64decode(text), "<f4").reshape(-1, len(COLUMNS))
+def array_of(text, before=None):
+    """Undo `changes`, one number at a time."""
+    told = base64.b64decode(text[1:])
+    if text[0] == "=":
+        return np.frombuffer(told, "<f4")
+    bits = -(-len(before) // 8)
+    numbers = iter(np.frombuffer(told[bits:], "<f4"))
+    return np.array(
+        [next(numbers) if told[i // 8] >> (7 - i % 8) & 1 else x for i, x in enumerate(before)],
+        np.float32,
+    )
+
+
+def rows_of(text, before=None):
+    packed = array_of("=" + text if text[0] not in "=~" else text, before)
+    packed = packed.reshape(-1, len(COLUMNS))
     return {name: packed[:, i].tolist() for i, name in enumerate(COLUMNS)}
 
 
@@ -55,8 +69,10 @@ def test_a_new_reader_gets_everything_and_the_next_message_only_what_is_new(grow
     first, place = tail.message(None)
     told = json.loads(first)
     assert told["reset"] is True
-    assert rows_of(told["head"])["step"] == [0]
-    assert told["live"]["state"] == ["live"]
+    assert rows_of(told["head"])["step"] == [0, 0]
+    assert rows_of(told["head"])["bin"] == [0, EXACT_HEAD]
+    assert told["live"]["state"] == "live"
+    head = array_of(told["head"])
     assert tail.message(place) == (None, place)
     run.write(snapshot(1))
     run.measure(measured(1, 2.0))
@@ -64,9 +80,41 @@ def test_a_new_reader_gets_everything_and_the_next_message_only_what_is_new(grow
     second, later = tail.message(place)
     told = json.loads(second)
     assert "reset" not in told
-    assert rows_of(told["head"])["step"] == [1]
+    assert told["head"][0] == "~"
+    assert rows_of(told["head"], head)["step"] == [1, 1]
+    assert rows_of(told["head"], head)["x"] == [2, 2]
+    assert "state" not in told["live"], "what stays the same is not said again"
     assert rows_of(told["rows"])["step"] == [0]
     assert tail.message(later)[0] is None
+
+
+def test_an_array_told_by_its_changes_is_the_same_array():
+    rng = np.random.default_rng(0)
+    before = rng.normal(size=(7, 5)).astype(np.float32)
+    now = np.where(rng.random((7, 5)) < 0.3, rng.normal(size=(7, 5)), before).astype(np.float32)
+    now[2, 3] = before[4, 1] = np.nan
+    told = changes(before, now)
+    assert told[0] == "~"
+    assert len(told) < len(changes(before[:1], now))
+    np.testing.assert_array_equal(array_of(told, before.ravel()), now.ravel())
+    np.testing.assert_array_equal(array_of(changes(before[:3], now)), now.ravel())
+
+
+def test_readers_at_different_places_arrive_at_the_same_frame(growing):
+    """One misses a frame, one comes late: all hold the same numbers afterwards."""
+    run, tail, _ = growing
+    text, early = tail.message(None)
+    held = array_of(json.loads(text)["head"])
+    quick = (held, early)
+    for step in (1, 2, 3):
+        run.write(snapshot(step))
+        run.measure(measured(step, step / 2))
+        tail.poll()
+        text, place = tail.message(quick[1])
+        quick = (array_of(json.loads(text)["head"], quick[0]), place)
+    slow, fresh = tail.message(early)[0], tail.message(None)[0]
+    for other in (array_of(json.loads(slow)["head"], held), array_of(json.loads(fresh)["head"])):
+        np.testing.assert_array_equal(other, quick[0])
 
 
 def test_all_readers_at_one_place_get_the_very_same_text(growing):
@@ -86,7 +134,7 @@ def test_a_quiet_run_has_no_news_until_its_writer_ends(growing):
     assert tail.poll()
     clock.now += 60
     tail.poll()
-    assert json.loads(tail.message(None)[0])["live"]["state"] == ["finished"]
+    assert json.loads(tail.message(None)[0])["live"]["state"] == "finished"
 
 
 def test_a_writer_that_vanishes_is_told_as_stalled(growing, monkeypatch):
@@ -96,7 +144,7 @@ def test_a_writer_that_vanishes_is_told_as_stalled(growing, monkeypatch):
     run._to_end = False
     clock.now += 60
     assert tail.poll()
-    assert json.loads(tail.message(None)[0])["live"]["state"] == ["stalled"]
+    assert json.loads(tail.message(None)[0])["live"]["state"] == "stalled"
 
 
 def test_a_restart_voids_what_was_shown_beyond_its_first_step(growing):
@@ -130,8 +178,8 @@ def test_a_run_that_is_damaged_while_it_is_watched_says_so(growing):
     clock.now += 60
     assert tail.poll()
     live = json.loads(tail.message(None)[0])["live"]
-    assert live["state"] == ["broken"]
-    assert "shrank" in live["reason"][0]
+    assert live["state"] == "broken"
+    assert "shrank" in live["reason"]
     assert not tail.poll()
 
 
@@ -182,7 +230,6 @@ def test_the_newest_run_is_a_live_one_before_a_later_finished_one(tmp_path):
 
 def test_words_about_a_run():
     assert subtitle({"task": "szt", "widths": [4, 2], "options": {}}) == "task szt · widths 4-2"
-    assert by_step({"a": {1: 2.0}, "b": {1: 3.0, 2: 4.0}}) == {1: {"a": 2, "b": 3}, 2: {"b": 4}}
 
 
 def test_forty_sessions_that_open_and_close_leave_no_object(tmp_path):

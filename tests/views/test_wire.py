@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import pytest
 from bokeh.document import Document
 from bokeh.models import ColumnDataSource
-from tornado.websocket import WebSocketClosedError
+from tornado.iostream import StreamClosedError
 
 from infoplane.views.wire import Wire, quoted
 
@@ -12,18 +12,34 @@ from infoplane.views.wire import Wire, quoted
 class Socket:
     """The part of Tornado's websocket that is used, and Bokeh's write lock."""
 
-    def __init__(self, *, closing=False, closed=False, locked=False):
-        self.parts, self.closed = [], closed
+    def __init__(self, *, closing=False, closed=False, locked=False, deflates=False):
+        self.written, self.closed = b"", closed
         self.ws_connection = SimpleNamespace(
-            is_closing=lambda: closing, write_message=self.write_message
+            is_closing=lambda: closing,
+            _compressor=object() if deflates else None,
+            stream=SimpleNamespace(write=self.write),
         )
         self.write_lock = SimpleNamespace(_block=SimpleNamespace(_value=0 if locked else 1))
 
-    def write_message(self, part):
+    def write(self, data):
         if self.closed:
-            raise WebSocketClosedError
-        self.parts.append(part)
-        return SimpleNamespace(add_done_callback=lambda callback: None)
+            raise StreamClosedError
+        self.written += data
+
+    @property
+    def parts(self):
+        """The payloads of the websocket frames that were written."""
+        found, rest = [], self.written
+        while rest:
+            assert rest[0] == 0x81, "each is one whole text message"
+            size, start = rest[1], 2
+            if size == 126:
+                size, start = int.from_bytes(rest[2:4], "big"), 4
+            elif size == 127:
+                size, start = int.from_bytes(rest[2:10], "big"), 10
+            found.append(rest[start : start + size].decode())
+            rest = rest[start + size :]
+        return found
 
 
 def wired(*sockets):
@@ -34,10 +50,11 @@ def wired(*sockets):
     return Wire(document, model), model
 
 
-def test_a_message_is_one_change_of_one_property_as_bokeh_would_write_it():
+@pytest.mark.parametrize("size", [0, 1000, 70_000])
+def test_a_message_is_one_change_of_one_property_as_bokeh_would_write_it(size):
     socket = Socket()
     wire, model = wired(socket)
-    text = json.dumps({"name": '</script>"\\ ü'})
+    text = json.dumps({"name": '</script>"\\ ü', "long": "x" * size})
     assert wire.send(7, text)
     header, metadata, content = map(json.loads, socket.parts)
     assert header["msgtype"] == "PATCH-DOC"
@@ -62,8 +79,15 @@ def test_every_message_has_an_id_of_its_own():
 
 @pytest.mark.parametrize(
     "sockets",
-    [(), (Socket(closing=True),), (Socket(locked=True),), (Socket(), Socket()), (None,)],
-    ids=["none", "closing", "busy", "two", "foreign"],
+    [
+        (),
+        (Socket(closing=True),),
+        (Socket(locked=True),),
+        (Socket(), Socket()),
+        (None,),
+        (Socket(deflates=True),),
+    ],
+    ids=["none", "closing", "busy", "two", "foreign", "deflates"],
 )
 def test_where_it_cannot_be_written_nothing_is(sockets):
     wire, _ = wired(*sockets)

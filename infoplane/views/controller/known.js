@@ -44,12 +44,14 @@ function remember(key, compute) {
 const by_step = (a, b) => a[C.step] - b[C.step]
 const rows_of = (probe, estimator, layer) => remember(`rows/${probe}/${estimator}/${layer}`, () => {
   const key = `${probe}/${estimator}/${layer}`, cells = new Map(known.cells.get(key) ?? [])
-  for (const row of known.heads.get(key) ?? []) cells.set(row[C.bin], row)
+  const heads = known.heads.get(key) ?? [], alone = new Set(heads.filter(r => r[C.count] === 1 && r[C.bin] >= 0).map(r => r[C.step]))
+  for (const row of heads) if (row[C.bin] >= 0 || !alone.has(row[C.step])) cells.set(row[C.bin], row)  // the newest point once
   return [...cells.values()].sort(by_step)
 })
 const scalar_curve = name => remember(`scalar/${name}`, () => {
   const index = (known.meta.scalars ?? []).indexOf(name), bins = known.curves[index]
-  return bins ? [...bins.values()].sort((a, b) => a[S.step] - b[S.step]) : []
+  const alone = bins && [...bins.values()].find(row => row[S.bin] >= 0 && row[S.count] === 1 && row[S.step] === bins.get(-1)?.[S.step])
+  return bins ? [...bins.values()].filter(row => !alone || row[S.bin] >= 0).sort((a, b) => a[S.step] - b[S.step]) : []
 })
 
 // -- trajectories in the chosen unit -----------------------------------------------------------
