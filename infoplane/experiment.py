@@ -25,14 +25,16 @@ def record(
     *,
     name: str | None = None,
     snapshots: int = 150,
+    split: bool = False,
     resume: Literal["never", "allow", "must"] = "never",
     on_progress: Callable[[Progress, Training], None] | None = None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Path:
     """Train ``recipe`` and write its run to ``path``; return the path.
 
-    The probe set is the whole task, train and test part, as in the published experiment. The hidden
-    activations and the softmax are captured at about ``snapshots`` log-spaced steps.
+    The probe set is the whole task, train and test part, as in the published experiment, or with
+    ``split`` two sets, "train" and "test". The hidden activations and the softmax are captured at
+    about ``snapshots`` log-spaced steps.
 
     Parameters
     ----------
@@ -44,6 +46,8 @@ def record(
         Shown on the page; by default made from the recipe.
     snapshots
         How many snapshots, the untrained and the last network included.
+    split
+        Watch the train and the test part apart, so that they can be compared.
     resume
         ``"never"`` refuses a directory that holds a run, as in :meth:`infoplane.Run.create`.
     on_progress
@@ -57,7 +61,7 @@ def record(
         After ``cancelled()`` was true.
     """
     training = Training(recipe)
-    probe = Probe(training.x, training.y)
+    probe = _probes(training) if split else Probe(training.x, training.y)
     schedule = log_spaced(snapshots, until=training.total_steps)
     with (
         Run.create(path, name=name or title(recipe), resume=resume, config=recipe.config()) as run,
@@ -70,6 +74,12 @@ def record(
                 watcher.close("interrupted")
                 raise CancelledError
     return Path(path)
+
+
+def _probes(training: Training) -> tuple[Probe, Probe]:
+    parts = {"train": training.train_rows, "test": training.test_rows}
+    train, test = (Probe(training.x[r], training.y[r], name=name) for name, r in parts.items())
+    return train, test
 
 
 def title(recipe: Recipe) -> str:

@@ -49,7 +49,8 @@ def train(options: argparse.Namespace) -> None:
             bar.set_postfix_str(f"loss {progress.loss:.3f}, accuracy {progress.accuracy:.3f}")
             bar.update()
 
-        record(recipe, options.out, snapshots=options.snapshots, on_progress=show)
+        split = options.probes == "split"
+        record(recipe, options.out, snapshots=options.snapshots, split=split, on_progress=show)
     print(f"run  {options.out}\nnext  infoplane evaluate {options.out}")
 
 
@@ -210,10 +211,13 @@ def catalogue(options: argparse.Namespace) -> None:
     )
 
 
+_OF_TASKS = ("images", "labels", "limit", "corruption")
+
+
 def _recipe(task: str, options: argparse.Namespace) -> Any:
     from infoplane.tasks.training import Recipe
 
-    named = {name: getattr(options, name, None) for name in ("images", "labels", "corruption")}
+    named = {name: getattr(options, name, None) for name in _OF_TASKS}
     return Recipe(
         task=task,
         widths=_widths(options.widths),

@@ -51,7 +51,10 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--out", type=Path, required=True, help="directory of the run")
     sub.add_argument("--images", help="IDX file, for the task idx")
     sub.add_argument("--labels", help="IDX file, for the task idx")
+    sub.add_argument("--limit", type=int, help="how many samples, for the task idx")
     sub.add_argument("--corruption", type=float, help="share of random labels, for blobs")
+    sub.add_argument("--probes", choices=["whole", "split"], default="whole",
+                     help="probe sets: the whole task, or train and test part apart")  # fmt: skip
     sub.add_argument("--quiet", action="store_true", help="no progress bar")
     _add_recipe(sub, epochs=1000)
 

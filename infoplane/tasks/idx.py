@@ -17,7 +17,10 @@ _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E:
 
 
 def idx(
-    images: str | os.PathLike[str], labels: str | os.PathLike[str]
+    images: str | os.PathLike[str],
+    labels: str | os.PathLike[str],
+    *,
+    limit: int | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Return images x (n, rows, columns), scaled to [0, 1] when they are bytes, and labels y (n,).
 
@@ -25,6 +28,8 @@ def idx(
     ----------
     images, labels
         Paths of IDX files such as ``t10k-images-idx3-ubyte.gz``.
+    limit : int, optional
+        Take the first ``limit`` samples only.
 
     Raises
     ------
@@ -37,6 +42,10 @@ def idx(
             f"images must be (n, …) and labels (n,) with the same n; got {x.shape} from "
             f"{Path(images).name} and {y.shape} from {Path(labels).name}. Are they swapped?"
         )
+    if limit is not None:
+        if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+            raise InputError(f"`limit` must be a positive int; got {limit!r}.")
+        x, y = x[:limit], y[:limit]
     scale = 255.0 if x.dtype == np.uint8 else 1.0
     return x.astype(np.float32) / np.float32(scale), y.astype(np.int64)
 

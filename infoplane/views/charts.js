@@ -4,7 +4,7 @@
 "use strict"
 window.infoplaneCharts = (() => {
   const NS = "http://www.w3.org/2000/svg"
-  const finite = Number.isFinite
+  const finite = Number.isFinite, TIMES = 12  // colours of training time: --ip-t0 … --ip-t11
   const node = (tag, attributes = {}, ...children) => {
     const made = document.createElementNS(NS, tag)
     for (const [name, value] of Object.entries(attributes)) if (value != null) made.setAttribute(name, value)
@@ -66,6 +66,35 @@ window.infoplaneCharts = (() => {
       const down = path(keep.map((i) => s.x[i]).reverse(), keep.map((i) => s.low[i]).reverse(), ax, ay)
       return up ? [node("path", {d: `${up}L${down.slice(1)}Z`, class: "band", style: s.style})] : []
     },
+    // a path through the plane, coloured by training time: t in [0, 1]
+    timed: (s, ax, ay) => {
+      const shade = (t) => Math.min(TIMES - 1, Math.floor(t * TIMES)), parts = []
+      for (let from = 0; from < s.x.length; ) {
+        let to = from + 1
+        while (to < s.x.length && shade(s.t[to]) === shade(s.t[from])) to++
+        const end = Math.min(to + 1, s.x.length)  // up to the next shade, so that there is no gap
+        parts.push(node("path", {d: path(s.x.slice(from, end), s.y.slice(from, end), ax, ay), class: "line", style: `stroke:var(--ip-t${shade(s.t[from])});stroke-width:2.4;stroke-linecap:round`}))
+        from = to
+      }
+      return parts
+    },
+    // ellipses of half widths rx, ry along a path, as one shape: where they overlap it is no darker
+    ribbon: (s, ax, ay) => {
+      const oval = (x, y, rx, ry) => `M${(x - rx).toFixed(1)} ${y.toFixed(1)}a${rx.toFixed(1)} ${ry.toFixed(1)} 0 1 0 ${(2 * rx).toFixed(1)} 0a${rx.toFixed(1)} ${ry.toFixed(1)} 0 1 0 ${(-2 * rx).toFixed(1)} 0`
+      const d = s.x.map((x, i) => oval(ax.at(x), ay.at(s.y[i]), Math.max(1, ax.at(s.rx[i]) - ax.at(0)), Math.max(1, ay.at(0) - ay.at(s.ry[i])))).join("")
+      return d ? [node("path", {d, class: "band", "fill-rule": "nonzero"})] : []
+    },
+    heads: (s, ax, ay, box) => {  // discs that hold a layer's name, pushed up or down where two would overlap
+      const discs = s.text.map((text, i) => ({text, x: ax.at(s.x[i]), y: ay.at(s.y[i])}))
+      for (let round = 0; round < 30; round++) for (const a of discs) for (const b of discs) {
+        const gap = Math.sqrt(Math.max(0, 18 ** 2 - (a.x - b.x) ** 2)) - Math.abs(a.y - b.y)
+        if (a === b || gap <= 0.5) continue
+        const [up, down] = a.y < b.y || (a.y === b.y && discs.indexOf(a) < discs.indexOf(b)) ? [a, b] : [b, a]
+        up.y = Math.max(up.y - gap / 2, box.top + 9)
+        down.y += gap / 2
+      }
+      return discs.flatMap(({text, x, y}) => [node("circle", {cx: x, cy: y, r: 9, class: "head"}), node("text", {x, y: y + 3.5, "text-anchor": "middle", class: "head-text"}, text)])
+    },
     dots: (s, ax, ay) => s.x.map((x, i) => [x, s.y[i], s.title?.[i]]).filter(([x, y]) => finite(x) && finite(y)).map(([x, y, title]) =>
       node("circle", {cx: ax.at(x).toFixed(1), cy: ay.at(y).toFixed(1), r: s.r ?? 2, class: "dot", style: s.style}, ...(title ? [node("title", {}, title)] : []))),
     bars: (s, ax, ay) => s.x.map((x, i) => {
@@ -74,8 +103,9 @@ window.infoplaneCharts = (() => {
     }),
     rule: (s, ax, ay, box) => [s.x != null
       ? node("line", {x1: ax.at(s.x), x2: ax.at(s.x), y1: box.top, y2: box.bottom, class: "rule", style: s.style})
-      : node("line", {y1: ay.at(s.y), y2: ay.at(s.y), x1: box.left, x2: box.right, class: "rule", style: s.style})],
-    text: (s, ax, ay) => (s.apart ? apart(s, ay) : s.y.map((y) => ay.at(y))).map((y, i) => node("text", {x: ax.at(s.x[i]), y, dx: s.dx ?? 0, dy: s.dy ?? 4, "text-anchor": s.anchor ?? "middle", class: "mark", style: s.style}, s.text[i])),
+      : node("line", {y1: ay.at(s.y), y2: ay.at(s.y), x1: box.left, x2: box.right, class: "rule", style: s.style}),
+    ...(s.name ? [node("text", {x: box.left + 4, y: ay.at(s.y) - 4, class: "tick"}, s.name)] : [])],
+    text: (s, ax, ay) => (s.apart ? apart(s, ay) : s.y.map((y) => ay.at(y))).map((y, i) => node("text", {x: ax.at(s.x[i]), y, dx: s.dx ?? 0, dy: s.dy ?? 4, "text-anchor": s.anchor ?? "middle", class: "mark", style: s.style}, ...(s.title?.[i] ? [node("title", {}, s.title[i])] : []), s.text[i])),
     cells: (s, ax, ay) => s.cells.map((c) => {  // whole pixels: neither gaps nor seams
       const [x0, x1, y0, y1] = [ax.at(c.x0), ax.at(c.x1), ay.at(c.y0), ay.at(c.y1)].map(Math.round)
       return node("rect", {x: x0, width: Math.max(x1 - x0, 1), y: y1, height: Math.max(y0 - y1, 1), "shape-rendering": "crispEdges", style: `fill:var(--ip-ink);fill-opacity:${c.v.toFixed(3)}`})
@@ -84,7 +114,7 @@ window.infoplaneCharts = (() => {
   function draw(host, spec) {
     const width = host.clientWidth, height = spec.height ?? host.clientHeight
     if (width < 40 || height < 40) return
-    const box = {left: spec.left ?? 46, right: width - (spec.right ?? 10), top: 6, bottom: height - (spec.x.label === "" ? 18 : 34)}
+    const box = {left: spec.left ?? (spec.y.title ? 60 : 46), right: width - (spec.right ?? 10), top: 6, bottom: height - (spec.x.label === "" ? 18 : 34)}
     const all = (name) => spec.marks.flatMap((s) => s.kind === "cells" ? s.cells.flatMap((c) => [c[`${name}0`], c[`${name}1`]])
       : s.kind === "band" && name === "y" ? [...s.low, ...s.high] : s.kind === "rule" && s.inside === false ? [] : [s[name]].flat())
     const ax = axis(spec.x, all("x"), [box.left, box.right]), ay = axis({every: 34, ...spec.y}, all("y"), [box.bottom, box.top])
@@ -93,6 +123,7 @@ window.infoplaneCharts = (() => {
     for (const v of ay.ticks) svg.append(node("line", {x1: box.left, x2: box.right, y1: ay.at(v), y2: ay.at(v), class: "grid"}), node("text", {x: box.left - 6, y: ay.at(v) + 4, "text-anchor": "end", class: "tick"}, short(v)))
     for (const v of ax.ticks) svg.append(node("text", {x: ax.at(v), y: box.bottom + 14, "text-anchor": "middle", class: "tick"}, short(v)))
     svg.append(node("line", {x1: box.left, x2: box.right, y1: box.bottom, y2: box.bottom, class: "axis"}))
+    if (spec.y.title) svg.append(node("text", {transform: `translate(11 ${(box.top + box.bottom) / 2}) rotate(-90)`, "text-anchor": "middle", class: "label"}, spec.y.label))
     if (spec.x.label) svg.append(node("text", {x: (box.left + box.right) / 2, y: height - 4, "text-anchor": "middle", class: "label"}, spec.x.label))
     for (const mark of spec.marks) svg.append(...MARKS[mark.kind](mark, ax, ay, box))
     host.replaceChildren(svg)

@@ -18,36 +18,54 @@ from infoplane.analysis.agreement import compare_estimators, reading
 from infoplane.errors import InfoplaneError, UnknownEstimatorError
 from infoplane.estimators import registry
 from infoplane.store import RunSummary
-from infoplane.types import NATS_TO_BITS, FloatArray
+from infoplane.types import FloatArray
 from infoplane.views.desk import Desk
 from infoplane.views.explore import waiting
 from infoplane.views.feed import SessionFeed
 from infoplane.views.hub import Hub
 from infoplane.views.page import Page
+from infoplane.views.replicates import (
+    ALL,
+    SINGLE,
+    Told,
+    besides_seed,
+    curve,
+    gathered,
+    groups,
+    settings,
+    varying,
+)
 from infoplane.views.state import PageState
 from infoplane.views.tail import Shelf
 from infoplane.views.text import plain
 
 MOST = 24  # runs compared at once
-POINTS = 120  # of a mean curve, log-spaced
 FEWEST = 4  # runs from which a rank correlation is told
 _DRAWS = 1000  # bootstrap draws of its interval
 _KEPT = 64  # Datasets of ended runs kept in memory
 
 _BODY = Markup("""
-<div class="page wide"><header><h1>Compare</h1><p class="hint" id="hint"></p></header>
+<div class="page wide"><header><h1>Compare</h1><p class="hint" id="hint" role="status"></p></header>
 <div class="compare"><form id="chooser" aria-label="Runs to compare">
 <input type="search" id="search" placeholder="name, folder, status" aria-label="Search runs">
 <fieldset id="runs-to-choose"><legend>Runs</legend></fieldset></form>
-<div><div class="controls"><label>Estimator <select id="estimator"></select></label>
-<label>Side by side <select id="key"></select></label>
-<label>Layer <select id="layer-choice"></select></label></div>
-<h2>Trajectories</h2><p class="hint" id="about-groups"></p>
-<div class="figures" id="groups"></div>
-<h2>Compression and accuracy</h2><p class="hint" id="about-scatter"></p>
-<div class="figures" id="scatter"></div>
-<h2>Do the estimators agree?</h2><p class="hint" id="about-agreement"></p>
-<div id="agreement"></div></div></div></div>""")
+<div id="compared" hidden><div class="controls">
+<label>Estimator <select id="estimator"></select></label>
+<label>One cell for each <select id="key"></select></label></div>
+<p class="ip-hidden" id="summary" role="status" aria-live="polite"></p>
+<section aria-labelledby="planes-title"><h2 id="planes-title">Information planes</h2>
+<p class="hint" id="about-groups"></p><p class="hint caution" id="mixed"></p>
+<div class="figures" id="planes"></div></section>
+<section aria-labelledby="curves-title"><h2 id="curves-title">Over training</h2>
+<div class="figures" id="groups"></div></section>
+<div class="beside"><section aria-labelledby="scatter-title">
+<h2 id="scatter-title">Compression and accuracy</h2>
+<p class="controls"><label>Layer <select id="layer-choice"></select></label></p>
+<p class="hint" id="about-scatter"></p><div id="scatter"></div></section>
+<section aria-labelledby="agreement-title"><h2 id="agreement-title">Do the estimators agree?</h2>
+<p class="controls"><label>Run <select id="agreement-run"></select></label></p>
+<p class="hint" id="about-agreement"></p><div id="agreement"></div></section></div></div>
+</div></div>""")
 
 
 def build(document: Document, state: PageState, shelf: Shelf, hub: Hub) -> Page:
@@ -65,6 +83,7 @@ def build(document: Document, state: PageState, shelf: Shelf, hub: Hub) -> Page:
         heading="Compare",
         body=_BODY,
         first={"runs": shelf.rows(), "chosen": state.runs.split(",") if state.runs else []},
+        scripts=("compare.js",),
         start=lambda: feed.start(hub, shelf.key),
         close=close,
     )
@@ -84,16 +103,17 @@ def answer(shelf: Shelf, question: Mapping[str, Any]) -> dict[str, Any]:
     }
     if not names:
         return told
-    estimator = question.get("estimator")
-    estimator = estimator if estimator in names else names[0]
+    estimator = _one_of(question.get("estimator"), names, names[0])
     usable = [(ds, config) for ds, config in sets if estimator in ds["estimator"].values]
-    keys = varying([config for _, config in usable])
-    key = question.get("key")
-    key = key if key in keys else next((name for name in keys if name != "seed"), "")
+    configs = [config for _, config in usable]
+    keys = varying(configs)
+    differing = besides_seed(configs)
+    usual = ALL if len(differing) > 1 else "".join(differing)
+    key = _one_of(question.get("key"), ["", SINGLE, ALL, *keys], usual)
     layers = max(ds.sizes["layer"] for ds, _ in usable)
-    place = question.get("layer")
+    place, which = (question.get(name) for name in ("layer", "run"))
     place = place if type(place) is int and 0 <= place < layers else layers - 1
-    pairs = compare_estimators(usable[0][0])
+    which = which if type(which) is int and 0 <= which < len(sets) else 0
     return told | {
         "estimator": estimator,
         "keys": keys,
@@ -101,21 +121,34 @@ def answer(shelf: Shelf, question: Mapping[str, Any]) -> dict[str, Any]:
         "layers": [f"T{i + 1}" for i in range(layers)],
         "layer": place,
         "groups": groups(usable, estimator, key),
-        "scatter": scatter([ds for ds, _ in usable], estimator, place),
-        "agreement": {
-            "run": plain(usable[0][0].attrs.get("run", "")),
-            "words": plain(reading(pairs), 600),
-            "pairs": [
-                {
-                    "first": label_of(p.first),
-                    "second": label_of(p.second),
-                    "target": p.target,
-                    "rho": _number(p.mean),
-                }
-                for p in pairs
-            ],
-        },
+        "scatter": scatter(usable, estimator, place, key),
+        "names": [plain(ds.attrs.get("run", ""), 60) for ds, _ in sets],
+        "run": which,
+        "agreement": agreement(sets[which][0]),
     }
+
+
+def agreement(ds: xr.Dataset) -> dict[str, Any]:
+    """Tell how far the estimators of one run agree: a matrix, I(X;T) above its diagonal."""
+    pairs = compare_estimators(ds)
+    return {
+        "words": plain(reading(pairs), 600),
+        "estimators": [label_of(str(name)) for name in ds["estimator"].values],
+        "pairs": [
+            {
+                "first": label_of(p.first),
+                "second": label_of(p.second),
+                "target": p.target,
+                "rho": _number(p.mean),
+                "layers": {plain(name, 40): _number(rho) for name, rho in p.direction.items()},
+            }
+            for p in pairs
+        ],
+    }
+
+
+def _one_of(value: Any, choices: Sequence[str], usual: str) -> str:
+    return value if isinstance(value, str) and value in choices else usual
 
 
 def label_of(estimator: str) -> str:
@@ -128,63 +161,25 @@ def label_of(estimator: str) -> str:
     return plain(f"{label} ({settings}" if settings else label, 60)
 
 
-def varying(configs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the settings that are not the same in all runs."""
-    names = dict.fromkeys(name for config in configs for name in config)
-    return [name for name in names if len({str(config.get(name)) for config in configs}) > 1]
-
-
-def groups(
-    sets: Sequence[tuple[xr.Dataset, Mapping[str, Any]]], estimator: str, key: str
-) -> list[dict[str, Any]]:
-    """Gather runs with the same value of a setting: mean, range and each run, layer by layer."""
-    gathered: dict[str, list[xr.Dataset]] = {}
-    for ds, config in sets:
-        gathered.setdefault(str(config.get(key, "")) if key else "", []).append(ds)
-    return [
-        {
-            "title": plain(f"{key} {value}" if key else "all chosen runs", 80),
-            "runs": len(members),
-            "layers": [
-                {"label": f"T{i + 1}", "X": _bundle(members, estimator, "X", i),
-                 "Y": _bundle(members, estimator, "Y", i)}
-                for i in range(max(ds.sizes["layer"] for ds in members))
-            ],
-        }
-        for value, members in gathered.items()
-    ]  # fmt: skip
-
-
-def _bundle(members: Sequence[xr.Dataset], estimator: str, target: str, i: int) -> dict[str, Any]:
-    """Return the curves of one layer in bits: each run's, and mean and range on common steps."""
-    curves = [_curve(ds, estimator, target, i) for ds in members if i < ds.sizes["layer"]]
-    curves = [(steps, values) for steps, values in curves if len(steps)]
-    each = [{"x": s.tolist(), "y": v.round(4).tolist()} for s, v in curves]
-    if not curves:
-        return {"each": [], "x": [], "mean": [], "low": [], "high": []}
-    first, last = max(s[0] for s, _ in curves), min(s[-1] for s, _ in curves)
-    steps = np.unique(np.geomspace(first + 1, max(last, first) + 1, POINTS).round() - 1)
-    rows = np.array([np.interp(np.log1p(steps), np.log1p(s), v) for s, v in curves])
-    told = {"mean": rows.mean(axis=0), "low": rows.min(axis=0), "high": rows.max(axis=0)}
-    return {"each": each, "x": steps.tolist()} | {n: v.round(4).tolist() for n, v in told.items()}
-
-
-def scatter(sets: Sequence[xr.Dataset], estimator: str, place: int) -> dict[str, Any]:
+def scatter(sets: Sequence[Told], estimator: str, place: int, key: str = "") -> dict[str, Any]:
     """Return bits lost since the peak of I(X;T) and final test accuracy, a point each run.
 
     ``rho`` is Spearman's rank correlation with its 95 % bootstrap interval, from four runs on.
     """
     points = []
-    for ds in sets:
-        accuracy = next((name for name in ("test_accuracy", "accuracy") if name in ds), "")
-        if place >= ds.sizes["layer"] or not accuracy:
-            continue
-        values = _curve(ds, estimator, "X", place)[1]
-        final = np.asarray(ds[accuracy].values, dtype=np.float64)
-        final = final[np.isfinite(final)]
-        if len(values) and len(final):
-            point = {"name": plain(ds.attrs.get("run", "")), "of": accuracy}
-            points.append(point | {"x": float(values.max() - values[-1]), "y": float(final[-1])})
+    for title, members in gathered(sets, key).items():
+        for ds in members:
+            accuracy = next((name for name in ("test_accuracy", "accuracy") if name in ds), "")
+            if place >= ds.sizes["layer"] or not accuracy:
+                continue
+            values = curve(ds, estimator, "X", place)[1]
+            final = np.asarray(ds[accuracy].values, dtype=np.float64)
+            final = final[np.isfinite(final)]
+            if len(values) and len(final):
+                point = {"name": plain(ds.attrs.get("run", "")), "of": accuracy, "group": title}
+                points.append(
+                    point | {"x": float(values.max() - values[-1]), "y": float(final[-1])}
+                )
     told: dict[str, Any] = {"points": points}
     if len(points) >= FEWEST:
         told |= rank_correlation(np.array([[p["x"], p["y"]] for p in points]))
@@ -214,14 +209,6 @@ def _ranks(values: FloatArray) -> FloatArray:
     """Return ranks, ties sharing their mean."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     return (np.cumsum(counts) - (counts - 1) / 2)[inverse]
-
-
-def _curve(ds: xr.Dataset, estimator: str, target: str, i: int) -> tuple[FloatArray, FloatArray]:
-    """Return the usable points of one layer as (steps, bits)."""
-    at = ds.sel(estimator=estimator, target=target).isel(layer=i)
-    values = np.asarray(at["mi"].values, dtype=np.float64) * NATS_TO_BITS
-    good = np.isfinite(values)
-    return np.asarray(ds["step"].values, dtype=np.float64)[good], values[good]
 
 
 def _number(value: float | None) -> float | None:
@@ -255,7 +242,7 @@ def _dataset(summary: RunSummary) -> tuple[xr.Dataset, dict[str, Any]]:
     key = (str(summary.path), str(stamp))
     if key not in _datasets_of:
         run = store.open_run(summary.path)
-        _datasets_of[key] = trajectories(run), dict(run.config)
+        _datasets_of[key] = trajectories(run), settings(run.config)
         while len(_datasets_of) > _KEPT:
             _datasets_of.popitem(last=False)
     _datasets_of.move_to_end(key)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -21,22 +22,37 @@ from infoplane.views.feed import SessionFeed
 from infoplane.views.hub import Hub
 from infoplane.views.layer import log_spread
 from infoplane.views.page import Page
+from infoplane.views.picker import picker
 from infoplane.views.state import PageState
 from infoplane.views.tail import Nudge, Shelf, open_tail
 from infoplane.views.text import plain
 
 POINTS = 200  # of a curve, log-spaced
 
+CHECKED = (
+    "values that are not finite, dead layers and units, collapse to one direction, memorising, "
+    "planes of train and test that diverge, layers at the ceiling, estimates without a value, "
+    "lost snapshots"
+)
 _BODY = Markup("""
-<div class="page wide"><header><h1>Diagnostics</h1><p>{name}</p><span class="grow"></span>
+<div class="page wide"><header><h1>Diagnostics</h1>{picker}<span class="grow"></span>
 <p class="state" role="status" aria-live="polite"></p>
 <a class="button" href="{explore}">the plane of this run</a></header>
+<p class="error" role="alert" id="hint"></p>
 <section aria-labelledby="alerts-title"><h2 id="alerts-title">Alerts</h2>
+<p class="hint"><span id="about-alerts" role="status" aria-live="polite">Looking …</span>
+<span class="checked">Looked for: {checked}.</span></p>
 <ul class="alerts" id="alerts"></ul>
-<p class="keep"><button type="button" class="button" id="keep" hidden>keep in the run</button></p>
-</section>
-<section aria-labelledby="quantities-title"><h2 id="quantities-title">Quantities</h2>
-<p class="hint" id="hint"></p><div class="figures" id="quantities"></div></section></div>""")
+<p class="keep"><button type="button" class="button" id="keep" hidden>store the alerts in the run
+</button></p></section>
+<section aria-labelledby="training-title" hidden><h2 id="training-title">Training</h2>
+<div class="figures" id="training"></div></section>
+<section aria-labelledby="quantities-title"><h2 id="quantities-title">Quantities of each layer</h2>
+<p class="hint" id="about-quantities"></p><div class="figures" id="quantities"></div>
+<div id="unmeasured" hidden><p class="hint">No quantity beyond the plane was measured in this run.
+Measure some, and they appear here by themselves:</p>
+<pre class="command">infoplane evaluate {path} {usual}</pre></div></section></div>""")
+USUAL = ("rank.effective", "sparsity.zero", "collapse.nc1", "dimension.lid")
 
 
 def build(document: Document, state: PageState, shelf: Shelf, hub: Hub) -> Page:
@@ -61,9 +77,15 @@ def build(document: Document, state: PageState, shelf: Shelf, hub: Hub) -> Page:
     name = plain(tail.run.name) or "Run"
     return Page(
         heading=f"Diagnostics of {name}",
-        body=_BODY.format(name=name, explore=PageState(run=summary.id).query()),
-        first={"run": summary.id},
+        body=_BODY.format(
+            picker=picker(shelf, state.page, summary.id),
+            explore=PageState(run=summary.id).query(),
+            checked=CHECKED,
+            path=plain(summary.path, 300),
+            usual=" ".join(USUAL),
+        ),
         start=lambda: feed.start(hub, key, tail),
+        scripts=("diagnostics.js",),
         close=close,
     )
 
@@ -80,14 +102,57 @@ def answer(run: Run, question: Mapping[str, Any]) -> dict[str, Any]:
         | {"label": labels.get(str(a["layer"]), ""), "kept": a in known}
         for a in map(asdict, found)
     ]
-    return {"alerts": told, "quantities": quantities(run.measurements(), labels)}
+    rows = run.measurements()
+    return {
+        "alerts": told,
+        "training": training(run.scalars()),
+        "quantities": [*planes(rows, labels), *quantities(rows, labels)],
+    }
 
 
-def quantities(rows: list[Measurement], labels: Mapping[str, str]) -> list[dict[str, Any]]:
+def training(scalars: Mapping[str, Mapping[int, float]]) -> list[dict[str, Any]]:
+    """Gather what was recorded in training: train and test of one thing in one figure."""
+    figures: dict[str, list[dict[str, Any]]] = {}
+    for name, values in scalars.items():
+        finite = {step: value for step, value in values.items() if math.isfinite(value)}
+        if name == "epoch" or not finite:
+            continue
+        part, _, thing = name.partition("_")
+        split = part in ("train", "test", "val", "valid", "validation") and bool(thing)
+        kind, about = (part, thing) if split else ("train", name)
+        steps = log_spread(sorted(finite), POINTS)
+        curve = {"label": kind, "kind": kind, "x": steps, "y": [finite[step] for step in steps]}
+        figures.setdefault(about, []).append(curve)
+    return [
+        _figure(about.replace("_", " "), "as recorded", "", "", sorted(curves, key=_train_first))
+        for about, curves in figures.items()
+    ]
+
+
+def planes(rows: Sequence[Measurement], labels: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Gather I(X;T) and I(T;Y) where they were measured on more than one probe set."""
+    mi = [row for row in rows if row.quantity == Quantity.MI and row.target in ("X", "Y")]
+    found = []
+    for target, name in (("X", "I(X;T)"), ("Y", "I(T;Y)")):
+        chosen = [row for row in mi if row.target == target]
+        if len({row.probe for row in chosen}) > 1:
+            found += [
+                dict(figure, name=f"{name}, {figure['name']}", beyond=False)
+                for figure in gathered(chosen, labels)
+            ]
+    return found
+
+
+def quantities(rows: Sequence[Measurement], labels: Mapping[str, str]) -> list[dict[str, Any]]:
     """Gather curves: one entry a quantity, in it one series a layer and probe."""
+    return gathered([row for row in rows if row.quantity != Quantity.MI], labels)
+
+
+def gathered(rows: Sequence[Measurement], labels: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Gather rows by estimator and parameters, in each by layer and probe set."""
     groups: dict[tuple[str, str], dict[tuple[str, str], dict[int, Measurement]]] = {}
     for row in rows:
-        if row.quantity != Quantity.MI and row.value is not None:
+        if row.value is not None and math.isfinite(row.value):
             params = ", ".join(f"{name}={value}" for name, value in row.params.items())
             series = groups.setdefault((row.estimator, params), {})
             series.setdefault((row.layer, row.probe), {})[row.step] = row
@@ -107,15 +172,28 @@ def _quantity(
         steps = log_spread(sorted(at), POINTS)
         values = [float(at[step].value or 0.0) * scale for step in steps]
         label = labels.get(layer, plain(layer, 24))
-        curves.append({"label": label, "probe": plain(probe, 40), "x": steps, "y": values})
+        curves.append({"label": label, "kind": plain(probe, 40), "x": steps, "y": values})
     name, measures = _words(estimator)
+    told_unit = "bit" if unit == "nat" else plain(unit, 20)
+    curves.sort(key=lambda curve: (_train_first(curve), len(curve["label"]), curve["label"]))
+    return _figure(name, measures, told_unit, plain(params, 100), curves)
+
+
+def _figure(
+    name: str, measures: str, unit: str, params: str, curves: list[dict[str, Any]]
+) -> dict[str, Any]:
     return {
-        "name": name,
+        "name": plain(name, 60),
         "measures": measures,
-        "unit": "bit" if unit == "nat" else plain(unit, 20),
-        "params": plain(params, 100),
-        "curves": sorted(curves, key=lambda curve: (len(curve["label"]), curve["label"])),
+        "unit": unit,
+        "params": params,
+        "curves": curves,
+        "beyond": True,
     }
+
+
+def _train_first(curve: Mapping[str, Any]) -> tuple[bool, str]:
+    return curve["kind"] != "train", str(curve["kind"])
 
 
 def _words(estimator: str) -> tuple[str, str]:

@@ -20,7 +20,7 @@ from markupsafe import Markup
 
 from infoplane.views.guard import NONCE
 from infoplane.views.state import PageState
-from infoplane.views.theme import FONT, variables
+from infoplane.views.theme import FONT, SHADES, time_palette, variables
 
 _BOKEH = re.compile(r'src="([^"]*static/js/bokeh(?:-widgets)?(?:\.min)?\.js[^"]*)"')
 
@@ -49,6 +49,7 @@ _LABELS = {
     "runs": "Runs",
 }
 
+TIMES = 12  # colours of training time in a small figure
 _EARLY = """
 try { const theme = localStorage.getItem("infoplane-theme")
 if (theme === "light" || theme === "dark") document.documentElement.dataset.theme = theme } catch {}
@@ -69,6 +70,8 @@ class Page:
         HTML before them, made of labels and our own words only.
     first : mapping
         What the page's script starts from.
+    scripts : tuple of str
+        Packaged scripts of this page alone, after those of every page.
     start : callable or None
         Called when the document is complete: the feed begins to listen.
     close : callable or None
@@ -79,6 +82,7 @@ class Page:
     body: Markup = field(default_factory=Markup)
     figures: Markup = field(default_factory=Markup)
     first: Mapping[str, Any] = field(default_factory=dict)
+    scripts: tuple[str, ...] = ()
     start: Callable[[], None] | None = None
     close: Callable[[], None] | None = None
 
@@ -111,7 +115,7 @@ def place(document: Document, page: Page, state: PageState) -> None:
         scripts=_scripts,
         css=Markup(_css()),
         early=Markup(_EARLY),
-        script=Markup(resource("charts.js") + resource("shell.js")),
+        script=Markup("".join(map(resource, ("charts.js", "shell.js", *page.scripts)))),
     )
 
 
@@ -130,14 +134,21 @@ def _template() -> Any:
 
 @cache
 def _css() -> str:
-    light, dark = variables("light"), variables("dark")
+    light, dark = (variables(mode) + _times(mode) for mode in ("light", "dark"))
     tokens = (
         f":root{{color-scheme:light;--ip-font:{FONT};{light}}}"
         f"@media(prefers-color-scheme:dark){{:root{{color-scheme:dark;{dark}}}}}"
         f":root[data-theme=light]{{color-scheme:light;{light}}}"
         f":root[data-theme=dark]{{color-scheme:dark;{dark}}}"
     )
-    return tokens + resource("shell.css")
+    return tokens + resource("shell.css") + resource("pages.css")
+
+
+def _times(mode: str) -> str:
+    """Return the colours of training time as properties: ``--ip-t0`` … and all of them in a row."""
+    shades = time_palette(mode)[:: SHADES // TIMES]
+    each = "".join(f"--ip-t{i}:{shade};" for i, shade in enumerate(shades))
+    return f"{each}--ip-times:{','.join(shades)};"
 
 
 def in_script(value: Any) -> Markup:

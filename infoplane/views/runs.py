@@ -19,8 +19,13 @@ _BODY = Markup("""
 aria-label="Search runs"></header>
 <table class="list"><thead><tr><th scope="col">name</th><th scope="col">status</th>
 <th scope="col" class="n">last step</th><th scope="col" class="n">snapshots</th>
-<th scope="col" class="n">started</th></tr></thead><tbody id="runs"></tbody></table>
-<p class="nothing" id="nothing" hidden></p></div>""")
+<th scope="col" class="n">started</th>
+<th scope="col"><span class="ip-hidden">other pages</span></th>
+</tr></thead><tbody id="runs"></tbody></table>
+<div class="nothing" id="nothing" hidden><p id="no-match" hidden>No run matches.</p>
+<div id="none" hidden><p>No run here yet. As soon as there is one, it appears here by itself.</p>
+<p>Train one now in the <a href="?page=playground">Playground</a>, or in a terminal:
+<code>infoplane demo</code></p></div></div></div>""")
 
 
 def build(document: Document, state: PageState, shelf: Shelf, hub: Hub) -> Page:
@@ -29,10 +34,8 @@ def build(document: Document, state: PageState, shelf: Shelf, hub: Hub) -> Page:
     return Page(
         heading="Runs",
         body=_BODY.format(directory=plain(shelf.directory, 200)),
-        first={
-            "runs": shelf.rows(),
-            "nothing": "No run here yet. infoplane demo makes one.",
-        },
+        first={"runs": shelf.rows()},
         start=lambda: feed.start(hub, shelf.key),
+        scripts=("runs.js",),
         close=feed.close,
     )

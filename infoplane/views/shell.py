@@ -6,6 +6,7 @@ models of its document), the back button works, and a page that is left frees ev
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import threading
@@ -84,6 +85,7 @@ def warm() -> None:
     def make() -> None:
         explore.kit()
         registry.catalogue()  # imports every estimator
+        importlib.import_module("scipy.stats")  # for the agreement of estimators, in Compare
 
     threading.Thread(target=make, name="infoplane warm", daemon=True).start()
 

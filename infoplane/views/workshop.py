@@ -21,13 +21,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from infoplane.errors import InputError
+from infoplane.views.intake import recipe_files
 from infoplane.views.text import plain
 
 CHOICES: Mapping[str, tuple[str, ...]] = {
-    "task": ("szt", "digits", "blobs"),
+    "task": ("szt", "digits", "blobs", "idx"),
     "activation": ("tanh", "relu", "elu", "softplus", "swish", "softsign", "linear"),
     "regulariser": ("none", "l2", "dropout", "noise", "cs_ib"),
     "optimiser": ("adam", "sgd", "momentum"),
+    "probes": ("whole", "split"),
 }
 RANGES: Mapping[str, tuple[float, float]] = {
     "strength": (0.0, 10.0),
@@ -36,8 +38,11 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "epochs": (1, 5000),
     "seed": (0, 2**31 - 1),
     "corruption": (0.0, 1.0),
+    "limit": (100, 20_000),
 }
-_WHOLE = ("batch", "epochs", "seed")
+ONLY: Mapping[str, str] = {"corruption": "blobs", "limit": "idx"}
+"""Numbers that belong to one task."""
+WHOLE = ("batch", "epochs", "seed", "limit")
 _WIDTHS = re.compile(r"[0-9]{1,3}(\s*[,-]\s*[0-9]{1,3}){0,7}")
 ESTIMATORS = ("mi.binning", "mi.adaptive", "mi.kde")
 SNAPSHOTS = 80
@@ -80,9 +85,7 @@ class Job:
         return {
             "number": self.number,
             "folder": f"{self.path.parent.name}/{self.path.name}",
-            "what": plain(
-                " · ".join(f"{name} {value}" for name, value in self.recipe.items()), 200
-            ),
+            "what": plain(_words(self.recipe), 200),
             "state": self.state,
             "done": 1.0 if self.state == "finished" else min(done / max(total, 1), 1.0),
             "epoch": done,
@@ -111,6 +114,7 @@ class Workshop:
             If the recipe is out of range or as many trainings as may are running already.
         """
         recipe = checked(wanted)
+        files = recipe_files(directory, wanted) if recipe["task"] == "idx" else {}
         with self._lock:
             running = sum(job.state == "running" for job in self._jobs)
             if running >= self.limit:
@@ -120,7 +124,7 @@ class Workshop:
                 )
             self._number += 1
             path = _free_place(directory / "playground", recipe["task"])
-            job = Job(self._number, path, recipe, _train(path, recipe))
+            job = Job(self._number, path, recipe, _train(path, {**recipe, **files}))
             job.estimate = _infoplane(
                 path, "evaluate", str(path), *ESTIMATORS, "--null", "10", "--follow", "--quiet"
             )
@@ -146,6 +150,16 @@ class Workshop:
                     _interrupt(process)
 
 
+def _words(recipe: Mapping[str, str]) -> str:
+    """Tell a recipe in one line; what does nothing is left out."""
+    words = [recipe["task"], recipe["widths"], recipe["activation"], recipe["optimiser"]]
+    if recipe["regulariser"] != "none":
+        words.append(f"{recipe['regulariser']} {recipe['strength']}")
+    told = ("lr", "batch", "seed", "corruption", "limit")
+    words += [f"{name} {recipe[name]}" for name in told if name in recipe]
+    return " · ".join(words)
+
+
 WORKSHOP = Workshop()
 """The workshop of this process."""
 
@@ -168,8 +182,13 @@ def checked(wanted: Mapping[str, Any]) -> dict[str, str]:
         )
     recipe["widths"] = ",".join(map(str, sizes))
     for name in RANGES:
-        if name != "corruption" or recipe["task"] == "blobs":
+        if ONLY.get(name, recipe["task"]) == recipe["task"]:
             recipe[name] = _number(name, wanted.get(name))
+    strength = float(recipe["strength"])
+    if recipe["regulariser"] != "none" and strength == 0:
+        raise InputError("`strength` must be above 0 for a regulariser; got 0, which does nothing.")
+    if recipe["regulariser"] == "dropout" and strength >= 1:
+        raise InputError(f"`strength` must be below 1 for dropout, a share; got {strength:g}.")
     return recipe
 
 
@@ -182,10 +201,10 @@ def _choice(name: str, value: Any) -> str:
 def _number(name: str, value: Any) -> str:
     low, high = RANGES[name]
     good = type(value) in (int, float) and math.isfinite(value) and low <= value <= high
-    if not good or (name in _WHOLE and value != int(value)):
-        kind = "a whole number" if name in _WHOLE else "a number"
+    if not good or (name in WHOLE and value != int(value)):
+        kind = "a whole number" if name in WHOLE else "a number"
         raise InputError(f"`{name}` must be {kind} in [{low:g}, {high:g}]; got {value!r:.40}.")
-    return str(int(value)) if name in _WHOLE else repr(float(value))
+    return str(int(value)) if name in WHOLE else repr(float(value))
 
 
 def _free_place(folder: Path, task: str) -> Path:

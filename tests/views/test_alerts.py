@@ -110,4 +110,26 @@ def test_quantities_have_their_unit_and_information_is_in_bits():
     first, second = diagnostics.quantities([entropy, rank, ROW], {"a": "T1"})
     assert first["unit"] == "bit"
     assert first["curves"][0]["y"] == pytest.approx([3.0])
-    assert second["curves"] == [{"label": "T1", "probe": "probe", "x": [10], "y": [2.0]}]
+    assert second["curves"] == [{"label": "T1", "kind": "probe", "x": [10], "y": [2.0]}]
+
+
+def test_train_and_test_of_one_thing_share_a_figure_train_first():
+    scalars = {
+        "test_accuracy": {0: 0.4, 9: 0.8},
+        "accuracy": {0: 0.5, 9: 1.0},
+        "loss": {0: 1.0, 3: float("nan"), 9: 0.1},
+        "epoch": {0: 0.0},
+    }
+    figures = {figure["name"]: figure["curves"] for figure in diagnostics.training(scalars)}
+    assert [curve["kind"] for curve in figures["accuracy"]] == ["train", "test"]
+    assert figures["loss"][0]["x"] == [0, 9]
+    assert "epoch" not in figures
+
+
+def test_planes_are_shown_where_two_probe_sets_were_measured():
+    rows = [replace(ROW, probe=probe, value=np.log(4)) for probe in ("test", "train")]
+    (figure,) = diagnostics.planes(rows, {"a": "T1"})
+    assert figure["name"].startswith("I(X;T)")
+    assert [curve["kind"] for curve in figure["curves"]] == ["train", "test"]
+    assert figure["curves"][0]["y"] == pytest.approx([2.0])  # bits
+    assert diagnostics.planes(rows[:1], {"a": "T1"}) == []

@@ -5,7 +5,7 @@ from scipy import stats
 
 from infoplane.store import Run
 from infoplane.types import Measurement, ProbeData, Snapshot
-from infoplane.views import compare
+from infoplane.views import compare, replicates
 from infoplane.views.hub import Hub
 from infoplane.views.tail import Shelf
 
@@ -31,13 +31,13 @@ def dataset(values, accuracy=0.9, name="run"):
 
 def test_settings_that_differ_are_found():
     configs = [{"a": 1, "b": [1, 2], "seed": 0}, {"a": 1, "b": [1, 3], "seed": 1}, {"a": 1}]
-    assert compare.varying(configs) == ["b", "seed"]
+    assert replicates.varying(configs) == ["b", "seed"]
 
 
 def test_seeds_become_mean_and_range():
     sets = [(dataset([1, 2, 3]), {"act": "tanh"}), (dataset([3, 4, 5]), {"act": "tanh"})]
-    (group,) = compare.groups(sets, "mi.binning", "act")
-    assert (group["title"], group["runs"]) == ("act tanh", 2)
+    (group,) = replicates.groups(sets, "mi.binning", "act")
+    assert (group["title"], group["runs"], group["differ"]) == ("tanh", 2, [])
     curve = group["layers"][0]["X"]
     assert (curve["mean"][0], curve["low"][0], curve["high"][0]) == (2, 1, 3)
     assert (curve["mean"][-1], curve["low"][-1], curve["high"][-1]) == (4, 3, 5)
@@ -46,13 +46,55 @@ def test_seeds_become_mean_and_range():
 
 def test_runs_of_different_length_are_averaged_where_all_have_points():
     sets = [(dataset([1, 1, 1, 1]), {}), (dataset([3, 3]), {})]
-    curve = compare.groups(sets, "mi.binning", "")[0]["layers"][0]["X"]
+    curve = replicates.groups(sets, "mi.binning", "")[0]["layers"][0]["X"]
     assert curve["x"][-1] == 10
     assert set(curve["mean"]) == {2}
 
 
+def test_a_path_in_the_plane_has_the_range_over_runs_in_both_directions():
+    sets = [(dataset([1, 2, 3]), {}), (dataset([3, 4, 5]), {})]
+    path = replicates.groups(sets, "mi.binning", "")[0]["layers"][0]["plane"]
+    assert (path["step"][0], path["step"][-1]) == (0, 20)
+    assert (path["x"][0], path["y"][0]) == (2, 0.2)
+    assert (path["mid_x"][-1], path["rx"][-1]) == (4, 1)
+    assert path["ry"][-1] == pytest.approx(0.1)
+    assert [(each["x"][-1], each["y"][-1]) for each in path["each"]] == [(3, 0.3), (5, 0.5)]
+
+
+def test_one_run_has_a_path_without_a_band_and_no_path_where_a_target_is_missing():
+    ds = dataset([1, 2, 3])
+    assert replicates.path([ds], "mi.binning", 0)["each"] == []
+    assert replicates.path([ds.sel(target=["Y"])], "mi.binning", 0)["x"] == []
+
+
+def test_cells_are_made_by_any_setting_by_run_or_by_all_that_differs():
+    sets = [
+        (dataset([1, 2], name=f"r{i}"), {"act": act, "lr": lr, "seed": i})
+        for i, (act, lr) in enumerate([("relu", 0.1), ("tanh", 0.1), ("tanh", 0.01), ("tanh", 0.1)])
+    ]
+    cells = {
+        key: {title: len(m) for title, m in replicates.gathered(sets, key).items()}
+        for key in ("act", "lr", "", "run", "settings")
+    }
+    assert cells["act"] == {"relu": 1, "tanh": 3}
+    assert list(cells["lr"]) == ["lr 0.01", "lr 0.1"]
+    assert cells[""] == {"all chosen runs": 4}
+    assert cells["run"] == {f"r{i}": 1 for i in range(4)}
+    assert cells["settings"] == {"relu · lr 0.1": 1, "tanh · lr 0.01": 1, "tanh · lr 0.1": 2}
+    mixed = {g["title"]: g["differ"] for g in replicates.groups(sets, "mi.binning", "act")}
+    assert mixed == {"relu": [], "tanh": ["lr"]}
+
+
+def test_settings_of_a_task_are_settings():
+    assert replicates.settings({"lr": 1, "options": {"corruption": 0.2}}) == {
+        "lr": 1,
+        "corruption": 0.2,
+    }
+
+
 def test_bits_lost_since_the_peak_against_accuracy():
-    told = compare.scatter([dataset([1, 5, 2], 0.7), dataset([1, 2, 2], 0.8)], "mi.binning", 0)
+    sets = [(dataset([1, 5, 2], 0.7), {}), (dataset([1, 2, 2], 0.8), {})]
+    told = compare.scatter(sets, "mi.binning", 0)
     assert [(p["x"], p["y"]) for p in told["points"]] == [
         (pytest.approx(3), 0.7),
         (pytest.approx(0), 0.8),

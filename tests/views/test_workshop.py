@@ -21,6 +21,7 @@ GOOD = {
     "batch": 512,
     "epochs": 3,
     "seed": 1,
+    "probes": "whole",
 }
 
 
@@ -41,7 +42,8 @@ def test_a_good_recipe_becomes_words():
 @pytest.mark.parametrize(
     "forged",
     [
-        {"task": "idx"},
+        {"task": "mnist"},
+        {"probes": "all"},
         {"task": "szt --out /etc"},
         {"task": ["szt"]},
         {"activation": "__import__"},
@@ -60,6 +62,9 @@ def test_a_good_recipe_becomes_words():
         {"lr": float("inf")},
         {"seed": None},
         {"strength": -1},
+        {"strength": 0, "regulariser": "l2"},
+        {"strength": 1.5, "regulariser": "dropout"},
+        {"limit": 10**9, "task": "idx"},
     ],
 )
 def test_forged_recipes_are_refused(forged):
@@ -69,7 +74,7 @@ def test_forged_recipes_are_refused(forged):
 
 def test_every_field_of_the_form_is_one_that_is_checked():
     form = str(playground._fields())
-    for name in (*CHOICES, *RANGES, "widths"):
+    for name in (*CHOICES, *RANGES, "widths", "images", "labels"):
         assert f'name="{name}"' in form
 
 

@@ -1,0 +1,53 @@
+// The Diagnostics page: alerts, what was recorded in training, every quantity beyond the plane.
+"use strict"
+Object.assign(infoplane, (() => {
+  const {element, count, ask, keep_only, figure_in, labels_at_ends} = infoplane.page, {plot} = infoplaneCharts
+  const id = (name) => document.getElementById(name)
+  const OTHER = "stroke-dasharray:5 4;stroke:var(--ip-muted)"  // the second of two: test beside train
+
+  function diagnostics(number, answer) {
+    id("hint").textContent = answer.error ?? ""
+    if (answer.error) return
+    list(answer.alerts)
+    figures("training", answer.training)
+    figures("quantities", answer.quantities)
+    id("training-title").parentElement.hidden = answer.training.length === 0
+    const probes = [...new Set(answer.quantities.flatMap((q) => q.curves.map((c) => c.kind)))]
+    id("about-quantities").textContent = !answer.quantities.length ? "" : `At the end of a line: its layer.${probes.length > 1 ? ` Solid: ${probes[0]}; dashed: ${probes.slice(1).join(", ")}.` : ""}`
+    id("unmeasured").hidden = answer.quantities.some((q) => q.beyond)
+  }
+  function list(alerts) {
+    const groups = new Map()  // what is said of several layers is said once
+    for (const alert of alerts) {
+      const key = [alert.level, alert.words, alert.step].join("/")
+      if (groups.has(key)) groups.get(key).where.push(alert)
+      else groups.set(key, {...alert, where: [alert]})
+    }
+    id("alerts").replaceChildren(...[...groups.values()].map((alert) => {
+      const row = element("li", ""), layers = alert.where.filter((a) => a.label)
+      const where = layers.length === 1 ? `${layers[0].label} ${layers[0].layer}` : layers.map((a) => a.label).join(", ")
+      const about = [alert.kind, where, alert.step != null && `step ${count(alert.step)}`, alert.where.every((a) => a.kept) && "stored"].filter(Boolean).join(" · ")
+      row.append(element("span", alert.level, {class: "level", "data-level": alert.level}), element("span", alert.words), element("small", about))
+      return row
+    }))
+    const by_level = ["ERROR", "WARN", "INFO"].map((level) => [level, [...groups.values()].filter((a) => a.level === level).length]).filter(([, n]) => n)
+    id("about-alerts").textContent = by_level.length ? by_level.map(([level, n]) => `${n} ${level}`).join(", ") : "Nothing to report."
+    id("keep").hidden = alerts.every((alert) => alert.kept)
+  }
+  function figures(host_name, quantities) {
+    const host = id(host_name)
+    keep_only(host, quantities.length)
+    quantities.forEach((quantity, i) => {
+      const [caption, canvas] = figure_in(host, i)
+      const unit = quantity.unit && quantity.unit !== "1" ? `in ${quantity.unit}s` : ""
+      caption.replaceChildren(quantity.name, element("small", [quantity.measures, unit, quantity.params].filter(Boolean).join(" · "), {title: quantity.measures}))
+      const kinds = [...new Set(quantity.curves.map((c) => c.kind))]
+      const lines = quantity.curves.map((c) => ({kind: "line", x: c.x, y: c.y, style: kinds.indexOf(c.kind) ? OTHER : ""}))
+      const named = host_name === "training" ? quantity.curves : quantity.curves.filter((c) => c.kind === kinds[0])
+      const says = `${quantity.name} over steps. ` + quantity.curves.filter((c) => c.y.length).map((c) => `${[c.label, kinds.length > 1 && c.kind].filter(Boolean).join(" ")} ends at ${c.y.at(-1).toPrecision(3)}`).join(", ")
+      plot(canvas, {height: 210, right: host_name === "training" ? 44 : 34, x: {scale: "step", label: "step"}, y: {label: quantity.name}, says, marks: [...lines, labels_at_ends(named)]})
+    })
+  }
+  id("keep")?.addEventListener("click", () => ask({keep: true}, true))
+  return {diagnostics}
+})())
