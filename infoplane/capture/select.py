@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import nn
@@ -16,6 +17,12 @@ Predicate = Callable[[str, nn.Module | None], bool]
 LayersLike = str | Iterable[str] | Predicate
 
 RECURRENT = ("RNN", "LSTM", "GRU")
+
+LAYERS = 24
+"""Layers watched by default at most; beyond that a network is watched by its blocks."""
+
+CALLS = 12
+"""Calls of the same weights that each count as a layer; beyond that they are steps in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +55,10 @@ def select(calls: Sequence[Call], model: nn.Module, layers: LayersLike | None) -
         The traced model, for the names of modules that were never called.
     layers : None, str, iterable of str, or callable
         None: each leaf layer once, by its output after normalisation and activation; modules of
-        torch.nn without parameters that only pass on, pool or reshape are left out. Names and globs
+        torch.nn without parameters that only pass on, pool or reshape are left out. Weights called
+        more than `CALLS` times (the cell of a recurrent network written by hand) are watched by
+        their last call. A network of more than `LAYERS` layers is watched by its blocks: the
+        deepest modules of which there are no more than that. Names and globs
         (``"encoder.*"``) or ``predicate(name, module) -> bool`` choose among everything that was
         called, blocks and pre-activations included.
 
@@ -86,21 +96,90 @@ def _default(calls: Sequence[Call]) -> Selection:
             left_out[call.name] = reason
         else:
             kept.append(call)
-    hidden = {
-        id(call.source): call.name
-        for call in kept
-        if (is_activation(call) or "Norm" in call.kind)
-        and call.source is not None
-        and not is_activation(call.source)
-    }
+    hidden = {id(part): call.name for call in kept for part in _completed(call)}
     for call in kept:
         if id(call) in hidden:
             left_out[call.name] = f"pre-activation of {hidden[id(call)]}"
+    shown = [call for call in kept if id(call) not in hidden]
     return Selection(
-        tuple(call for call in kept if id(call) not in hidden),
+        tuple(_by_blocks(_last_in_time(shown, calls, left_out), calls, left_out)),
         tuple(call for call in kept if id(call) in hidden),
         left_out,
     )
+
+
+def _completed(call: Call) -> list[Call]:
+    """Return what a call is the activation or the normalisation of, a residual sum's parts, too."""
+    if is_activation(call):
+        parts = call.summands if call.source is None else (call.source,)
+    elif "Norm" in call.kind and call.source is not None and "Norm" not in call.source.kind:
+        parts = (call.source,)
+    else:
+        parts = ()
+    return [part for part in parts if not is_activation(part)]
+
+
+def _last_in_time(
+    shown: Sequence[Call], calls: Sequence[Call], left_out: dict[str, str]
+) -> list[Call]:
+    """Keep the last of many calls of the same weights: a cell that walks along a sequence.
+
+    An activation without weights belongs to the last weights called before it, and to its place
+    after them: the four gates of a cell are four layers, each of them many times.
+    """
+    rows: dict[tuple[str, str, int], list[Call]] = defaultdict(list)
+    wanted = {id(call) for call in shown}
+    for call, weights, place in _places(calls):
+        if id(call) in wanted:
+            rows[call.name.partition("#")[0], weights, place].append(call)
+    dropped: set[int] = set()
+    for row in rows.values():
+        if len(row) > CALLS:
+            dropped.update(id(call) for call in row[:-1])
+            left_out[row[0].name] = (
+                f"the first of {len(row)} calls of the same weights; the last, {row[-1].name}, is "
+                "watched. Name others in `layers`"
+            )
+    return [call for call in shown if id(call) not in dropped]
+
+
+def _places(calls: Sequence[Call]) -> Iterator[tuple[Call, str, int]]:
+    """Yield each leaf with the path of the last weights called and how many leaves ago that was."""
+    weights, place = "", 0
+    for call in (call for call in calls if call.leaf):
+        place += 1
+        if call.module is not None and any(True for _ in call.module.parameters()):
+            weights, place = call.path, 0
+        yield call, weights, place
+
+
+def _by_blocks(
+    shown: Sequence[Call], calls: Sequence[Call], left_out: dict[str, str]
+) -> Sequence[Call]:
+    """Watch a deep network by the modules that hold its layers, as deep as `LAYERS` allows."""
+    if len(shown) <= LAYERS:
+        return shown
+    lines = [_line(call) for call in shown]
+    deepest = max(len(line) for line in lines)
+    for depth in range(deepest - 1, 0, -1):
+        blocks = {id(line[:depth][-1]): line[:depth][-1] for line in lines}
+        if len(blocks) <= LAYERS:
+            for call, line in zip(shown, lines, strict=True):
+                if len(line) > depth:
+                    left_out[call.name] = (
+                        f"inside {line[depth - 1].name}, which is watched as a whole because the "
+                        f"network has {len(shown)} layers. Name it in `layers` to watch it"
+                    )
+            return sorted(blocks.values(), key=calls.index)
+    return shown
+
+
+def _line(call: Call) -> list[Call]:
+    """Return the calls that a call was made in, from the outside in, itself last, the model not."""
+    line = [call]
+    while (holder := line[0].parent) is not None and holder.path:
+        line.insert(0, holder)
+    return line
 
 
 def _not_a_layer(call: Call) -> str:

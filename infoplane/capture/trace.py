@@ -26,6 +26,21 @@ FUNCTIONS = frozenset({
 OUTPUT_ONLY = frozenset({"softmax", "log_softmax"})
 """Functions that are a layer only right after one: elsewhere they are the inside of attention."""
 
+SUMS = frozenset({"add", "add_", "__add__", "__iadd__", "__radd__"})
+"""Functions whose result comes from several layers: a residual sum."""
+
+PASSING = frozenset({
+    "max_pool1d", "max_pool2d", "max_pool3d", "avg_pool1d", "avg_pool2d", "avg_pool3d",
+    "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool1d",
+    "adaptive_max_pool2d", "adaptive_max_pool3d", "dropout", "dropout1d", "dropout2d", "dropout3d",
+    "view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "permute", "transpose",
+    "movedim", "contiguous", "to", "float",
+})  # fmt: skip
+"""Functions that only pool, drop or reshape: their result still comes from the same layer."""
+
+PASSING_MODULES = ("pooling", "dropout", "flatten")
+"""Files of torch.nn whose modules do the same."""
+
 
 @dataclass(eq=False)
 class Call:
@@ -46,11 +61,15 @@ class Call:
     leaf : bool
         No other module was called inside it.
     source : Call or None
-        The leaf whose output it was given directly and unchanged.
+        The leaf whose output it was given, directly or after pooling and reshaping.
+    summands : tuple of Call
+        The leaves whose sum it was given, as an activation after a shortcut is.
     idle : bool
         It returned its very input, as Dropout and Identity do in eval mode.
     given : Tensor or None
         The first tensor it was given.
+    parent : Call or None
+        The module call that it was made in; None for the model itself.
     name : str
         Key of the layer: the path, ``:function`` for a functional activation, ``#k`` for the k-th
         repeated call (k ≥ 1).
@@ -65,7 +84,30 @@ class Call:
     source: Call | None
     idle: bool = False
     given: Tensor | None = None
+    parent: Call | None = None
+    summands: tuple[Call, ...] = ()
     name: str = ""
+
+
+@dataclass(frozen=True)
+class _Origin:
+    """Which leaves a tensor comes from, as long as nobody writes into it."""
+
+    calls: tuple[Call, ...] = ()
+    summed: bool = False
+    tensor: Tensor | None = None
+    version: int = 0
+
+    @property
+    def source(self) -> Call | None:
+        return self.calls[0] if self.calls and not self.summed else None
+
+    @property
+    def summands(self) -> tuple[Call, ...]:
+        return self.calls if self.summed else ()
+
+
+NOWHERE = _Origin()
 
 
 @dataclass(frozen=True)
@@ -74,7 +116,7 @@ class _Frame:
 
     path: str
     start: int
-    source: Call | None
+    origin: _Origin
     given: tuple[Tensor, int] | None
 
 
@@ -93,7 +135,7 @@ class Trace(TorchFunctionMode):
         self._functions = 0
         self.attention: list[Call] = []
         self._running: list[_Frame] = []
-        self._made: dict[int, tuple[Call, int, Tensor]] = {}
+        self._origins: dict[int, _Origin] = {}
 
     @contextmanager
     def watching(self, model: nn.Module) -> Iterator[Trace]:
@@ -111,7 +153,7 @@ class Trace(TorchFunctionMode):
         finally:
             for handle in handles:
                 handle.remove()
-            self._made.clear()
+            self._origins.clear()
         _name(self.calls)
         _name(self.attention, "attention")
 
@@ -127,13 +169,18 @@ class Trace(TorchFunctionMode):
         leaf = all(call.module is None for call in self.calls[frame.start :])
         if leaf and path:  # what a leaf computes inside is its own affair
             del self.calls[frame.start :]
+        origin = frame.origin if leaf else NOWHERE
         call = Call(path, module, self._calls_of[path], type(module).__name__, result, leaf,
-                    frame.source if leaf else None)  # fmt: skip
+                    origin.source, summands=origin.summands)  # fmt: skip
         self._calls_of[path] += 1
         call.idle = frame.given is not None and (result is frame.given[0]
                                                  and result._version == frame.given[1])  # fmt: skip
         call.given = None if frame.given is None else frame.given[0]
+        for inner in self.calls[frame.start :]:
+            inner.parent = inner.parent or call
         self._add(call)
+        if leaf and _passes(module):
+            self._comes_from(result, frame.origin)
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -142,14 +189,28 @@ class Trace(TorchFunctionMode):
         name = getattr(func, "__name__", "")
         if self.look_inside and name in ATTENTION:
             self._attend(func, args, kwargs or {})
+        if name in SUMS or name in PASSING:
+            return self._passed(func, args, kwargs or {}, summed=name in SUMS)
         if name not in FUNCTIONS:
             return func(*args, **(kwargs or {}))
-        source = self._origin(first_tensor((args, kwargs)))
+        origin = self._origin(first_tensor((args, kwargs)))
         result = func(*args, **(kwargs or {}))
         index, self._functions = self._functions, self._functions + 1
-        if isinstance(result, Tensor) and (source or name not in OUTPUT_ONLY):
-            path = self._running[-1].path if self._running else ""
-            self._add(Call(path, None, index, name.rstrip("_"), result, True, source))
+        if isinstance(result, Tensor) and (origin.source or name not in OUTPUT_ONLY):
+            path, kind = self._running[-1].path if self._running else "", name.rstrip("_")
+            self._add(Call(path, None, index, kind, result, True, origin.source,
+                           summands=origin.summands))  # fmt: skip
+        return result
+
+    def _passed(
+        self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, summed: bool
+    ) -> Any:
+        tensors = [part for part in (*args, *kwargs.values()) if isinstance(part, Tensor)]
+        origins = [self._origin(tensor) for tensor in (tensors if summed else tensors[:1])]
+        result = func(*args, **kwargs)
+        calls = tuple(dict.fromkeys(call for origin in origins for call in origin.calls))
+        together = summed or any(origin.summed for origin in origins)
+        self._comes_from(result, _Origin(calls, together))
         return result
 
     def _attend(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
@@ -159,14 +220,25 @@ class Trace(TorchFunctionMode):
             kind = func.__name__
             self.attention.append(Call(path, None, len(self.attention), kind, weights, True, None))
 
-    def _origin(self, given: Tensor | None) -> Call | None:
-        call, version, tensor = self._made.get(id(given), (None, 0, None))
-        return call if tensor is given and given is not None and given._version == version else None
+    def _origin(self, given: Tensor | None) -> _Origin:
+        origin = self._origins.get(id(given), NOWHERE)
+        known = given is not None and origin.tensor is given and origin.version == given._version
+        return origin if known else NOWHERE
+
+    def _comes_from(self, tensor: Any, origin: _Origin) -> None:
+        if isinstance(tensor, Tensor):
+            version = tensor._version
+            self._origins[id(tensor)] = _Origin(origin.calls, origin.summed, tensor, version)
 
     def _add(self, call: Call) -> None:
         self.calls.append(call)
         if call.leaf and not call.idle:
-            self._made[id(call.output)] = (call, call.output._version, call.output)
+            self._comes_from(call.output, _Origin((call,)))
+
+
+def _passes(module: nn.Module) -> bool:
+    home, _, file = type(module).__module__.rpartition(".")
+    return home == "torch.nn.modules" and file in PASSING_MODULES
 
 
 def first_tensor(value: Any) -> Tensor | None:

@@ -61,6 +61,33 @@ def test_a_layer_is_its_output_after_normalisation_and_activation():
     assert "no parameters" in sink.info["left_out"]["3"]
 
 
+class Shortcut(nn.Module):
+    """A residual block as most people write it, and a pooling between weights and activation."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.pool = nn.Conv2d(1, 4, 3), nn.MaxPool2d(2)
+        self.inner, self.bn = nn.Conv2d(4, 4, 3, padding=1), nn.BatchNorm2d(4)
+        self.down, self.fc = nn.Conv2d(4, 4, 1), nn.Linear(4, 3)
+
+    def forward(self, x):
+        x = F.relu(self.pool(self.conv(x)))
+        out = self.bn(self.inner(x))
+        out += self.down(x)
+        return self.fc(F.relu(out).mean((2, 3)))
+
+
+def test_the_parts_of_a_residual_sum_are_pre_activations():
+    sink = captured(Shortcut(), IMAGES)
+    assert [layer.name for layer in sink.layers] == ["conv:relu", "relu", "fc"]
+    left_out = sink.info["left_out"]
+    assert left_out["bn"] == left_out["down"] == "pre-activation of relu"
+    assert left_out["conv"] == "pre-activation of conv:relu"
+    assert sink.snapshots[0].layers["conv:relu"].shape == (9, 4)
+    named = captured(Shortcut(), IMAGES, layers=["bn", "relu"], reduce="flatten")
+    assert named.snapshots[0].layers["bn"].min() < 0 <= named.snapshots[0].layers["relu"].min()
+
+
 def test_functional_activations_are_layers():
     sink = captured(Functional(), IMAGES)
     assert [layer.name for layer in sink.layers] == ["bn:relu", "fc1:tanh", "fc2:log_softmax"]
@@ -130,6 +157,53 @@ def test_selection_by_list_glob_and_predicate():
     assert names(model, IMAGES, layers=lambda name, module: isinstance(module, nn.Linear)) == [
         "fc1", "fc2",
     ]  # fmt: skip
+
+
+class Cell(nn.Module):
+    """A recurrent cell written by hand: two gates, two weights, one step in time a call."""
+
+    def __init__(self, steps):
+        super().__init__()
+        self.steps = steps
+        self.inner, self.read, self.out = nn.Linear(5, 5), nn.Linear(4, 5), nn.Linear(5, 2)
+
+    def forward(self, x):
+        h = torch.zeros(len(x), 5)
+        for _ in range(self.steps):
+            gate = torch.sigmoid(self.read(x) + self.inner(h))
+            h = torch.tanh(gate * h + 1 - gate)
+        return self.out(h)
+
+
+def test_weights_called_many_times_are_steps_in_time_and_watched_at_the_last():
+    few, many = captured(Cell(3), ROWS), captured(Cell(13), ROWS)
+    assert len(few.layers) == 2 * 3 + 1
+    assert [layer.name for layer in many.layers] == ["sigmoid#12", "tanh#12", "out"]
+    note = many.info["left_out"]["tanh"]
+    assert "first of 13 calls of the same weights; the last, tanh#12, is watched" in note
+    assert names(Cell(13), ROWS, layers=["read", "read#6"]) == ["read", "read#6"]
+
+
+def test_a_deep_network_is_watched_by_its_blocks():
+    def block():
+        return nn.Sequential(
+            nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 4)
+        )
+
+    deep = nn.Sequential(nn.Linear(4, 4), nn.Sequential(*(block() for _ in range(8))), nn.ReLU())
+    sink = captured(deep, ROWS)  # 26 layers
+    assert [layer.name for layer in sink.layers] == ["0", *(f"1.{i}" for i in range(8)), "2"]
+    assert "inside 1.3, which is watched as a whole" in sink.info["left_out"]["1.3.1"]
+    made = sink.snapshots[0].layers
+    np.testing.assert_allclose(made["2"], np.maximum(made["1.7"], 0))
+    assert len(names(deep[:1].extend(deep[1][:7]), ROWS)) == 22  # few enough to watch each
+    flat = nn.Sequential(*(nn.Linear(4, 4) for _ in range(30)))
+    assert len(names(flat, ROWS)) == 30  # it has no blocks
+
+
+def test_a_normalisation_of_a_normalisation_is_a_layer_of_its_own():
+    model = nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4), nn.LayerNorm(4), nn.Linear(4, 2))
+    assert names(model, ROWS) == ["1", "2", "3"]
 
 
 def test_names_that_match_nothing_are_refused_with_near_ones():

@@ -243,7 +243,7 @@ def test_a_recurrent_language_model_updated_by_hand():
 
     (sink,) = attached(train)
     assert {layer.name: layer.reduce for layer in sink.layers} == {
-        "encoder": "mean_token", "rnn": "last_token", "decoder": "mean_token",
+        "encoder": "mean_token", "rnn": "last_token", "decoder:log_softmax": "mean_token",
     }  # fmt: skip
     assert sink.steps == [0, 3, 4]
 
