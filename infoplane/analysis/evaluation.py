@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from infoplane.analysis.agenda import POLL, Agenda
+from infoplane.analysis.executors import Executor, ExecutorHand
 from infoplane.analysis.hands import Hand, OwnHand, ProcessHand, Tally
 from infoplane.analysis.plan import DEFAULT, Refusal, Request, complete
 from infoplane.analysis.work import Settings
@@ -91,7 +92,7 @@ def evaluate(
     subsamples: int = 0,
     follow: bool = False,
     progress: bool | Progress | None = None,
-    backend: Literal["process", "thread"] = "process",
+    backend: Literal["process", "thread"] | Executor = "process",
     costly_null: bool = False,
     retry: bool = False,
     stop: Callable[[], bool] | None = None,
@@ -125,7 +126,9 @@ def evaluate(
         True: a bar with the time left; None: the same when the terminal shows it; a callable gets
         (done, total).
     backend
-        Worker processes, or threads where estimators spend their time in numpy.
+        Worker processes; or threads, where estimators spend their time in numpy; or your own
+        workers: a ``distributed.Client`` or a ``concurrent.futures`` executor, ``workers`` batches
+        at a time. Its workers must see the run's directory.
     costly_null
         Draw the null also for thorough estimators without a fast one (one full call a draw).
     retry
@@ -148,7 +151,7 @@ def evaluate(
     path = Path(getattr(run, "path", run))  # type: ignore[arg-type]
     requests = [_with_params(request, params or {}) for request in estimators]
     settings = Settings(seed, null, costly_null, subsamples)
-    _check(requests, workers, settings, targets)
+    _check(requests, workers, settings, targets, backend)
     count = _Count()
     with open_run(path) as reader:
         _known(reader, layers, steps, follow)
@@ -183,7 +186,11 @@ def _with_params(request: Request, params: Mapping[str, Mapping[str, Any]]) -> R
 
 
 def _check(
-    requests: Sequence[Request], workers: int, settings: Settings, targets: Sequence[str]
+    requests: Sequence[Request],
+    workers: int,
+    settings: Settings,
+    targets: Sequence[str],
+    backend: str | Executor,
 ) -> None:
     if not requests:
         raise InputError("`estimators` must name at least one estimator; got none.")
@@ -191,6 +198,11 @@ def _check(
     for name, number in {**numbers, "subsamples": settings.subsamples}.items():
         if not isinstance(number, int) or isinstance(number, bool) or number < 0:
             raise InputError(f"`{name}` must be an int ≥ 0; got {number!r}.")
+    if backend not in ("process", "thread") and not callable(getattr(backend, "submit", None)):
+        raise InputError(
+            '`backend` must be "process", "thread" or an executor with a `submit` method (a '
+            f"distributed.Client, a concurrent.futures executor); got {backend!r}."
+        )
     if 0 < settings.subsamples < 10:
         raise InputError(f"`subsamples` must be 0 or at least 10; got {settings.subsamples}.")
     if isinstance(targets, str) or not targets:
@@ -211,10 +223,16 @@ def _known(
 
 
 def _hands(
-    path: Path, settings: Settings, requests: Sequence[Request], workers: int, backend: str
+    path: Path,
+    settings: Settings,
+    requests: Sequence[Request],
+    workers: int,
+    backend: str | Executor,
 ) -> list[Callable[[], Hand]]:
     """Return makers of hands, one for each worker."""
     modules = sorted({str(complete(request)[0].function.__module__) for request in requests})
+    if not isinstance(backend, str):
+        return [lambda: ExecutorHand(backend, path, settings, modules)] * max(1, workers)
     # An estimator defined in the caller's script exists in no other process.
     if workers <= 1 or backend == "thread" or "__main__" in modules or not sys.executable:
         return [lambda: OwnHand(path, settings)] * max(1, workers)
