@@ -22,15 +22,16 @@ VIOLATION = 0.05  # share of the ceiling by which a bound may be passed with a c
 
 
 def inside_null(case: Case) -> str | None:
-    """Shuffled labels give nearly as much, and the null is so high that little could stand out."""
+    """Shuffled pairs give nearly as much, and the null is so high that little could stand out."""
     null = case.null
     if null is None or not _crowded(case):
         return None
     if is_above(null) and case.estimate.value - null.mean > EXCESS * case.scale:
         return None
+    where = "hardly above its null" if is_above(null) else "inside its null"
     return (
-        f"inside its null: {bits(case.estimate.value)} with the true labels, {bits(null.q95)} with "
-        f"shuffled ones (95 %), so it says nothing about {case.context.target.name or 'Y'} here; "
+        f"{where}: {bits(case.estimate.value)} with the true pairing, {bits(null.q95)} with a "
+        f"shuffled one (95 %), so it says nothing about {case.context.target.name or 'Y'} here; "
         "use a coarser or null-corrected estimator, or more samples"
     )
 
