@@ -21,6 +21,12 @@ from infoplane.estimators.registry import Card, card, check_params
 from infoplane.types import Kind, Layer, ProbeData, Quantity
 
 DEFAULT: tuple[str, ...] = ("mi.binning", "mi.adaptive", "mi.kde")
+SPECIAL = {
+    "stochastic": "means and standard deviations side by side, which no layer is known to hold",
+    "views": "two embeddings of the same samples, of equal width",
+}
+"""What a T of a special make is, that an ordinary layer would be mistaken for."""
+
 Request = str | tuple[str, Mapping[str, Any]]
 """An estimator's id, or (id, parameters)."""
 
@@ -159,6 +165,9 @@ def refusal(entry: Card, target: str, probe: ProbeData, layers: Sequence[str]) -
         return f"`{entry.id}` looks at several layers at once; call it on the arrays."
     if entry.needs in ("classifier", "gradient"):
         return f"`{entry.id}` needs a {entry.needs} that no run keeps; call it on the arrays."
+    views = entry.needs == "views" and target in layers
+    if entry.needs in SPECIAL and not views:
+        return f"`{entry.id}` needs {SPECIAL[entry.needs]}; call it on the arrays."
     if target == "" and len(positional(entry.function)) > 1 and probe.y is None:
         return f"`{entry.id}` needs labels and the probe set has none."
     if target == "" or target in layers or (target == "X" and entry.accepts):
@@ -180,6 +189,8 @@ def applies(entry: Card, layer: Layer, last: str) -> bool:
     """
     if entry.needs == "logits":
         return layer.what == "logits" or (layer.what == "output" and layer.name == last)
+    if entry.needs == "codes":
+        return layer.what == "output" and layer.dtype.startswith(("int", "uint", "bool"))
     if entry.needs == "scalar":
         return layer.width == 1 and layer.what == "output"
     if entry.needs == "attention":

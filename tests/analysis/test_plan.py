@@ -87,6 +87,19 @@ def test_targets_that_an_estimator_cannot_take_are_refused_with_the_reason():
     assert "no Y" in refusals[0].why
 
 
+def test_a_layer_of_a_special_make_is_not_guessed():
+    names = ["mi.stochastic", "mi.reconstruction"]
+    asks, refusals = asks_for(names, ("X", "Y", "a"), CLASSES, ["a"])
+    assert [(a.estimator, a.target) for a in asks] == [("mi.reconstruction", "a")]
+    assert len(refusals) == 5
+    assert all("call it on the arrays" in one.why for one in refusals)
+    floats, codes = (
+        Layer("a", "Linear", (2,), 2, "flatten", dtype) for dtype in ("float32", "int64")
+    )
+    assert not applies(card("mi.codes"), floats, "a")
+    assert applies(card("mi.codes"), codes, "a")
+
+
 def test_weights_and_losses_are_no_representations():
     entry = card("mi.binning")
     output = Layer("a", "Linear", (2,), 2, "flatten")
