@@ -193,7 +193,8 @@ def cauchy_schwarz_conditional(
             f"{guesses.shape}."
         )
     same = _gaussian(inputs, sigma)
-    n, both = len(inputs), _gaussian(np.concatenate([targets, guesses]), sigma)
+    both_sides = np.concatenate([targets, guesses])
+    n, both = len(inputs), _gaussian(both_sides, sigma)
     sums = np.zeros(3)
     for rows in _blocks(n):
         weight = same(rows)
@@ -215,6 +216,7 @@ def cauchy_schwarz_conditional(
         n=n,
         d=inputs.shape[1],
         params=params,
+        flags=[flag for side in (inputs, both_sides) for flag in heavy_tailed(side)],
     )
 
 

@@ -14,6 +14,7 @@ from infoplane.estimators.contract import (
     conclude,
     entropy_of_counts,
     generator,
+    heavy_tailed,
     is_discrete,
     plain,
     ranks,
@@ -23,7 +24,7 @@ from infoplane.estimators.contract import (
 )
 from infoplane.estimators.registry import Bounds, check_params, estimator
 from infoplane.estimators.shared import Shared
-from infoplane.types import Cost, Estimate, FloatArray, IntArray, Kind, Quantity, Status
+from infoplane.types import Cost, Estimate, Flags, FloatArray, IntArray, Kind, Quantity, Status
 
 CODES = "mi.codes"
 SUMS_TO_ONE = 1e-3
@@ -51,6 +52,10 @@ def distributions(t: Any, levels: int) -> FloatArray:
     with np.errstate(over="ignore"):
         odds = np.exp(blocks - blocks.max(axis=2, keepdims=True))
     return np.asarray(odds / odds.sum(axis=2, keepdims=True))
+
+
+def _tail(t: Any) -> Flags:
+    return Flags() if is_discrete(t) else heavy_tailed(samples(t, name="t"))
 
 
 def entropy(p: FloatArray) -> FloatArray:
@@ -109,6 +114,7 @@ def _null(
     reference="Song et al., Discrete infomax codes for supervised representation learning, "
     "Entropy 24 (2022)",
     tolerance={"binary_symmetric": 0.03, "z_channel": 0.03, "erasure": 0.03},
+    needs="codes",
     null=_null,
 )
 def codes(
@@ -159,6 +165,6 @@ def codes(
         params=params,
         ceiling=parts * math.log(k),
         floor=0.0,
-        flags=["redundant"] if above else [],
+        flags=[*(["redundant"] if above else []), *_tail(t)],
         info=info if shared_part is None else {**info, "redundancy": shared_part},
     )

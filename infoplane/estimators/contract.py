@@ -353,7 +353,7 @@ def conclude(
         marks.append("saturated")
         status = Status.SATURATED if status is Status.OK else status
     return Estimate(
-        value=float(value),
+        value=float(value) + 0.0,  # no minus zero
         stderr=stderr,
         low=low,
         high=high,

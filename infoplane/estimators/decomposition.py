@@ -19,7 +19,7 @@ from infoplane.estimators.contract import (
     same_length,
     samples,
 )
-from infoplane.estimators.interaction import symbol_codes
+from infoplane.estimators.interaction import symbol_codes, tails
 from infoplane.estimators.registry import Bounds, check_params, estimator
 from infoplane.estimators.shared import Shared
 from infoplane.types import Cost, Estimate, FloatArray, Kind, Quantity, Status
@@ -169,4 +169,12 @@ def pid(
     table = np.bincount(cell, minlength=int(np.prod(shape))).reshape(shape) / n
     parts = decompose(table)
     ceiling = entropy_of_counts(np.bincount(labels))
-    return conclude(parts[part], ceiling=ceiling, floor=0.0, slack=1e-3, info=parts, **common)
+    return conclude(
+        parts[part],
+        ceiling=ceiling,
+        floor=0.0,
+        slack=1e-3,
+        flags=tails([one, two]),
+        info=parts,
+        **common,
+    )

@@ -26,6 +26,9 @@ _LIMITS = (
 )
 
 
+SLACK = 0.25  # share of d by which an estimate may pass the number of units without a flag
+
+
 def _neighbours(call: Call, k: int) -> tuple[FloatArray, Call]:
     """Distances to the k nearest distinct others; repeated rows enter once (``duplicates=m``).
 
@@ -87,6 +90,7 @@ def _refuse_ties(name: str, usable: int, points: int) -> None:
     complexity="n² d",
     min_samples=22,
     unit="1",
+    ceiling="d, the number of units",
     invariant=("row order", "rotation", "scaling", "shift", "constant unit"),
     limits=(*_LIMITS, "the published form is too high by k/(k − 2)"),
     tolerance={"uniform ball, at the centre": 0.03},
@@ -140,9 +144,12 @@ def lid(
         "geometric": lambda: np.exp(np.log(values).mean()),
         "harmonic": lambda: 1.0 / (1.0 / values).mean(),
     }[average]()
+    stderr = float(values.std(ddof=1) / math.sqrt(len(values)))
     return call.conclude(
         float(value),
-        stderr=float(values.std(ddof=1) / math.sqrt(len(values))),
+        stderr=stderr,
+        ceiling=call.d,
+        slack=4 * stderr * (average == "mean") + SLACK * call.d,
         info={"quantiles": np.quantile(values, (0.05, 0.5, 0.95)).tolist(), "points": len(values)},
     )
 
@@ -158,6 +165,7 @@ def lid(
     complexity="n² d",
     min_samples=20,
     unit="1",
+    ceiling="d, the number of units",
     invariant=("row order", "rotation", "scaling", "shift", "constant unit"),
     limits=(*_LIMITS, "noise at the smallest scale counts as dimension"),
     tolerance={"uniform cube, d = 2, n = 2000": 0.15},
@@ -210,4 +218,5 @@ def twonn(
         kept = min(kept, n - 1)  # F = 1 has no logarithm
         height = -np.log1p(-np.arange(1, kept + 1) / n)
         value = float(logs[:kept] @ height / (logs[:kept] @ logs[:kept]))
-    return call.conclude(value, stderr=stderr, info={"points": n})
+    ceiling, slack = call.d, SLACK * call.d + (0.0 if stderr is None else 4 * stderr)
+    return call.conclude(value, stderr=stderr, ceiling=ceiling, slack=slack, info={"points": n})

@@ -24,6 +24,7 @@ from infoplane.estimators.contract import (
     enough,
     entropy_of_counts,
     fold,
+    heavy_tailed,
     is_discrete,
     live_columns,
     plain,
@@ -32,11 +33,10 @@ from infoplane.estimators.contract import (
     samples,
     symbols,
 )
-from infoplane.estimators.gaussian import ledoit_wolf
 from infoplane.estimators.neighbours import standardise
 from infoplane.estimators.registry import Bounds, check_params, estimator
 from infoplane.estimators.shared import Shared
-from infoplane.types import Cost, Estimate, FloatArray, IntArray, Kind, Quantity, Status
+from infoplane.types import Cost, Estimate, Flags, FloatArray, IntArray, Kind, Quantity, Status
 
 LEAST = 1e-9  # smallest variance of a direction, in units of the columns' own
 MOST = 64  # variables up to which all sums are taken
@@ -112,6 +112,16 @@ def variables(t: Any, name: str) -> list[Any]:
     return [column[:, None] for column in samples(t, minimum=4, estimator=name).T]
 
 
+def tails(given: list[Any]) -> Flags:
+    """Flag ``heavy_tail`` when any of the continuous variables has one."""
+    return Flags(
+        flag
+        for one in given
+        if not is_discrete(one)
+        for flag in heavy_tailed(samples(one, minimum=1))
+    )
+
+
 def _compressed(layer: Any, dim: int, name: str) -> FloatArray:
     """Leading principal components of a standardised layer, at most ``dim``."""
     live, _ = live_columns(samples(layer, minimum=4, estimator=name))
@@ -121,8 +131,7 @@ def _compressed(layer: Any, dim: int, name: str) -> FloatArray:
     return live if live.shape[1] <= dim else standardise(live @ principal_axes(live, dim)[0])
 
 
-def _parts(t: Any, dim: int, shrinkage: float | str, name: str) -> tuple[Parts | None, int, int]:
-    given = variables(t, name)
+def _parts(given: list[Any], dim: int, shrinkage: float, name: str) -> Parts | None:
     n = len(given[0])
     enough(n, 4, estimator=name)
     if len(given) > MOST:
@@ -133,28 +142,30 @@ def _parts(t: Any, dim: int, shrinkage: float | str, name: str) -> tuple[Parts |
     if all(is_discrete(one) for one in given):
         codes = [symbols(one, name="t") for one in given]
         codes = [one for one in codes if one.max() > 0]
-        return (discrete_parts(codes) if codes else None), n, len(given)
+        return discrete_parts(codes) if codes else None
     layers = [_compressed(one, dim, name) for one in given]
     layers = [one for one in layers if one.shape[1]]
     if not layers:
-        return None, n, len(given)
+        return None
     joint = np.hstack(layers)
-    delta = ledoit_wolf(joint) if isinstance(shrinkage, str) else float(shrinkage)
-    covariance = (1 - delta) * joint.T @ joint / n + delta * np.eye(joint.shape[1])
-    return gaussian_parts(covariance, [one.shape[1] for one in layers]), n, len(given)
+    covariance = (1 - shrinkage) * joint.T @ joint / n + shrinkage * np.eye(joint.shape[1])
+    return gaussian_parts(covariance, [one.shape[1] for one in layers])
 
 
 def _conclude(name: str, t: Any, dim: int, shrinkage: Any, pick: str) -> Estimate:
     params = check_params(name, {"dim": dim, "shrinkage": shrinkage})
-    parts, n, count = _parts(t, dim, shrinkage, name)
-    common: dict[str, Any] = {"estimator": name, "n": n, "d": count, "params": params}
+    given = variables(t, name)
+    parts = _parts(given, params["dim"], params["shrinkage"], name)
+    common: dict[str, Any] = {
+        "estimator": name, "n": len(given[0]), "d": len(given), "params": params,
+    }  # fmt: skip
     if parts is None:
         return conclude(0.0, flags=["constant"], status=Status.DEGENERATE, **common)
     total, dual = parts.total, parts.dual
     values = {"tc": total, "dtc": dual, "o": total - dual, "s": total + dual}
     floor = None if pick == "o" else 0.0
     info = {"variables": len(parts.each), **values}
-    return conclude(values[pick], floor=floor, slack=1e-6, info=info, **common)
+    return conclude(values[pick], floor=floor, slack=1e-6, flags=tails(given), info=info, **common)
 
 
 _COMMON: dict[str, Any] = {
@@ -360,7 +371,7 @@ def factorised(
         for place, group in enumerate(margins(len(codes), order))
         if place % stride == 0
     ]
-    flags = [f"groups={len(values)}/{groups}"] if stride > 1 else []
+    flags = [*tails(given), *([f"groups={len(values)}/{groups}"] if stride > 1 else [])]
     return conclude(float(np.mean(values)), floor=0.0, flags=flags, **common)
 
 

@@ -14,7 +14,8 @@ from typing import Annotated, Any
 import numpy as np
 
 from infoplane.errors import InputError, RefusedError
-from infoplane.estimators.contract import Rng, conclude, live_columns, samples
+from infoplane.estimators.call import column_flags
+from infoplane.estimators.contract import Rng, conclude, samples
 from infoplane.estimators.registry import Bounds, check_params, estimator
 from infoplane.estimators.shared import Shared
 from infoplane.types import Cost, Estimate, FloatArray, IntArray, Kind, Quantity, Status
@@ -157,7 +158,7 @@ def feature_complexity(
     channels = _Channels(rows / scale, columns / scale)
     left = channels.run(beta)
     sizes = np.sort(channels.counts[channels.alive])[::-1].astype(int)
-    dead = live_columns(rows)[1] if count > 1 else ()
+    dead = column_flags(rows) if count > 1 else ()
     return conclude(
         float(left),
         estimator=NAME,

@@ -111,7 +111,8 @@ def _estimate(
     )  # fmt: skip
     values = [bound(block) for block in result.blocks]
     size = min(len(block) for block in result.blocks)
-    ceilings = [c for c in (entropy_v, entropy_t) if c is not None]
+    # no estimate from n samples is to be trusted beyond log n (McAllester & Stratos 2020)
+    ceilings = [c for c in (entropy_v, entropy_t, math.log(n)) if c is not None]
     if name == "mi.infonce":
         ceilings.append(math.log(size))
     if params.get("alpha", 0) > 0:
@@ -122,7 +123,7 @@ def _estimate(
         float(np.mean(values)),
         stderr=stderr,
         slack=3 * stderr + 1e-6,
-        ceiling=min(ceilings) if ceilings else None,
+        ceiling=min(ceilings),
         info={"steps_done": result.steps, "held_out": len(local), "batch_used": size},
         **common,
     )
@@ -138,6 +139,7 @@ _COMMON: dict[str, Any] = {
     "cost": Cost.THOROUGH,
     "complexity": "steps × batch² (joint) or steps × batch (separable)",
     "min_samples": 32,
+    "ceiling": "log n",
     "invariant": ("scaling", "constant unit"),
     "deterministic": False,
     "assumes": ("rows i.i.d.", "the critic is rich enough and trained enough"),
@@ -145,7 +147,7 @@ _COMMON: dict[str, Any] = {
     "meaningful_null": ("X", "Y"),
 }
 _LIMITS = (
-    "no lower bound from n samples can exceed O(log n) with confidence",
+    "no lower bound from n samples can exceed O(log n) with confidence: beyond log n it is flagged",
     "blind to how much of a deterministic layer's information is there: only what a critic finds",
 )
 
@@ -242,7 +244,7 @@ def _plain_bound(
         return _estimate(name, v, t, given, objective, value, rng, start)
 
     bound.__doc__ = summary + _AS_MINE
-    return estimator(id=name, bound="lower", **card, **_COMMON)(bound)
+    return estimator(id=name, bound="lower", **{**_COMMON, **card})(bound)
 
 
 _AS_MINE = """
@@ -299,11 +301,10 @@ infonce_bound = _plain_bound(
     measures="interpolated lower bound I_α on I(V;T) that a small trained critic reaches on "
     "held-out pairs",
     formula="1 + ⟨f_ii − b_i⟩ − ⟨e^{f_ji − b_i}⟩_{j≠i},  b_i = log(α ⟨e^{f_ji}⟩_j + (1 − α) e)",
-    ceiling="1 + log(batch / α)",
     limits=(*_LIMITS, "the baseline a(t) of TUBA is left to the critic, which can hold it"),
     reference="Poole, Ozair, van den Oord, Alemi & Tucker, ICML 2019",
     bound="lower",
-    **_COMMON,
+    **{**_COMMON, "ceiling": "min(log n, 1 + log(batch / α))"},
 )
 def tuba_bound(
     v: Any,

@@ -212,7 +212,9 @@ class Card:
         Targets for which shuffling the pairing tells something: ("Y",) or ("X", "Y").
     needs : str
         "representation", "logits", "attention", "weights", "labels", "layers" (several at once);
-        "classifier" and "gradient" come as further arrays beside T and are in no run.
+        "classifier" and "gradient" come as further arrays beside T and are in no run;
+        "codes" (symbols, or logits of k-way codes), "stochastic" (means and deviations side by
+        side) and "views" (two embeddings of the same samples) are a T of a special make.
     null : callable or None
         Fast null: ``null(v, t, *, draws, rng, **params) -> ndarray (draws,)``. None: the generic
         loop over shuffled pairings.

@@ -19,6 +19,7 @@ from infoplane.estimators.contract import (
     conclude,
     entropy_of_counts,
     generator,
+    heavy_tailed,
     is_discrete,
     plain,
     same_length,
@@ -81,6 +82,23 @@ def decompose(p: FloatArray, codes: IntArray) -> dict[str, float]:
         "I(X;Ŷ|V)": given_v - given_x,
         "H(Ŷ)": total,
     }
+
+
+def separation(p: FloatArray, codes: IntArray, conditional: float) -> dict[str, float]:
+    """Γ, the mean cross-entropy H(p_i, p_j) over pairs of different symbols, and I(X;Ŷ|V) / Γ.
+
+    The second is the normalised conditional information (NCMI): small when symbols are tight and
+    far apart. Empty when there is one symbol only.
+    """
+    counts = np.bincount(codes).astype(np.float64)
+    pairs = len(codes) ** 2 - float(counts @ counts)
+    if pairs == 0:
+        return {}
+    logs = np.log(np.maximum(p, np.finfo(float).tiny))
+    of_p, of_logs = (group_means(a, codes) * counts[:, None] for a in (p, logs))
+    apart = float(of_p.sum(axis=0) @ of_logs.sum(axis=0)) - float((of_p * of_logs).sum())
+    gamma = -apart / pairs
+    return {"Γ": gamma} | ({"NCMI": conditional / gamma} if gamma > 0 else {})
 
 
 def _null(
@@ -149,7 +167,8 @@ def softmax(
     Returns
     -------
     Estimate
-        ``info`` holds all of I(X;Ŷ), I(V;Ŷ), I(X;Ŷ|V) and H(Ŷ); ``stderr`` is the spread of the
+        ``info`` holds all of I(X;Ŷ), I(V;Ŷ), I(X;Ŷ|V) and H(Ŷ), and the class separation Γ and
+        NCMI = I(X;Ŷ|V)/Γ of :func:`separation`; ``stderr`` is the spread of the
         local terms Σ_c p_c log(p̄_vc / p̄_c) over √n.
 
     References
@@ -174,9 +193,9 @@ def softmax(
         ceiling=None if degenerate else min(of_v, math.log(c)),
         floor=0.0,
         stderr=_spread(p, codes) if n > 2 else None,
-        flags=[mark] if degenerate else [],
+        flags=[*([mark] if degenerate else []), *heavy_tailed(samples(t, name="t", minimum=2))],
         status=Status.DEGENERATE if degenerate else Status.OK,
-        info=parts,
+        info={**parts, **separation(p, codes, parts["I(X;Ŷ|V)"])},
     )
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from scipy.special import expit, ndtr
 
-from infoplane.estimators.contract import Rng, conclude, live_columns, samples
+from infoplane.estimators.contract import Rng, conclude, heavy_tailed, live_columns, samples
 from infoplane.estimators.neighbours import standardise
 from infoplane.estimators.registry import Bounds, check_params, estimator
 from infoplane.estimators.shared import Shared
@@ -91,4 +91,4 @@ def spacing(
     own = float(((z**2).mean(axis=0) ** 2).sum())
     covariance = max(squares - own, 0.0) / d
     info = {"covariance": covariance, "effective": value - covariance, "m": step}
-    return conclude(value, flags=flags, info=info, **common)
+    return conclude(value, flags=[*flags, *heavy_tailed(points)], info=info, **common)

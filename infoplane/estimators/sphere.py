@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import gammaln, logsumexp
 
 from infoplane.errors import InputError
-from infoplane.estimators.contract import Rng, conclude, enough, same_length, samples
+from infoplane.estimators.contract import Rng, conclude, enough, heavy_tailed, same_length, samples
 from infoplane.estimators.registry import Bounds, check_params, estimator
 from infoplane.estimators.shared import Shared
 from infoplane.types import Cost, Estimate, FloatArray, Kind, Quantity, Status
@@ -112,7 +112,8 @@ def entropy_on_sphere(
     local = -log_mean_kernels(unit_rows(points, "t", ENTROPY), kappa)
     value = float(local.mean()) - log_c
     info = {"uniform": sphere_entropy(d), "share": (float(local.mean()) + kappa) / math.log(n)}
-    return conclude(value, stderr=float(local.std(ddof=1)) / math.sqrt(n), info=info, **common)
+    common |= {"flags": heavy_tailed(points), "info": info}
+    return conclude(value, stderr=float(local.std(ddof=1)) / math.sqrt(n), **common)
 
 
 @estimator(
@@ -168,4 +169,6 @@ def reconstruction(
     one, two = unit_rows(left, "v", BOUND), unit_rows(right, "t", BOUND)
     local = kappa * (one * two).sum(axis=1) - log_mean_kernels(one, kappa)
     stderr = float(local.std(ddof=1)) / math.sqrt(n)
-    return conclude(float(local.mean()), ceiling=math.log(n), stderr=stderr, **common)
+    flags = [*heavy_tailed(left), *heavy_tailed(right)]
+    ceiling = math.log(n)
+    return conclude(float(local.mean()), ceiling=ceiling, stderr=stderr, flags=flags, **common)

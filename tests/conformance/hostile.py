@@ -5,6 +5,7 @@ Each entry is (name, array made from a plain (n, d) layer, expectation). Expecta
 ``value``     a finite Estimate (an information within its bounds or flagged) or a refusal
 ``constant``  as value; an information is exactly 0 with the flag ``constant``
 ``dead``      as value; an Estimate carries ``dead=k``
+``tail``      as value; an Estimate carries ``heavy_tail``
 ``nonfinite`` NonFiniteError
 ``few``       TooFewSamplesError
 ``input``     InputError
@@ -87,8 +88,8 @@ HOSTILE = [
     ("largest doubles", lambda t: t / np.abs(t).max() * 1.7e308, "value"),
     ("denormals", lambda t: t * 1e-310, "value"),
     ("far from zero", lambda t: t + 1e8, "value"),
-    ("one outlier", lambda t: put(t, (0, 0), 1e6), "value"),
-    ("one huge outlier", lambda t: put(t, (0, 0), 1e300), "value"),
+    ("one outlier", lambda t: put(t, (0, 0), 1e6), "tail"),
+    ("one huge outlier", lambda t: put(t, (0, 0), 1e300), "tail"),
     ("a far column", far_column, "value"),
     ("mixed scales", lambda t: t * np.logspace(-6, 6, t.shape[1]), "value"),
     # not finite

@@ -21,7 +21,15 @@ SETTINGS: dict[str, dict] = {
     "interaction.score": {"steps": 3, "repeats": 2},
 }
 
-REPRESENTATION = ("representation", "labels", "logits", "classifier", "gradient")
+REPRESENTATION = (
+    "representation",
+    "labels",
+    "logits",
+    "classifier",
+    "gradient",
+    "codes",
+    "stochastic",
+)
 """Needs whose main array is a plain (n, d): all hostile inputs apply to them."""
 
 

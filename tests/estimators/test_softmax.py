@@ -8,7 +8,7 @@ from scipy.special import softmax as softmax_rows
 
 from infoplane import truth
 from infoplane.errors import InputError
-from infoplane.estimators import card
+from infoplane.estimators import card, get
 from infoplane.estimators.softmax import probabilities, softmax
 from infoplane.types import Status
 
@@ -98,3 +98,13 @@ def test_fast_null_equals_the_loop(logits):
     rng = np.random.default_rng(0)
     slow = [softmax(rng.permutation(y), t).value for _ in range(4)]
     np.testing.assert_allclose(fast, slow, atol=1e-12)
+
+
+def test_class_separation_is_the_mean_over_pairs_of_different_classes():
+    rng = np.random.default_rng(0)
+    y, z = rng.integers(3, size=30), rng.standard_normal((30, 4))
+    p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    pairs = [-(p[i] @ np.log(p[j])) for i in range(30) for j in range(30) if y[i] != y[j]]
+    info = get("mi.softmax")(y, z).info
+    assert info["Γ"] == pytest.approx(np.mean(pairs), abs=1e-12)
+    assert info["NCMI"] == pytest.approx(info["I(X;Ŷ|V)"] / np.mean(pairs), abs=1e-12)

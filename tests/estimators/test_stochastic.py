@@ -131,7 +131,7 @@ def test_blocks_and_shared_change_no_value(monkeypatch):
     y, t = toy()
     whole = noisy(y, t)
     assert noisy(y, t, shared=Shared(t)) == whole
-    monkeypatch.setattr("infoplane.estimators.stochastic._BLOCK", 200)
+    monkeypatch.setattr("infoplane.estimators.mixtures._BLOCK", 200)
     assert noisy(y, t).value == pytest.approx(whole.value, abs=1e-12)
 
 
