@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from infoplane import __version__
-from infoplane.analysis.reading import findings, methods
+from infoplane.analysis import findings, methods
 from infoplane.store import Run, open_run
 from infoplane.types import NATS_TO_BITS, Measurement, Quantity, Verdict
 from infoplane.views import offline

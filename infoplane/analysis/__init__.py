@@ -21,10 +21,11 @@ _PUBLIC = {
     "calibrate": "calibration",
     "calibrate_run": "calibration",
     "compare_estimators": "agreement",
+    "conclusion": "reading",
     "extrapolation": "uncertainty",
     "find_phases": "phases",
     "findings": "reading",
-    "methods": "reading",
+    "methods": "protocol",
     "phases_of": "phases",
     "replicates": "uncertainty",
     "subsampling": "uncertainty",
@@ -72,8 +73,9 @@ if TYPE_CHECKING:
     from infoplane.analysis.phases import phases_of as phases_of
     from infoplane.analysis.processing import add_processing as add_processing
     from infoplane.analysis.processing import violations as violations
+    from infoplane.analysis.protocol import methods as methods
+    from infoplane.analysis.reading import conclusion as conclusion
     from infoplane.analysis.reading import findings as findings
-    from infoplane.analysis.reading import methods as methods
     from infoplane.analysis.replication import gather as gather
     from infoplane.analysis.trajectory import trajectories as trajectories
     from infoplane.analysis.uncertainty import Interval as Interval

@@ -15,6 +15,8 @@ import xarray as xr
 from infoplane.types import FloatArray
 
 AGREE = 0.7  # rank correlation from which two estimators count as agreeing
+OPPOSED = -0.3  # rank correlation up to which two trajectories count as going opposite ways
+ORDERED = 4  # layers from which their order says anything: of three, one in six agrees by chance
 _FEWEST = 5  # common usable points below which nothing is said
 
 
@@ -23,7 +25,7 @@ class Pair:
     """Agreement of two estimators about one target.
 
     ``direction`` is Spearman's ρ of the trajectories by layer (only layers where both are usable),
-    ``order`` Kendall's τ of the layers by loss after the peak, None with fewer than three layers.
+    ``order`` Kendall's τ of the layers by loss after the peak, None with fewer than four layers.
     """
 
     first: str
@@ -39,9 +41,14 @@ class Pair:
         return float(np.mean(values)) if values else None
 
     @property
+    def agrees(self) -> bool:
+        """Whether the mean ρ is at least :data:`AGREE`."""
+        return self.mean is not None and self.mean >= AGREE
+
+    @property
     def opposed(self) -> list[str]:
         """Layers in which the two go opposite ways."""
-        return [layer for layer, rho in self.direction.items() if rho < 0]
+        return [layer for layer, rho in self.direction.items() if rho <= OPPOSED]
 
 
 def compare_estimators(ds: xr.Dataset) -> list[Pair]:
@@ -68,7 +75,7 @@ def _compare(ds: xr.Dataset, first: str, second: str, target: str) -> Pair:
             direction[str(layer)] = float(stats.spearmanr(a, b).statistic)
         losses.append((float(a.max() - a[-1]), float(b.max() - b[-1])))
     order = None
-    if len(losses) >= 3:
+    if len(losses) >= ORDERED:
         tau = float(stats.kendalltau(*zip(*losses, strict=True)).statistic)
         order = tau if np.isfinite(tau) else None
     return Pair(first, second, target, direction, order)
@@ -90,20 +97,21 @@ def reading(pairs: list[Pair]) -> str:
             continue
         weakest = min(compared, key=lambda pair: pair.mean or 0.0)
         rho = weakest.mean or 0.0
-        verb = "agree" if rho >= AGREE else "partly agree" if rho >= 0.3 else "do not agree"
+        verb = "agree" if rho >= AGREE else "agree in part" if rho >= 0.3 else "do not all agree"
         sentence = (
-            f"On when {name} rises and falls, the {_count(compared)} {verb} "
-            f"(lowest mean rank correlation over layers {rho:.2f}, between {weakest.first} and "
-            f"{weakest.second})"
+            f"On when {name} rises and falls, {_count(compared)} {verb}: the rank correlation of "
+            f"their trajectories, averaged over layers, is {rho:.2f} between {weakest.first} and "
+            f"{weakest.second}" + (", the lowest" if len(compared) > 1 else "")
         )
         opposed = sorted({layer for pair in compared for layer in pair.opposed})
         if opposed:
-            sentence += f"; in {', '.join(opposed)} some of them move in opposite directions"
+            sentence += f"; in {', '.join(opposed)} some go opposite ways"
         taus = [pair.order for pair in compared if pair.order is not None]
         if taus and target == "X":
             same = "the same" if min(taus) >= AGREE else "a different"
             sentence += (
-                f"; they put the layers in {same} order of loss (lowest Kendall τ {min(taus):.2f})"
+                f"; they put the layers in {same} order of how far it falls from its largest value "
+                f"(lowest Kendall τ {min(taus):.2f})"
             )
         sentences.append(sentence + ".")
     if not sentences:
@@ -113,4 +121,4 @@ def reading(pairs: list[Pair]) -> str:
 
 def _count(pairs: list[Pair]) -> str:
     names = {name for pair in pairs for name in (pair.first, pair.second)}
-    return "two estimators" if len(names) == 2 else f"{len(names)} estimators"
+    return "the two estimators" if len(names) == 2 else f"the {len(names)} estimators"

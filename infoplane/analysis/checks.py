@@ -51,13 +51,13 @@ RULES: tuple[Rule, ...] = (
         "saturated",
         Verdict.NOT_USABLE,
         information.saturated,
-        "it is at its ceiling",
+        "the number is at its ceiling",
     ),
     Rule(
         "bound_broken",
         Verdict.NOT_USABLE,
         information.bound_broken,
-        "it breaks a bound that every information obeys",
+        "the number breaks a bound that every information obeys",
     ),
     Rule(
         "singleton",
@@ -76,19 +76,19 @@ RULES: tuple[Rule, ...] = (
         "resolution",
         Verdict.CAUTION,
         information.resolution,
-        "it is at the most that these bins can say",
+        "the number is the most that these bins can say",
     ),
     Rule(
         "nothing_detected",
         Verdict.CAUTION,
         information.nothing_detected,
-        "it is no more than shuffled pairs give",
+        "shuffled pairs give as much",
     ),
     Rule(
         "mostly_null",
         Verdict.CAUTION,
         information.mostly_null,
-        "most of it is there with shuffled pairs too",
+        "half of the number or more is there with shuffled pairs too",
     ),
     Rule(
         "outside_range",
@@ -135,7 +135,7 @@ RULES: tuple[Rule, ...] = (
         "bound_touched",
         Verdict.CAUTION,
         information.bound_touched,
-        "it passes a bound by a little",
+        "the number passes a bound by a little",
     ),
     Rule(
         "many_singletons",
@@ -166,7 +166,7 @@ RULES: tuple[Rule, ...] = (
         "wide_error",
         Verdict.CAUTION,
         data.wide_error,
-        "its standard error is wide",
+        "the standard error is wide",
         information_only=False,
     ),
     Rule(
@@ -187,7 +187,7 @@ RULES: tuple[Rule, ...] = (
 
 BRIEFLY: dict[str, str] = {
     **{rule.name: rule.brief for rule in RULES},
-    "non_finite": "its activations are not finite",
+    "non_finite": "the activations are not finite",
     "too_few_samples": "there are too few samples",
     "refused": "the estimator refuses this layer",
     "failed": "the estimator failed",

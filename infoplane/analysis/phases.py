@@ -44,7 +44,8 @@ class Phase:
     onset_low, onset_high : int
         Steps among which the turning point lies: the smoothed curve is within its noise there.
     amount : float
-        Height of the smoothed curve in nats, positive; smoothing takes a little off sharp peaks.
+        Height in nats between the medians of the three measured points at either end, which takes
+        less off a sharp peak than the smoothed curve does.
     confidence : float
         1 − p, where p is the chance of a swing this large in a flat curve with this noise.
     """
@@ -84,6 +85,7 @@ def find_phases(
     *,
     spread: float = 0.0,
     stderr: ArrayLike | None = None,
+    floor: float = FLOOR,
 ) -> Phases:
     """Find the rises and falls of a trajectory.
 
@@ -96,6 +98,8 @@ def find_phases(
         a swing is a difference of two points of one run.
     stderr : array_like, (n,), optional
         Standard errors of the points; the noise is at least their median.
+    floor : float
+        Changes below it are not named.
 
     Raises
     ------
@@ -120,18 +124,18 @@ def find_phases(
     noise = max(_noise(curve), float(np.nanmedian(errors)) if np.isfinite(errors).any() else 0.0)
     swings = _null_swings(tuple(at))
     critical = float(np.quantile(swings, 1 - LEVEL))
-    threshold = max(critical * noise, 2 * math.sqrt(2) * spread, FLOOR)
-    found = _zigzag(at, smooth, threshold, noise, swings)
+    threshold = max(critical * noise, 2 * math.sqrt(2) * spread, floor)
+    found = _zigzag(at, curve, smooth, threshold, noise, swings)
     largest = {"rise": _largest_rise(smooth), "fall": _largest_rise(-smooth)}
-    refusal = "" if found else _refusal(largest, threshold, critical * noise, spread)
+    refusal = "" if found else _refusal(largest, threshold, critical * noise, floor)
     return Phases(found, refusal, noise, threshold, largest)
 
 
-def _refusal(swings: dict[str, float], threshold: float, noise: float, spread: float) -> str:
+def _refusal(swings: dict[str, float], threshold: float, noise: float, floor: float) -> str:
     name, swing = max(swings.items(), key=lambda item: item[1])
     largest = f"none found: the largest {name} of {swing * NATS_TO_BITS:.2f} bits is inside"
-    if threshold == FLOOR:
-        return f"{largest} the {FLOOR * NATS_TO_BITS:.2f} bits below which no change is named"
+    if threshold == floor:
+        return f"{largest} the {floor * NATS_TO_BITS:.2f} bits below which no change is named"
     bits = threshold * NATS_TO_BITS
     if threshold > noise:
         return f"{largest} {bits:.2f} bits, the spread over replicates"
@@ -183,17 +187,22 @@ def _largest_rise(curve: FloatArray) -> float:
 
 
 def _zigzag(
-    at: FloatArray, smooth: FloatArray, threshold: float, noise: float, swings: FloatArray
+    at: FloatArray,
+    curve: FloatArray,
+    smooth: FloatArray,
+    threshold: float,
+    noise: float,
+    swings: FloatArray,
 ) -> tuple[Phase, ...]:
     """Cut the curve at turning points whose swings on both sides reach the threshold."""
     pivots = _pivots(smooth, threshold)
     phases = []
     for start, end in pairwise(pivots):
-        amount = float(abs(smooth[end] - smooth[start]))
-        if amount < threshold:
+        swing = float(abs(smooth[end] - smooth[start]))
+        if swing < threshold:
             continue
         rises = bool(smooth[end] > smooth[start])
-        reached = float((swings >= amount / noise).mean()) if noise > 0 else 0.0
+        reached = float((swings >= swing / noise).mean()) if noise > 0 else 0.0
         low, high = _around(smooth, start, noise * _gain(at, start), end)
         phases.append(
             Phase(
@@ -202,11 +211,16 @@ def _zigzag(
                 int(at[end]),
                 int(at[low]),
                 int(at[high]),
-                amount,
+                abs(_level(curve, end) - _level(curve, start)),
                 1.0 - max(reached, 1.0 / len(swings)),
             )
         )
     return tuple(phases)
+
+
+def _level(curve: FloatArray, i: int) -> float:
+    """Median of the measured points next to a turning point."""
+    return float(np.median(curve[max(i - 1, 0) : i + 2]))
 
 
 def _pivots(curve: FloatArray, threshold: float) -> list[int]:
@@ -254,7 +268,7 @@ def phases_of(
     at = {"layer": layer, "estimator": estimator, "target": target}
     values, verdict = ds["mi"].sel(at).values, ds["verdict"].sel(at).values
     measured, bad = verdict >= 0, verdict == 2
-    if measured.any() and bad.sum() > measured.sum() / 2:
+    if bad.sum() > measured.sum() / 2:
         reason = _commonest(ds["reason"].sel(at).values[bad])
         return Phases(
             refusal=f"not read: {bad.sum()} of {measured.sum()} points are not usable ({reason})"
@@ -297,7 +311,10 @@ def add_phases(ds: xr.Dataset) -> xr.Dataset:
 
 
 def fastest_loss_decrease(ds: xr.Dataset, name: str = "loss") -> int | None:
-    """Return the step at which the loss falls fastest per log step; None when not recorded."""
+    """Return the step at which the loss falls fastest per log step.
+
+    None when it was not recorded or shows no fall beyond its noise.
+    """
     if name not in ds or "step" not in ds[name].dims:
         return None
     loss, at = ds[name].values, ds["step"].values.astype(float)
@@ -305,9 +322,12 @@ def fastest_loss_decrease(ds: xr.Dataset, name: str = "loss") -> int | None:
     if kept.sum() < FEWEST:
         return None
     at, loss = at[kept], loss[kept]
-    smooth = _smoother(tuple(at)) @ loss
-    slope = np.gradient(smooth, np.log1p(at))
-    return int(at[int(slope.argmin())]) if slope.min() < 0 else None
+    fall = find_phases(at, loss, floor=0.0).largest("fall")
+    if fall is None:
+        return None
+    slope = np.gradient(_smoother(tuple(at)) @ loss, np.log1p(at))
+    slope[(at < fall.onset) | (at > fall.end)] = 0.0
+    return int(at[int(slope.argmin())])
 
 
 def gradient_transition(ds: xr.Dataset, name: str) -> int | None:

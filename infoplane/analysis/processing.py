@@ -15,6 +15,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from infoplane.analysis.case import bits
+from infoplane.analysis.naming import quantities
 
 TOLERANCE = 0.02  # nats below which no excess is counted
 _NORMAL = 1.96
@@ -33,7 +34,7 @@ class Violation:
     share: float
 
     def __str__(self) -> str:
-        variable = "I(X;T)" if self.target == "X" else "I(T;Y)"
+        variable = quantities(self.estimator)[0 if self.target == "X" else 1]
         return (
             f"{self.estimator} reads up to {bits(self.excess)} more {variable} in {self.layer} "
             f"than in {self.before} (step {self.step}; at {100 * self.share:.0f} % of steps)"
@@ -63,10 +64,15 @@ def _joint_error(errors: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def violations(ds: xr.Dataset) -> list[Violation]:
-    """List the pairs of neighbouring layers that break the inequality anywhere, largest first."""
+    """List the pairs of neighbouring layers that break the inequality anywhere, largest first.
+
+    Measurements that are not usable are left out: of them nothing is said anyway.
+    """
     if "dpi_excess" not in ds:
         ds = add_processing(ds)
-    excess = ds["dpi_excess"].values
+    good = ds["verdict"].values < 2
+    excess = np.where(good, ds["dpi_excess"].values, np.nan)
+    excess[:, 1:][~good[:, :-1]] = np.nan
     layers, steps = ds["layer"].values, ds["step"].values
     found = []
     for i in range(1, len(layers)):

@@ -1,4 +1,4 @@
-"""The reading: what can and what cannot be concluded from a run, and the methods paragraph.
+"""The reading: what can and what cannot be concluded from a run, in plain words.
 
 Every clause is made from a measurement, a phase, a null or a verdict of the Dataset; what the data
 do not support is said not to be supported. Amounts in bits.
@@ -6,10 +6,9 @@ do not support is said not to be supported. Amounts in bits.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
@@ -18,23 +17,33 @@ from infoplane.analysis.agreement import compare_estimators
 from infoplane.analysis.agreement import reading as read_agreement
 from infoplane.analysis.calibration import Reading
 from infoplane.analysis.case import bits
-from infoplane.analysis.null import above
-from infoplane.analysis.phases import fastest_loss_decrease, gradient_transition, phases_of
+from infoplane.analysis.layer_reading import (
+    Compression,
+    Fitting,
+    Judged,
+    compression,
+    fitting,
+    of,
+)
+from infoplane.analysis.naming import quantities
+from infoplane.analysis.phases import Phase, fastest_loss_decrease, gradient_transition
 from infoplane.analysis.plan import DEFAULT
 from infoplane.analysis.processing import violations
-from infoplane.analysis.trajectory import label_of, trajectories
-from infoplane.errors import UnknownEstimatorError
-from infoplane.estimators import card
-from infoplane.types import Measurement, Quantity, Status, Verdict
+from infoplane.analysis.trajectory import trajectories
 
 if TYPE_CHECKING:
     from infoplane.store import Run
 
-FITTED = 0.9  # share of the largest I(T;Y) reached at which a layer counts as fitted
-KNOWS = 0.5  # share of H(Y) that a layer must reach for the word "fitted"
 GRADIENT = "gradient_snr"  # scalars of this name, or "gradient_snr/<layer>", are such ratios
-CHANCE = 0.2  # share of steps above their 5 % null that chance alone hardly reaches
 NEAR = 0.1  # difference in usable shares that does not decide between estimators
+ABOVE_CHANCE = (
+    0.1  # accuracy over the share of the commonest class that shows that something is known
+)
+BLIND = {"absent", "unreadable", "crowded"}  # layers that say nothing either way
+NOTHING = (
+    "Nothing has been measured on this run yet: run `infoplane evaluate` on it.",
+    "No mutual information has been measured on this run; nothing is said about it.",
+)
 
 
 def findings(source: Run | xr.Dataset, *, estimator: str | None = None) -> str:
@@ -54,17 +63,89 @@ def findings(source: Run | xr.Dataset, *, estimator: str | None = None) -> str:
         Paragraphs: the run, the layers, what cannot be concluded, agreement of the estimators.
     """
     ds = source if isinstance(source, xr.Dataset) else trajectories(source)
-    if not ds.sizes["step"]:
-        return "Nothing has been measured on this run yet: run `infoplane evaluate` on it."
-    if not ds.sizes["estimator"]:
-        return "No mutual information has been measured on this run; nothing is said about it."
+    if _nothing(ds):
+        return _nothing(ds)
     chosen = estimator or most_usable(ds)
-    parts = [_opening(ds, chosen), *_layers(ds, chosen), _cannot(ds, chosen)]
+    layers = _layers(ds, chosen)
+    parts = [
+        _opening(ds, chosen),
+        *layers,
+        _meaning(chosen, " ".join(layers)),
+        _contradiction(ds, chosen),
+    ]
+    if not isinstance(source, xr.Dataset):
+        parts.append(_other_probes(source, ds, chosen))
+    parts.append(_cannot(ds, chosen))
     if ds.sizes["estimator"] > 1:
         parts.append(read_agreement(compare_estimators(ds)))
     if not isinstance(source, xr.Dataset):
         parts.append(_calibrated(source, chosen))
     return "\n".join(part for part in parts if part)
+
+
+def conclusion(source: Run | xr.Dataset, *, estimator: str | None = None) -> str:
+    """Say the same in one paragraph for somebody who sees the information plane for the first time.
+
+    For each layer: fitted by when, compressed by how much or not, and the verdict.
+    """
+    ds = source if isinstance(source, xr.Dataset) else trajectories(source)
+    if _nothing(ds):
+        return _nothing(ds)
+    chosen = estimator or most_usable(ds)
+    layers = _in_short(ds, chosen)
+    sentences = [
+        f"In plain words, from {_plural(ds.sizes['step'], 'snapshot')} of "
+        f"{_plural(int(ds.attrs.get('n', 0)), 'sample')} read with {chosen}:",
+        *layers,
+        _meaning(chosen, " ".join(layers)),
+        _sentence(_geometry(ds, chosen)) if _compressed(" ".join(layers)) else "",
+        _contradiction(ds, chosen),
+        "" if isinstance(source, xr.Dataset) else _other_probes(source, ds, chosen),
+        _short_agreement(ds, chosen),
+        "This is one run: nothing is said about other seeds.",
+    ]
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _sentence(clause: str) -> str:
+    return f"{clause[:1].upper()}{clause[1:]}." if clause else ""
+
+
+def _meaning(estimator: str, told: str) -> str:
+    """Say what "fitted" and "compressed" mean here, as far as these words were used."""
+    across, up = quantities(estimator)
+    parts = []
+    if "fitted by" in told:
+        parts.append(
+            "has fitted when it first holds 90 % of the most that it ever tells about the labels "
+            f"({up}, less what shuffled labels give)"
+        )
+    if _compressed(told):
+        parts.append(
+            f"is compressed when {across}, how well its values tell the inputs apart, falls from a "
+            "peak by more than noise explains and does not come back by half"
+        )
+    return f"A layer {', and '.join(parts)}." if parts else ""
+
+
+def _compressed(told: str) -> bool:
+    return "compressed: " in told.replace("not compressed", "") or "compressed by" in told
+
+
+def _geometry(ds: xr.Dataset, estimator: str) -> str:
+    """Say what a fall of I(X;T) is not; nothing where X was not asked about."""
+    if "X" not in ds["target"].values:
+        return ""
+    return (
+        f"in a network without noise a fall of {quantities(estimator)[0]} is a change of geometry "
+        "at this resolution, and not by itself a loss of information about X"
+    )
+
+
+def _nothing(ds: xr.Dataset) -> str:
+    if not ds.sizes["step"]:
+        return NOTHING[0]
+    return "" if ds.sizes["estimator"] else NOTHING[1]
 
 
 def most_usable(ds: xr.Dataset) -> str:
@@ -79,14 +160,18 @@ def most_usable(ds: xr.Dataset) -> str:
 
 
 def _opening(ds: xr.Dataset, estimator: str) -> str:
-    steps = ds["step"].values
+    steps, named = ds["step"].values, quantities(estimator)
+    there = [name for name, target in zip(named, "XY", strict=True) if target in ds["target"]]
+    span = f"steps ({steps[0]} to {steps[-1]})" if len(steps) > 1 else f"step ({steps[0]})"
     text = (
-        f"Read from {estimator} at {len(steps)} steps ({steps[0]} to {steps[-1]}), "
-        f"{_plural(ds.attrs.get('n', 0), 'sample')}, amounts in bits."
+        f"Read with {estimator}, which measures {' and '.join(there) or 'nothing about X or Y'}, "
+        f"at {len(steps)} {span} on {_plural(int(ds.attrs.get('n', 0)), 'sample')}, in bits"
     )
+    entropy = float(ds.attrs.get("h_y", np.nan))
+    text += f"; H(Y) = {bits(entropy)}." if np.isfinite(entropy) else "."
     fastest = fastest_loss_decrease(ds)
     if fastest is not None:
-        text += f" The loss falls fastest around {_when(ds, fastest)}."
+        text += f" On the log-step axis the loss falls fastest around {_when(ds, fastest)}."
     return text + _gradients(ds)
 
 
@@ -108,151 +193,282 @@ def _gradients(ds: xr.Dataset) -> str:
 
 def _layers(ds: xr.Dataset, estimator: str) -> list[str]:
     """Say what each layer does; neighbours of which the same is said share a line."""
-    said = [
-        (layer, _join([_fitting(ds, layer, estimator), _compression(ds, layer, estimator)]))
-        for layer in map(str, ds["layer"].values)
+    across, up = quantities(estimator)
+    said = []
+    for layer in map(str, ds["layer"].values):
+        fit, squeeze = fitting(ds, layer, estimator), compression(ds, layer, estimator)
+        clauses = _dead(fit, squeeze) or [_fitting(ds, fit, up), _compression(ds, squeeze, across)]
+        said.append((layer, "; ".join(filter(None, clauses)) or "not measured"))
+    return [
+        f"{_names([layer for layer, _ in group])}: {text}."
+        for text, group in groupby(said, key=lambda pair: pair[1])
     ]
-    lines = []
-    for text, group in groupby(said, key=lambda pair: pair[1]):
-        names = [layer for layer, _ in group]
-        shown = ", ".join(names) if len(names) < 4 else f"{names[0]} … {names[-1]} ({len(names)})"
-        lines.append(f"{shown}: {text}.")
-    return lines
 
 
-def _join(clauses: Sequence[str]) -> str:
-    return "; ".join(clause for clause in clauses if clause) or "not measured"
+def _names(layers: Sequence[str]) -> str:
+    """Return ``"a"``, ``"a, b and c"``, or the ends of a longer list with its length."""
+    if len(layers) < 4:
+        return " and ".join(filter(None, (", ".join(layers[:-1]), layers[-1])))
+    return f"{layers[0]} … {layers[-1]} ({len(layers)})"
 
 
-def _series(
-    ds: xr.Dataset, name: str, layer: str, estimator: str, target: str
-) -> np.ndarray[Any, Any] | None:
-    if target not in ds["target"].values:
-        return None
-    at = {"layer": layer, "estimator": estimator, "target": target}
-    values: np.ndarray[Any, Any] = ds[name].sel(at).values
-    return values
+def _dead(fit: Fitting, squeeze: Compression) -> list[str]:
+    """Say that a layer is dead, when it is at half of its steps or more; nothing otherwise."""
+    counts = fit.judged if fit.judged.total else squeeze.judged
+    if 2 * counts.constant < max(counts.total, 1) or fit.peak > 0.0:
+        return []
+    return [f"dead, all units are constant at {of(counts.constant, counts.total)}"]
 
 
-def _fitting(ds: xr.Dataset, layer: str, estimator: str) -> str:
-    """Say what the layer knows about Y: fitted by when, against its null."""
-    value = _series(ds, "mi", layer, estimator, "Y")
-    if value is None or not np.isfinite(value).any():
+def _fitting(ds: xr.Dataset, fit: Fitting, name: str) -> str:
+    """Say what the layer tells about Y: fitted by when, against its null."""
+    if fit.kind == "absent":
         return ""
-    verdict = _series(ds, "verdict", layer, estimator, "Y")
-    null = _series(ds, "mi_null", layer, estimator, "Y")
-    assert verdict is not None
-    assert null is not None
-    usable = np.isfinite(value) & (verdict < 2)
-    measured = int(np.isfinite(value).sum())
-    if 2 * usable.sum() < measured:
+    if fit.kind == "unreadable":
+        return _unreadable(fit.judged, name)
+    end = _end(ds, fit.last_step)
+    if fit.kind == "crowded":
         return (
-            f"I(T;Y) cannot be read ({measured - usable.sum()} of {measured} points are not usable:"
-            f" {_why(ds, layer, estimator, 'Y')})"
+            f"{name} exceeds what shuffled labels give, {bits(fit.crowd)}, by {bits(fit.peak)} at "
+            f"most, too little to say how much of it is about Y ({fit.judged})"
         )
-    above = np.where(usable, value - np.nan_to_num(null), np.nan)
-    last = int(np.flatnonzero(usable)[-1])
-    detected = _detected(ds, layer, estimator)
-    if detected[usable].mean() < CHANCE:
+    if fit.kind == "nothing":
+        null = f", {bits(fit.null)} with shuffled labels" if np.isfinite(fit.null) else ""
+        return f"no dependence on Y is detected ({name} is {bits(fit.last)} {end}{null})"
+    if fit.kind == "little":
+        net = " above its null" if np.isfinite(fit.null) else ""
         return (
-            f"no dependence on Y is detected at any step (I(T;Y) {bits(value[last])} at the end, "
-            f"{bits(np.nan_to_num(null)[last])} with shuffled labels)"
+            f"{name} is at most {bits(fit.peak)}{net}, too little to say when the layer fitted "
+            f"({fit.judged})"
         )
-    peak = float(np.nanmax(above))
-    reached = int(np.flatnonzero(usable & (above >= FITTED * peak))[0])
-    share = _of_labels(ds)
-    entropy = float(ds.attrs.get("h_y", np.nan))
-    if peak < KNOWS * entropy:
+    late = ", one of the last two usable steps" if fit.late else ""
+    shuffled = fit.null > 0.05 * fit.last  # worth telling
+    null = f" where shuffled labels give {bits(fit.null)}" if shuffled else ""
+    return f"fitted by {_when(ds, fit.step)}{late}, {bits(fit.last)} {end}{null} ({fit.judged})"
+
+
+def _compression(ds: xr.Dataset, squeeze: Compression, name: str) -> str:
+    """Say whether I(X;T) falls after a peak, by how much, or why nothing is said."""
+    if squeeze.kind == "absent":
+        return ""
+    if squeeze.kind == "unreadable":
+        return _unreadable(squeeze.judged, name)
+    if squeeze.kind == "few":
+        return f"no phase of {name} is looked for, {squeeze.refusal}"
+    if squeeze.fall is not None:
+        fall = f"{bits(squeeze.fall.amount)} {_span(ds, squeeze.fall)}, {_p_value(squeeze.fall)}"
+        again = f", and then rises by {bits(squeeze.again)}" if squeeze.again else ""
+        head = {
+            "falls": f"compressed: {name} falls by {fall}{again}",
+            "dips": f"no lasting compression: {name} falls by {fall}{again}",
+            "clipped": f"no compression is concluded: {name} falls by {fall}{again}, but values "
+            "beyond the range of the bins make growth look like that",
+        }[squeeze.kind]
+        return f"{head} ({squeeze.judged})"
+    if squeeze.kind == "rises":
         return (
-            f"reads at most {bits(peak)} of I(T;Y) above its null{share.replace('of', 'where', 1)},"
-            " too little to say when it fitted"
+            f"not compressed: {name} rises by {bits(squeeze.rise)} and no fall follows "
+            f"({squeeze.judged})"
         )
-    unusable = "" if usable.all() else f", from the {usable.sum()} usable steps of {len(usable)}"
-    net = ", null taken off" if np.nan_to_num(null)[last] >= 0.01 else ""
+    return f"no compression is concluded: {squeeze.refusal} ({squeeze.judged})"
+
+
+def _unreadable(counts: Judged, name: str) -> str:
     return (
-        f"fitted by {_when(ds, int(ds['step'].values[reached]))} (90 % of its largest I(T;Y){net}"
-        f"{unusable}), {bits(value[last])} at step {int(ds['step'].values[last])}{share}"
+        f"{name} cannot be read: {counts.against or 'its verdict is not usable'} at "
+        f"{of(counts.unusable, counts.total)}"
     )
 
 
-def _detected(ds: xr.Dataset, layer: str, estimator: str) -> np.ndarray[Any, Any]:
-    """Where the estimate is above its null; everywhere it was measured when no null was drawn."""
-    p = _series(ds, "mi_null_p", layer, estimator, "Y")
-    value = _series(ds, "mi", layer, estimator, "Y")
-    assert p is not None
-    assert value is not None
-    if not np.isfinite(p).any():
-        return np.asarray(np.isfinite(value))
-    return np.asarray(above(p, int(ds.attrs.get("null_draws", 20))))
+def _span(ds: xr.Dataset, fall: Phase) -> str:
+    text = f"from {_when(ds, fall.onset)} to {_when(ds, fall.end)}"
+    if fall.onset_high > fall.onset_low:
+        text += f", the turn between steps {fall.onset_low} and {fall.onset_high}"
+    return text
 
 
-def _of_labels(ds: xr.Dataset) -> str:
-    entropy = float(ds.attrs.get("h_y", np.nan))
-    return f" of H(Y) = {bits(entropy)}" if np.isfinite(entropy) else ""
+def _p_value(phase: Phase) -> str:
+    p = 1.0 - phase.confidence
+    return "p < 0.001" if p < 1e-3 else f"p = {p:.3f}"
 
 
-def _compression(ds: xr.Dataset, layer: str, estimator: str) -> str:
-    """Say whether I(X;T) falls after a peak, by how much, or why nothing is said."""
-    value = _series(ds, "mi", layer, estimator, "X")
-    if value is None or not np.isfinite(value).any():
+def _contradiction(ds: xr.Dataset, estimator: str) -> str:
+    """Say so when the network knows its labels and no layer shows any dependence on Y."""
+    if "accuracy" not in ds or "Y" not in ds["target"].values:
         return ""
-    phases = phases_of(ds, layer, estimator, "X")
-    if phases.refusal.startswith("not read"):
-        return f"compression cannot be read ({phases.refusal.removeprefix('not read: ')})"
-    fall = phases.largest("fall")
-    if fall is not None:
-        return (
-            f"I(X;T) falls by {bits(fall.amount)} from {_when(ds, fall.onset)} on"
-            f"{_onset_range(fall.onset_low, fall.onset_high)} (confidence {fall.confidence:.2f})"
+    known = ds["accuracy"].values[np.isfinite(ds["accuracy"].values)]
+    chance = float(ds.attrs.get("commonest", np.nan))
+    kinds = {fitting(ds, str(layer), estimator).kind for layer in ds["layer"].values}
+    if not len(known) or not known[-1] > chance + ABOVE_CHANCE or kinds - BLIND != {"nothing"}:
+        return ""
+    return (
+        "No layer that can be read shows a dependence on Y, yet the recorded accuracy of "
+        f"{known[-1]:.2f} is above the {chance:.2f} of the commonest class: either what the "
+        "network has learned does not carry over to this probe set, or the rows of the probe set "
+        "and its labels are not in the same order."
+    )
+
+
+def _other_probes(run: Run, ds: xr.Dataset, estimator: str) -> str:
+    """Say which layers know Y on the first probe set and not on another one."""
+    told = []
+    for probe in run.probes:
+        if probe == ds.attrs.get("probe"):
+            continue
+        other = trajectories(run, probe=probe)
+        if estimator in other["estimator"] and "Y" in other["target"]:
+            told.append(_carried_over(ds, other, estimator))
+    return " ".join(filter(None, told))
+
+
+def _carried_over(ds: xr.Dataset, other: xr.Dataset, estimator: str) -> str:
+    both = [str(layer) for layer in ds["layer"].values if layer in other["layer"]]
+    pairs = {name: (fitting(ds, name, estimator), fitting(other, name, estimator)) for name in both}
+    known = {n: pair for n, pair in pairs.items() if pair[0].kind == "fitted"}
+    here, there = ds.attrs["probe"], other.attrs["probe"]
+    lost = [name for name, (_, second) in known.items() if second.kind == "nothing"]
+    kept = {n: pair for n, pair in known.items() if pair[1].kind in ("fitted", "little")}
+    text = ""
+    if lost:
+        text = (
+            f"On the probe set {there!r} no dependence on Y is detected in {_names(lost)}, so "
+            f"nothing shows that what is known about the labels of {here!r} carries over."
         )
-    rise = phases.largest("rise")
-    if rise is not None:
-        return f"no compression: I(X;T) rises by {bits(rise.amount)} and does not fall again"
-    return f"no compression is concluded, {phases.refusal}"
+    if kept:
+        name, (one, two) = list(kept.items())[-1]
+        text += (
+            f"{' ' if text else ''}At its last usable step {name} holds {bits(_net(one))} of "
+            f"{quantities(estimator)[1]} above its null on {here!r} and {bits(_net(two))} on "
+            f"{there!r}."
+        )
+    return text
 
 
-def _onset_range(low: int, high: int) -> str:
-    return f" (between steps {low} and {high})" if high > low else ""
+def _net(fit: Fitting) -> float:
+    return fit.last - (fit.null if np.isfinite(fit.null) else 0.0)
 
 
-def _when(ds: xr.Dataset, step: int) -> str:
+def _in_short(ds: xr.Dataset, estimator: str) -> list[str]:
+    """Return one sentence for the layers that can be read and one for each reason they cannot."""
+    read: list[str] = []
+    unread: dict[str, list[str]] = {}
+    for layer in map(str, ds["layer"].values):
+        fit, squeeze = fitting(ds, layer, estimator), compression(ds, layer, estimator)
+        if _dead(fit, squeeze):
+            unread.setdefault("dead: no unit changes from sample to sample", []).append(layer)
+        elif {fit.kind, squeeze.kind} <= {"unreadable", "absent"}:
+            why = dict.fromkeys(c.judged.against for c in (fit, squeeze) if c.judged.against)
+            unread.setdefault(f"unreadable: {', and '.join(why)}", []).append(layer)
+        else:
+            read.append(f"{layer} {_briefly(ds, fit, squeeze)}")
+    sentences = [f"{'; '.join(read)}."] if read else []
+    for reason, layers in unread.items():
+        sentences.append(f"{_names(layers)} {'are' if len(layers) > 1 else 'is'} {reason}.")
+    return sentences
+
+
+def _briefly(ds: xr.Dataset, fit: Fitting, squeeze: Compression) -> str:
+    """Say of one layer what it tells about the labels, whether it compresses, and the verdicts."""
+    about = {
+        "absent": "",
+        "fitted": f"had fitted by {_when(ds, fit.step, short=True)}",
+        "nothing": "shows no dependence on the labels",
+        "little": f"tells at most {bits(fit.peak)} about the labels",
+        "crowded": "tells hardly more about the labels than about shuffled ones",
+        "unreadable": f"cannot be read about the labels, because {fit.judged.against},",
+    }
+    inputs = {
+        "absent": "",
+        "rises": "was not compressed",
+        "flat": "was not seen to compress",
+        "few": "has too few usable steps to look for compression",
+        "clipped": "cannot be said to compress, because many values lie beyond the bins",
+        "unreadable": f"cannot be read about the inputs, because {squeeze.judged.against}",
+    }
+    if squeeze.fall is not None:
+        amount, back = bits(squeeze.fall.amount), bits(squeeze.again)
+        start = _when(ds, squeeze.fall.onset, short=True)
+        kept = f", of which {back} came back" if squeeze.again else ""
+        inputs["falls"] = f"was compressed by {amount} from {start} on{kept}"
+        inputs["dips"] = (
+            f"lost {amount} from {start} on but regained {back}, so it was not compressed"
+        )
+    said = [about[fit.kind], inputs[squeeze.kind]]
+    return f"{' and '.join(filter(None, said))}{_verdicts(fit, squeeze)}"
+
+
+def _verdicts(fit: Fitting, squeeze: Compression) -> str:
+    """Return the verdicts on what was said of the labels and of the inputs, in brackets."""
+    labels = fit.judged if fit.kind in ("fitted", "little", "crowded") else None
+    inputs = squeeze.judged if squeeze.kind not in ("absent", "unreadable") else None
+    told = [
+        (counts.word, counts.why, about)
+        for counts, about in ((labels, "the labels"), (inputs, "the inputs"))
+        if counts is not None
+    ]
+    if len({(word, why) for word, why, _ in told}) == 1:
+        word, why, _ = told[0]
+        return f" (verdict {word}{' because ' + why if why else ''})"
+    each = ", ".join(f"{w} on {about}{' because ' + why if why else ''}" for w, why, about in told)
+    return f" (verdict {each})" if each else ""
+
+
+def _short_agreement(ds: xr.Dataset, estimator: str) -> str:
+    """Say which other estimators see I(X;T) rise and fall at the same steps."""
+    agree: list[str] = []
+    differ: list[str] = []
+    for pair in compare_estimators(ds):
+        if pair.target == "X" and estimator in (pair.first, pair.second) and pair.mean is not None:
+            other = pair.second if pair.first == estimator else pair.first
+            (agree if pair.agrees else differ).append(f"{other} ({pair.mean:.2f})")
+    if not agree and not differ:
+        return ""
+    parts = []
+    if agree:
+        parts.append(f"{' and '.join(agree)} {'see' if len(agree) > 1 else 'sees'} much the same")
+    if differ:
+        parts.append(f"{' and '.join(differ)} {'do' if len(differ) > 1 else 'does'} not")
+    return (
+        f"Whether the same rises and falls show with other estimators: {', '.join(parts)} (in "
+        "brackets the rank correlation of the curves)."
+    )
+
+
+def _end(ds: xr.Dataset, step: int) -> str:
+    return "at the end" if step == int(ds["step"].values[-1]) else f"at step {step}"
+
+
+def _when(ds: xr.Dataset, step: int, *, short: bool = False) -> str:
     if "epoch" not in ds.coords:
         return f"step {step}"
     epoch = float(ds["epoch"].sel(step=step))
-    return f"epoch {epoch:.0f} (step {step})" if np.isfinite(epoch) else f"step {step}"
-
-
-def _why(ds: xr.Dataset, layer: str, estimator: str, target: str) -> str:
-    reasons = _series(ds, "reason", layer, estimator, target)
-    verdict = _series(ds, "verdict", layer, estimator, target)
-    assert reasons is not None
-    assert verdict is not None
-    bad = [str(reason).partition(":")[0].partition(" at ")[0] for reason in reasons[verdict == 2]]
-    return Counter(bad).most_common(1)[0][0] if bad else "no usable point"
+    if not np.isfinite(epoch):
+        return f"step {step}"
+    number = f"{epoch:.0f}" if epoch >= 10 or epoch == round(epoch) else f"{epoch:.1f}"
+    return f"epoch {number}" if short else f"epoch {number} (step {step})"
 
 
 def _cannot(ds: xr.Dataset, estimator: str) -> str:
     """Say what the numbers do not support."""
     clauses = []
-    chosen = ds.sel(estimator=estimator)
+    chosen, up = ds.sel(estimator=estimator), quantities(estimator)[1]
     verdict = chosen["verdict"].values
     measured, bad = int((verdict >= 0).sum()), int((verdict == 2).sum())
     if bad:
-        clauses.append(f"{bad} of {measured} measurements by {estimator} are not usable")
-    measures = _measures(estimator)
-    if measures and "X" in ds["target"].values:
         clauses.append(
-            f"{estimator} measures {measures}; in a deterministic network a fall of it is a change "
-            "of geometry at that resolution, and not by itself a loss of information about X"
+            f"nothing is read from the {bad} of {measured} measurements by {estimator} that are "
+            "not usable"
         )
+    clauses += [caveat] if (caveat := _geometry(ds, estimator)) else []
+    if "Y" in ds["target"].values and not np.isfinite(chosen["mi_null"].sel(target="Y")).any():
+        clauses.append(f"no null was drawn, so {up} may hold what shuffled labels give too")
     broken = [violation for violation in violations(ds) if violation.estimator == estimator]
     if broken:
         clauses.append(
-            f"{broken[0]}, which no true information does, so layers cannot be ranked by it there"
+            f"{broken[0]}, which along a chain of layers no information does, so these layers "
+            "cannot be ranked by it"
         )
-    clauses.append(
-        "this is one run, so nothing is said about other seeds; curves of single runs vary by bits"
-    )
+    clauses.append("this is one run, so nothing is said about other seeds")
     return "What cannot be concluded: " + "; ".join(clauses) + "."
 
 
@@ -270,110 +486,5 @@ def _calibrated(run: Run, estimator: str) -> str:
     return f"Calibration on twins of {note['layer']} (step {note['step']}): {worst}."
 
 
-def _measures(estimator: str) -> str:
-    try:
-        return card(estimator.partition("(")[0]).measures
-    except UnknownEstimatorError:
-        return ""
-
-
-def _plural(count: Any, noun: str) -> str:
+def _plural(count: int, noun: str) -> str:
     return f"{count} {noun}{'s' * (count != 1)}"
-
-
-def methods(run: Run, *, probe: str | None = None) -> str:
-    """Write the methods paragraph: everything a reviewer needs to redo the measurements."""
-    ds = trajectories(run, probe=probe)
-    rows = [row for row in run.measurements() if row.probe == ds.attrs["probe"]]
-    parts = [_data(run, ds), _reductions(run)]
-    settings: dict[str, list[Measurement]] = {}
-    for row in rows:
-        settings.setdefault(label_of(row.estimator, row.params), []).append(row)
-    parts += [_estimator(label, group) for label, group in settings.items()]
-    parts += [_verdicts(rows), _software(ds)]
-    return " ".join(part for part in parts if part)
-
-
-def _data(run: Run, ds: xr.Dataset) -> str:
-    attrs = ds.attrs
-    if "n" not in attrs:
-        return f"Run {run.name!r} ({run.uuid}) has no stored probe set."
-    if attrs["y"] == "class":
-        labels = f"{attrs['classes']} classes, H(Y) = {bits(attrs['h_y'])}"
-    else:
-        labels = "real-valued targets" if attrs["y"] == "regression" else "no labels"
-    steps = run.steps
-    span = f", from step {steps[0]} to {steps[-1]}" if steps else ""
-    return (
-        f"Representations of {len(run.layers)} layers were recorded in evaluation mode on a fixed "
-        f"probe set of n = {attrs['n']} samples ({labels}; log n = {bits(attrs['log_n'])}, "
-        f"H(X) = {bits(attrs['h_x'])} over its distinct rows) at {len(steps)} steps{span} "
-        f"(run {run.name!r}, {run.uuid})."
-    )
-
-
-def _reductions(run: Run) -> str:
-    rows = [
-        f"{layer.name} ({layer.kind}, {'×'.join(map(str, layer.shape)) or '1'} → d = {layer.width} "
-        f"by {layer.reduce}, {layer.dtype})"
-        for layer in run.layer_table
-    ]
-    return f"Layers: {', '.join(rows)}." if rows else ""
-
-
-def _estimator(label: str, rows: Sequence[Measurement]) -> str:
-    """Say what one estimator setting is, with all its parameters."""
-    row = rows[0]
-    params = ", ".join(f"{key} = {_value(value)}" for key, value in sorted(row.params.items()))
-    text = f"{label} (version {row.version}"
-    text += f"; {params})" if params else ")"
-    measures = _measures(row.estimator)
-    text += f" measures {measures}" if measures else ""
-    reference = card(row.estimator).reference if measures else ""
-    text += f" [{reference}]" if reference else ""
-    targets = sorted({r.target for r in rows if r.target})
-    text += f"; targets {', '.join(targets)}" if targets else ""
-    covered = sorted({str(r.info["interval"]) for r in rows if "interval" in r.info})
-    text += f"; intervals: {covered[0]}" if covered else ""
-    draws = sorted({r.null.draws for r in rows if r.null is not None})
-    shuffled = sorted({r.target for r in rows if r.null is not None})
-    if draws:
-        text += f"; null for {', '.join(shuffled)} from {_numbers(draws)} shuffled pairings"
-    elif row.quantity == Quantity.MI:
-        text += "; no null was drawn"
-    return text + "."
-
-
-def _numbers(values: Sequence[int]) -> str:
-    return " or ".join(map(str, values))
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, (list, tuple)):
-        return "(" + ", ".join(_value(item) for item in value) + ")"
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _verdicts(rows: Sequence[Measurement]) -> str:
-    if not rows:
-        return "Nothing has been measured."
-    counts = Counter(row.verdict for row in rows)
-    failed = sum(row.status is Status.FAILED for row in rows)
-    checks = Counter(name for row in rows for name in row.info.get("checks", ()))
-    named = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in checks.most_common())
-    text = (
-        f"Of {len(rows)} measurements {counts[Verdict.OK]} are ok, {counts[Verdict.CAUTION]} call "
-        f"for caution and {counts[Verdict.NOT_USABLE]} are not usable"
-    )
-    text += f" ({failed} without a value)" if failed else ""
-    return text + (f"; checks that held: {named}." if named else ".")
-
-
-def _software(ds: xr.Dataset) -> str:
-    import scipy
-
-    return (
-        "Estimates are in nats, shown in bits (÷ ln 2), raw and unclipped; phases are named at a "
-        "family-wise level of 5 % per trajectory. "
-        f"infoplane {ds.attrs['infoplane']}, numpy {np.__version__}, scipy {scipy.__version__}."
-    )

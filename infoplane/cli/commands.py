@@ -97,7 +97,7 @@ def list_runs(options: argparse.Namespace) -> None:
 
 def show(options: argparse.Namespace) -> None:
     """Say what a run holds and what can be concluded from it."""
-    from infoplane.analysis import findings
+    from infoplane.analysis import conclusion, findings
     from infoplane.store import open_run
 
     run = open_run(options.run)
@@ -128,7 +128,14 @@ def show(options: argparse.Namespace) -> None:
         print(f"\n{printing.printable(text)}")
 
     printing.show(
-        options, {**printing.description_of_run(run), "last": rows, "findings": text}, plain
+        options,
+        {
+            **printing.description_of_run(run),
+            "last": rows,
+            "findings": text,
+            "conclusion": conclusion(run),
+        },
+        plain,
     )
 
 

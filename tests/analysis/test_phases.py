@@ -28,7 +28,7 @@ def tent(turn, rise=2.0, fall=1.5):
 
 def test_onset_is_found_where_it_is():
     rng = np.random.default_rng(0)
-    errors, covered = [], []
+    errors, covered, amounts = [], [], []
     for _ in range(60):
         turn = 10 ** rng.uniform(1.5, 3)
         found = find_phases(STEPS, tent(turn) + 0.1 * rng.standard_normal(len(STEPS)))
@@ -36,10 +36,12 @@ def test_onset_is_found_where_it_is():
         assert fall is not None
         errors.append(abs(np.log10(fall.onset / turn)))
         covered.append(fall.onset_low <= turn <= fall.onset_high)
+        amounts.append(fall.amount)
         assert fall.amount == pytest.approx(1.5, abs=0.35)
         assert fall.confidence > 0.95
     assert np.median(errors) < 0.1  # of a decade
-    assert np.mean(covered) > 0.6
+    assert np.mean(amounts) == pytest.approx(1.44, abs=0.04)  # three points at a sharp peak: −0.06
+    assert np.mean(covered) >= 0.9
 
 
 @pytest.mark.parametrize("noise", [0.05, 0.5])
