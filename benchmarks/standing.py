@@ -3,7 +3,8 @@
     python benchmarks/standing.py [--only mi.ksg] [--out infoplane/analysis/standing.json]
 
 Each cell: one estimator with its usual parameters on a few samples of one task whose mutual
-information is known exactly. ``--only`` measures some estimators again and keeps the other cells.
+information is known exactly. ``--only`` measures some
+estimators again (none, without a name) and keeps the other cells.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ def main() -> None:
                 f"{estimator:20} {task.name:45} {task.mi:7.3f} {cell.mean} {cell.seconds:.3f} s",
                 flush=True,
             )
-        write(options, cells)
+        write(options, cells)  # so that an hour's work survives an interruption
+    write(options, cells)
 
 
 def write(options: argparse.Namespace, cells: dict[tuple[str, str], standing.Cell]) -> None:

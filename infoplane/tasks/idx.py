@@ -50,10 +50,13 @@ def idx(
     return x.astype(np.float32) / np.float32(scale), y.astype(np.int64)
 
 
-def read_idx(path: str | os.PathLike[str]) -> NDArray[np.generic]:
-    """Return the array of one IDX file: two zero bytes, type, rank, sizes (big-endian), data."""
+def read_idx(path: str | os.PathLike[str], *, most: int = MAX_BYTES) -> NDArray[np.generic]:
+    """Return the array of one IDX file: two zero bytes, type, rank, sizes (big-endian), data.
+
+    More than ``most`` bytes, unpacked, are refused before they are read.
+    """
     path = Path(path)
-    content = _content(path)
+    content = _content(path, most)
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in _TYPES:
         raise InputError(f"{path.name} is not an IDX file: it must start with 00 00, type, rank.")
     dtype, rank = np.dtype(_TYPES[content[2]]), content[3]
@@ -73,16 +76,16 @@ def read_idx(path: str | os.PathLike[str]) -> NDArray[np.generic]:
     return data.astype(dtype.newbyteorder("="))
 
 
-def _content(path: Path) -> bytes:
+def _content(path: Path, most: int) -> bytes:
     if not path.is_file():
         raise InputError(f"{path} is not a file; pass the path of an IDX file (plain or .gz).")
     try:
         with path.open("rb") as raw:
             zipped = raw.read(2) == b"\x1f\x8b"
         with gzip.open(path) if zipped else path.open("rb") as file:
-            content: bytes = file.read(MAX_BYTES + 1)
+            content: bytes = file.read(most + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path.name} cannot be read: {error}. Copy the file again.") from None
-    if len(content) > MAX_BYTES:
-        raise InputError(f"{path.name} holds more than {MAX_BYTES >> 30} GiB; select fewer images.")
+    if len(content) > most:
+        raise InputError(f"{path.name} holds more than {most >> 20} MiB; select fewer images.")
     return content

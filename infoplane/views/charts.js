@@ -26,6 +26,7 @@ window.infoplaneCharts = (() => {
   }
   const SCALES = {
     linear: {to: (v) => v, ticks: (low, high, n) => ticks(low, high, n)},
+    whole: {to: (v) => v, ticks: (low, high, n) => ticks(low, high, Math.min(n, high - low)).filter(Number.isInteger)},
     // steps: log10(1 + step), so that step 0 has a place
     step: {to: (v) => Math.log10(1 + v), ticks: (low, high) => [0, 1, 10, 100, 1e3, 1e4, 1e5, 1e6, 1e7].filter((v) => v >= low && v <= high)},
     log: {to: (v) => Math.log10(v), ticks: (low, high) => { const found = []; for (let p = Math.ceil(Math.log10(low)); p <= Math.log10(high) + 1e-9; p++) found.push(10 ** p); return found }},
@@ -35,6 +36,7 @@ window.infoplaneCharts = (() => {
     const seen = values.filter((v) => finite(v) && finite(scale.to(v)))
     let low = spec.low ?? Math.min(...seen), high = spec.high ?? Math.max(...seen)
     if (!finite(low) || !finite(high)) [low, high] = [0, 1]
+    if (low === 0 && high === 0) high = 1
     if (low === high) { const pad = Math.abs(low) * 0.1 || 0.5; if (spec.low == null) low -= pad; high += pad }
     else if (!spec.scale || spec.scale === "linear") { const pad = 0.06 * (high - low); if (spec.low == null) low -= pad; if (spec.high == null) high += pad }
     const [a, b] = [scale.to(low), scale.to(high)]
@@ -56,6 +58,8 @@ window.infoplaneCharts = (() => {
       if (!before) row.at = Math.max(row.at, 11)
       if (before && row.at - before.at < 13) { const push = (13 - (row.at - before.at)) / 2; before.at -= push; row.at += push }
     })
+    let floor = ay.zero + 3  // what was pushed below the axis goes back up, and what is in its way
+    for (const row of [...rows].reverse()) { row.at = Math.min(row.at, floor); floor = row.at - 13 }
     return rows.sort((a, b) => a.i - b.i).map((row) => row.at)
   }
   const MARKS = {

@@ -21,11 +21,13 @@ Object.assign(infoplane, (() => {
     box.querySelector("legend").textContent = `Runs: ${chosen.size} of ${known.filter((run) => run.open).length} chosen`
     if (focused) box.querySelector(`input[value="${CSS.escape(focused)}"]`)?.focus()
   }
+  let asked_runs = ""
   function question() {
     const here = new URLSearchParams({page: "compare", ...(chosen.size && {runs: [...chosen].join(",")})})
     history.replaceState(null, "", `?${here.toString().replaceAll("%2C", ",")}`)
     if (chosen.size) id("hint").textContent = "Reading the runs …"
-    ask({runs: [...chosen], estimator: id("estimator").value, key: id("key").options.length ? id("key").value : null, layer: id("layer-choice").selectedIndex, run: id("agreement-run").selectedIndex}, true)
+    ask({runs: [...chosen], estimator: id("estimator").value, key: id("key").options.length ? id("key").value : null, layer: id("layer-choice").selectedIndex, run: id("agreement-run").options.length && asked_runs === String([...chosen]) ? id("agreement-run").selectedIndex : null}, true)
+    asked_runs = String([...chosen])
   }
 
   function compare(number, answer) {
@@ -41,7 +43,7 @@ Object.assign(infoplane, (() => {
     const label = answer.estimators.find(([name]) => name === answer.estimator)[1]
     id("summary").textContent = `${runs} runs compared in ${groups.length} cells, estimator ${label}.`
     const several = groups.some((g) => g.runs > 1)
-    id("about-groups").replaceChildren("Colour: training step, ", timeline(last_step(groups)), several ? "; path: mean over runs; grey: smallest to largest run; thin lines: each run. Same axes in all cells." : ". One run in each cell, same axes in all.")
+    id("about-groups").replaceChildren("Colour: training step, ", timeline(last_step(groups)), several ? "; path: mean over runs; grey: smallest to largest run; thin lines: each run. Cells of one task have the same axes." : ". One run in each cell; cells of one task have the same axes.")
     const mixed = [...new Set(groups.flatMap((g) => g.differ))]
     id("mixed").textContent = mixed.length ? `Runs of one cell differ in more than their seed (${mixed.join(", ").replaceAll("_", " ")}): the grey is no seed band.` : ""
     planes(groups)
@@ -61,7 +63,8 @@ Object.assign(infoplane, (() => {
     const host = id("planes"), last = Math.log1p(last_step(groups))
     keep_only(host, groups.length)
     const all = (name) => groups.flatMap((g) => g.layers.flatMap(({plane: p}) => [...p[name], ...p.each.flatMap((e) => e[name])]))
-    const [top_x, top_y] = [1.06 * Math.max(...all("x"), 0.1), 1.08 * Math.max(...all("y"), ...groups.map((g) => g.h_y), 0.1)]
+    const top_x = 1.06 * Math.max(...all("x"), 0.1), top_of = new Map()  // what has another H(Y) is another task: its y axis is its own
+    for (const g of groups) top_of.set(g.h_y, 1.08 * Math.max(top_of.get(g.h_y) ?? 0.1, g.h_y, ...g.layers.flatMap(({plane: p}) => [...p.y, ...p.each.flatMap((e) => e.y)])))
     groups.forEach((group, i) => {
       const [caption, canvas] = figure_in(host, i)
       caption.replaceChildren(group.title, element("small", group.runs === 1 ? "1 run" : `${group.runs} runs`))
@@ -71,7 +74,7 @@ Object.assign(infoplane, (() => {
       for (const {plane: p} of seen) marks.push(...p.each.map((e) => ({kind: "line", x: e.x, y: e.y, style: "stroke-width:.7;stroke:var(--ip-faint)"})))
       for (const {plane: p} of seen) marks.push({kind: "timed", x: p.x, y: p.y, t: p.step.map((s) => Math.log1p(s) / last)})
       marks.push({kind: "heads", x: seen.map((l) => l.plane.x.at(-1)), y: seen.map((l) => l.plane.y.at(-1)), text: seen.map((l) => l.label)})
-      plot(canvas, {height: 270, x: {label: "I(X;T) in bits", low: 0, high: top_x}, y: {label: "I(T;Y) in bits", title: true, low: 0, high: top_y}, says: plane_in_words(group), marks})
+      plot(canvas, {height: 270, x: {label: "I(X;T) in bits", low: 0, high: top_x}, y: {label: "I(T;Y) in bits", title: true, low: 0, high: top_of.get(group.h_y)}, says: plane_in_words(group), marks})
     })
   }
   const plane_in_words = (group) => `Information plane of ${group.title}. ` + group.layers.filter(({plane}) => plane.x.length)

@@ -113,7 +113,8 @@ def answer(shelf: Shelf, question: Mapping[str, Any]) -> dict[str, Any]:
     layers = max(ds.sizes["layer"] for ds, _ in usable)
     place, which = (question.get(name) for name in ("layer", "run"))
     place = place if type(place) is int and 0 <= place < layers else layers - 1
-    which = which if type(which) is int and 0 <= which < len(sets) else 0
+    if type(which) is not int or not 0 <= which < len(sets):
+        which = max(range(len(sets)), key=lambda i: min(sets[i][0].sizes["estimator"], 2))
     return told | {
         "estimator": estimator,
         "keys": keys,

@@ -31,7 +31,7 @@ Object.assign(infoplane, (() => {
       return row
     }))
     const by_level = ["ERROR", "WARN", "INFO"].map((level) => [level, [...groups.values()].filter((a) => a.level === level).length]).filter(([, n]) => n)
-    id("about-alerts").textContent = by_level.length ? by_level.map(([level, n]) => `${n} ${level}`).join(", ") : "Nothing to report."
+    id("about-alerts").textContent = by_level.length ? by_level.map(([level, n]) => `${n} ${level}`).join(", ") + "." : "Nothing to report."
     id("keep").hidden = alerts.every((alert) => alert.kept)
   }
   function figures(host_name, quantities) {
@@ -39,13 +39,14 @@ Object.assign(infoplane, (() => {
     keep_only(host, quantities.length)
     quantities.forEach((quantity, i) => {
       const [caption, canvas] = figure_in(host, i)
+      const values = quantity.curves.flatMap((c) => c.y), low = Math.min(...values), wide = low > 0 && Math.max(...values) > 1e3 * low
       const unit = quantity.unit && quantity.unit !== "1" ? `in ${quantity.unit}s` : ""
-      caption.replaceChildren(quantity.name, element("small", [quantity.measures, unit, quantity.params].filter(Boolean).join(" · "), {title: quantity.measures}))
+      caption.replaceChildren(quantity.name, element("small", [quantity.measures, unit, quantity.params, wide && "log axis"].filter(Boolean).join(" · "), {title: quantity.measures}))
       const kinds = [...new Set(quantity.curves.map((c) => c.kind))]
       const lines = quantity.curves.map((c) => ({kind: "line", x: c.x, y: c.y, style: kinds.indexOf(c.kind) ? OTHER : ""}))
       const named = host_name === "training" ? quantity.curves : quantity.curves.filter((c) => c.kind === kinds[0])
       const says = `${quantity.name} over steps. ` + quantity.curves.filter((c) => c.y.length).map((c) => `${[c.label, kinds.length > 1 && c.kind].filter(Boolean).join(" ")} ends at ${c.y.at(-1).toPrecision(3)}`).join(", ")
-      plot(canvas, {height: 210, right: host_name === "training" ? 44 : 34, x: {scale: "step", label: "step"}, y: {label: quantity.name}, says, marks: [...lines, labels_at_ends(named)]})
+      plot(canvas, {height: 210, right: host_name === "training" ? 44 : 34, x: {scale: "step", label: "step"}, y: {label: quantity.name, ...(wide && {scale: "log"})}, says, marks: [...lines, labels_at_ends(named)]})
     })
   }
   id("keep")?.addEventListener("click", () => ask({keep: true}, true))

@@ -40,8 +40,8 @@ _BODY = Markup("""
 <a class="button" href="{explore}">the plane of this run</a></header>
 <p class="error" role="alert" id="hint"></p>
 <section aria-labelledby="alerts-title"><h2 id="alerts-title">Alerts</h2>
-<p class="hint"><span id="about-alerts" role="status" aria-live="polite">Looking …</span>
-<span class="checked">Looked for: {checked}.</span></p>
+<p class="hint"><b id="about-alerts" role="status" aria-live="polite">Looking …</b>
+Looked for: {checked}.</p>
 <ul class="alerts" id="alerts"></ul>
 <p class="keep"><button type="button" class="button" id="keep" hidden>store the alerts in the run
 </button></p></section>
@@ -153,7 +153,8 @@ def gathered(rows: Sequence[Measurement], labels: Mapping[str, str]) -> list[dic
     groups: dict[tuple[str, str], dict[tuple[str, str], dict[int, Measurement]]] = {}
     for row in rows:
         if row.value is not None and math.isfinite(row.value):
-            params = ", ".join(f"{name}={value}" for name, value in row.params.items())
+            given = ((name, value) for name, value in row.params.items() if value is not None)
+            params = ", ".join(f"{name}={value}" for name, value in given)
             series = groups.setdefault((row.estimator, params), {})
             series.setdefault((row.layer, row.probe), {})[row.step] = row
     return [_quantity(*key, series, labels) for key, series in sorted(groups.items())]

@@ -32,6 +32,7 @@ FOLDER = "playground/data"
 
 MAX_FILE = 16 << 20  # bytes of one file that is sent
 MAX_ALL = 256 << 20  # bytes of all of them together
+MAX_UNPACKED = 64 << 20  # bytes of one file that is sent, unpacked: 60,000 images of 28 × 28 fit
 _DEPTH, _LOOKED_AT, _SHOWN = 4, 5000, 100
 _NAMED = re.compile(r"idx|ubyte", re.IGNORECASE)
 _SAFE = re.compile(r"[^A-Za-z0-9_-]+")
@@ -53,8 +54,9 @@ class IdxFile:
 
     def told(self) -> dict[str, Any]:
         """Tell about it, for the form."""
+        name = self.name.removeprefix(f"{FOLDER}/")
         size = " × ".join(f"{n:,}" for n in self.shape)
-        return {"id": self.id, "kind": self.kind, "name": plain(f"{self.name} ({size})", 80)}
+        return {"id": self.id, "kind": self.kind, "name": plain(f"{size} · {name}", 80)}
 
 
 def idx_files(directory: Path) -> list[IdxFile]:
@@ -169,7 +171,7 @@ class Intake:
 def _check(path: Path) -> None:
     """Read the whole file as IDX; labels must be whole numbers of at most 256 classes."""
     try:
-        data = read_idx(path)
+        data = read_idx(path, most=MAX_UNPACKED)
     except InputError as error:
         words = str(error).replace(path.name, "The file")
         raise InputError(words) from None

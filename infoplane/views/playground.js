@@ -10,7 +10,7 @@ Object.assign(infoplane, (() => {
   function playground(number, answer) {
     clearTimeout(again)
     if (answer.error) {
-      id("refused").textContent = answer.error
+      refuse(answer.error)
       if (sending) stop_sending(answer.error)
       again = setTimeout(() => ask({}, true), 1500)
       return
@@ -20,6 +20,11 @@ Object.assign(infoplane, (() => {
     if (sending) send(answer.upload)
     jobs(answer.jobs)
     if (!sending && answer.jobs.some((job) => job.state === "running" || !job.run)) again = setTimeout(() => ask({}, true), 1000)
+  }
+
+  function refuse(words) {
+    id("refused").textContent = words
+    id("refused").scrollIntoView({block: "nearest"})
   }
 
   // -- trainings -----------------------------------------------------------------------------------
@@ -85,7 +90,7 @@ Object.assign(infoplane, (() => {
     id("sending").hidden = true
     id("file").value = ""
     id("file").disabled = false
-    if (words) id("refused").textContent = words
+    if (words) refuse(words)
   }
   function choose({target}) {
     const file = target.files[0]

@@ -52,7 +52,9 @@ def gathered(sets: Sequence[Told], key: str) -> dict[str, list[xr.Dataset]]:
             while title in cells:
                 title += " ′"
         elif keys:
-            title = plain(" · ".join(_named(name, config.get(name)) for name in keys), 80)
+            # of a combination, what another task alone has says nothing here
+            told = [name for name in keys if key != ALL or config.get(name) is not None]
+            title = plain(" · ".join(_named(name, config.get(name)) for name in told), 80)
         cells.setdefault(title, []).append(ds)
     return dict(sorted(cells.items(), key=lambda cell: _natural(cell[0])))
 
