@@ -22,7 +22,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from infoplane.analysis import findings
+from infoplane.analysis import conclusion
 from infoplane.errors import RunExistsError
 from infoplane.experiment import record
 from infoplane.report import report
@@ -77,9 +77,8 @@ def run_demo(demo: Demo) -> Path:
         address = stack.enter_context(_page(out, demo)) if demo.page else None
         estimator = stack.enter_context(_estimator(run_path))
         interrupted = _train(demo, run_path)
-        _await_estimates(estimator, interrupted)
-        text = findings(open_run(run_path))
-        say(f"\n{text}\n")
+        _await_estimates(estimator, run_path, interrupted)
+        say(f"\n{conclusion(open_run(run_path))}\n")
         document = report(run_path, out / "report.html")
         say(f"run     {run_path}\nreport  {document}")
         if address and demo.stay and not interrupted:
@@ -175,12 +174,24 @@ def _estimator(run_path: Path) -> contextlib.AbstractContextManager[subprocess.P
     return _child("evaluate", str(run_path), *ESTIMATORS, "--follow", "--quiet")
 
 
-def _await_estimates(estimator: subprocess.Popen[bytes], interrupted: bool) -> None:
-    """Wait until every snapshot is estimated (after Ctrl-C: only until those under way are)."""
+def _await_estimates(estimator: subprocess.Popen[bytes], run_path: Path, interrupted: bool) -> None:
+    """Wait until every snapshot is estimated, and show how far it is.
+
+    After Ctrl-C only the estimates under way are waited for; another Ctrl-C ends the waiting.
+    """
     if interrupted:
         _interrupt(estimator)
-    with contextlib.suppress(KeyboardInterrupt):
-        estimator.wait()
+    with contextlib.suppress(KeyboardInterrupt), open_run(run_path) as run:
+        total = len(run.steps) * len(run.layers) * len(ESTIMATORS) * len(("X", "Y"))
+        say(f"training is over; estimating what is left of {len(run.steps)} snapshots")
+        with tqdm(total=total, unit="est", desc="estimating", dynamic_ncols=True) as bar:
+            while estimator.poll() is None:
+                run.refresh()
+                bar.update(len(run.measurements()) - bar.n)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    estimator.wait(timeout=0.5)
+            run.refresh()
+            bar.update(len(run.measurements()) - bar.n)
 
 
 def _free_port() -> int:
