@@ -31,10 +31,9 @@ from infoplane.estimators.contract import (
     samples,
     symbols,
 )
+from infoplane.estimators.counting import closer
 from infoplane.estimators.neighbours import (
-    blocks,
     chebyshev,
-    closer,
     jittered,
     joint_counts,
     kth_distance,
@@ -45,6 +44,7 @@ from infoplane.estimators.neighbours import (
 from infoplane.estimators.plugin import information, shuffled, tally
 from infoplane.estimators.registry import Bounds, check_params, estimator
 from infoplane.estimators.shared import Shared, recall, serving
+from infoplane.estimators.threads import blocks
 from infoplane.types import Cost, Estimate, Flags, FloatArray, IntArray, Kind, Quantity, Status
 
 KSG = "mi.ksg"

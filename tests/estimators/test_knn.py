@@ -9,8 +9,9 @@ from twins import nearest as twin
 
 from infoplane import truth
 from infoplane.errors import InputError, TooFewSamplesError
-from infoplane.estimators import Shared, card, neighbours
+from infoplane.estimators import Shared, card, counting, neighbours
 from infoplane.estimators.knn import ksg
+from infoplane.estimators.screen import Screen
 from infoplane.types import Status
 
 
@@ -61,8 +62,8 @@ def test_tree_blocks_windows_and_sorting_agree_to_the_last_bit(d):
     radius = by_tree * 1.5
     inside = (neighbours.chebyshev(points, points) < radius[:, None]).sum(1)
     expected = np.maximum(inside - 1, 0)
-    np.testing.assert_array_equal(neighbours._window_closer(points, radius, 2), expected)
-    np.testing.assert_array_equal(neighbours.closer(points, radius), expected)
+    np.testing.assert_array_equal(counting.window_closer(points, radius, 2), expected)
+    np.testing.assert_array_equal(counting.closer(points, radius), expected)
 
 
 def test_joint_counts_are_the_same_from_tree_and_blocks(monkeypatch):
@@ -249,3 +250,29 @@ def test_columns_of_a_few_values_are_a_lattice_and_unreliable():
     assert "lattice" in result.flags
     assert result.status is Status.UNRELIABLE
     assert "lattice" not in ksg(t[:, :1], t[:, 1:]).flags
+
+
+def test_small_integers_screen_and_decide_nothing():
+    rng = np.random.default_rng(4)
+    points = rng.standard_normal((400, 9))
+    points[:200] = points[200:].round(1)  # distances that tie with the radius
+    assert Screen(points).fine
+    wild = points.copy()
+    wild[7] *= 1e7  # all others fall into one step: measured in float64 instead
+    assert not Screen(wild).fine
+    for rows in (points, wild, points + 1e9):
+        distances = np.sort(neighbours.chebyshev(rows, rows), axis=1)
+        radius = neighbours.kth_distance(rows, 5)
+        np.testing.assert_array_equal(radius, distances[:, 5])
+        inside = (neighbours.chebyshev(rows, rows) < radius[:, None]).sum(axis=1) - 1
+        np.testing.assert_array_equal(counting.closer(rows, radius), inside)
+
+
+@pytest.mark.parametrize("n", [2, 7, 64, 65])
+def test_ranks_in_the_plane_equal_plain_counts(n):
+    rng = np.random.default_rng(n)
+    points = rng.integers(0, 5, (n, 2)) / 7 if n > 7 else rng.standard_normal((n, 2))
+    radius = rng.choice([0.0, 1 / 7, 2 / 7, 0.3, 5.0], n)
+    inside = (neighbours.chebyshev(points, points) < radius[:, None]).sum(axis=1)
+    expected = np.maximum(inside - 1, 0)
+    np.testing.assert_array_equal(counting.plane_closer(points, radius), expected)

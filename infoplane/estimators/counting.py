@@ -1,0 +1,122 @@
+"""How many rows are closer than a radius of their own, in the maximum norm, one for each row.
+
+One column is sorted, two columns are counted by ranks, more are compared inside windows of one. All
+compare |a_c − b_c| as float64 rounds it, so which one answered cannot be told from the result.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.spatial.distance import cdist
+
+from infoplane.estimators.screen import Screen
+from infoplane.estimators.threads import in_runs
+from infoplane.types import FloatArray, IntArray
+
+WINDOW = 32  # rows compared with one window
+TIERS = (0.5, 0.9)  # quantiles of the radius that part small, middle and large
+
+
+def closer(points: FloatArray, radius: FloatArray, workers: int = 1) -> IntArray:
+    """How many other rows are strictly closer to row i than ``radius[i]``, (n,)."""
+    if points.shape[1] == 1:
+        first, last = run_within(np.sort(points[:, 0]), points[:, 0], radius)
+        return np.asarray(np.maximum(last - first - 1, 0))
+    if points.shape[1] == 2:
+        return plane_closer(points, radius)
+    return window_closer(points, radius, workers)
+
+
+def run_within(
+    values: FloatArray, column: FloatArray, radius: FloatArray
+) -> tuple[IntArray, IntArray]:
+    """Return the run of sorted ``values`` strictly closer to each entry than its radius: its ends.
+
+    |x_j − x_i| as rounded grows with x_j, so the run's ends are where it reaches the radius; the
+    search by x_i ± r may be off by a rounding, which the last comparisons set right.
+    """
+    n = len(values)
+    first = np.searchsorted(values, column - radius, side="right")
+    last = np.searchsorted(values, column + radius, side="left")
+    while (off := (first > 0) & (column - values[first - 1] < radius)).any():
+        first -= off
+    while (off := (first < n) & ~(column - values[np.minimum(first, n - 1)] < radius)).any():
+        first += off
+    while (off := (last < n) & (values[np.minimum(last, n - 1)] - column < radius)).any():
+        last += off
+    while (off := (last > 0) & ~(values[last - 1] - column < radius)).any():
+        last -= off
+    return first, last
+
+
+def plane_closer(points: FloatArray, radius: FloatArray) -> IntArray:
+    """Two columns: a square is a run of ranks in each, counted bit by bit (a wavelet matrix)."""
+    n = len(points)
+    orders = [np.argsort(column, kind="stable") for column in points.T]
+    runs = [
+        run_within(column[order], column, radius)
+        for column, order in zip(points.T, orders, strict=True)
+    ]
+    rank = np.empty(n, dtype=np.int64)
+    rank[orders[1]] = np.arange(n)
+    first, last = (np.maximum(end, runs[0][0]) for end in runs[0])  # an empty run stays empty
+    below = [_ranks_below(rank[orders[0]], first, last, end) for end in runs[1]]
+    return np.asarray(np.maximum(below[1] - below[0] - 1, 0))
+
+
+def _ranks_below(ranks: IntArray, first: IntArray, last: IntArray, limit: IntArray) -> IntArray:
+    """How many of ranks[first:last] are below ``limit``, for many runs at once.
+
+    ``ranks`` is a permutation. From the highest bit down it is split stably into zeros and ones;
+    a run stays a run in either half, and the zeros of a limit whose bit is 1 are below it.
+    """
+    n, count = len(ranks), np.zeros(len(first), dtype=np.int64)
+    for bit in reversed(range(n.bit_length())):
+        ones = (ranks >> bit) & 1
+        zeros = np.concatenate([[0], np.cumsum(1 - ones)])
+        start, stop = zeros.take(first), zeros.take(last)
+        up = ((limit >> bit) & 1).astype(bool)
+        count += np.where(up, stop - start, 0)
+        first = np.where(up, zeros[-1] + first - start, start)
+        last = np.where(up, zeros[-1] + last - stop, stop)
+        ranks = np.concatenate([ranks[ones == 0], ranks[ones == 1]])
+    return count
+
+
+def window_closer(points: FloatArray, radius: FloatArray, workers: int = 1) -> IntArray:
+    """More columns: rows in the order of one coordinate are compared with a window of it.
+
+    Rows of small, middle and large radius go by themselves, for the largest sets the window.
+    """
+    n, d = points.shape
+    order = np.argsort(points[:, 0], kind="stable")
+    points, radius = points[order], radius[order]
+    first = np.ascontiguousarray(points[:, 0])
+    tier = np.searchsorted(np.quantile(radius, TIERS), radius)
+    groups = [
+        rows[start : start + WINDOW]
+        for rows in (np.flatnonzero(tier == level) for level in range(len(TIERS) + 1))
+        for start in range(0, len(rows), WINDOW)
+    ]
+    counts, screen = np.empty(n, dtype=np.int64), Screen(points)
+
+    def work(run: list[IntArray]) -> None:
+        kind = np.int16 if screen.fine else np.float64
+        buffers = np.empty((2, WINDOW * n), kind)
+        for rows in run:
+            reach = float(radius[rows].max()) * (1 + 1e-9)  # wider by more than any rounding
+            low = int(first.searchsorted(first[rows[0]] - reach, side="left"))
+            high = int(first.searchsorted(first[rows[-1]] + reach, side="right"))
+            shape = (len(rows), high - low)
+            out, spare = (buffer[: shape[0] * shape[1]].reshape(shape) for buffer in buffers)
+            if screen.fine:
+                screen.largest(range(d), rows, slice(low, high), out, spare)
+                counts[rows] = screen.closer(range(d), out, rows, low, radius[rows])
+                continue
+            cdist(points[rows], points[low:high], "chebyshev", out=out)
+            counts[rows] = np.count_nonzero(out < radius[rows, None], axis=1)
+
+    in_runs(work, groups, workers)
+    result = np.empty(n, dtype=np.int64)
+    result[order] = np.maximum(counts - 1, 0)
+    return result
