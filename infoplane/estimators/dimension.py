@@ -47,6 +47,12 @@ def _neighbours(call: Call, k: int) -> tuple[FloatArray, Call]:
     return nearest(distinct, k)[0], call
 
 
+def _broken(call: Call, value: float, stderr: float | None) -> float | None:
+    """Return d, the number of units, when the dimension found is clearly above it."""
+    slack = SLACK * call.d + min(4 * (stderr or 0.0), call.d)
+    return float(call.d) if value > call.d + slack else None
+
+
 def _atoms(call: Call) -> Estimate:
     """Return the answer for a layer of a few atoms: a finite set has dimension 0."""
     return call.conclude(0.0, status=Status.DEGENERATE)
@@ -148,8 +154,7 @@ def lid(
     return call.conclude(
         float(value),
         stderr=stderr,
-        ceiling=call.d,
-        slack=4 * stderr * (average == "mean") + SLACK * call.d,
+        ceiling=_broken(call, value, stderr),
         info={"quantiles": np.quantile(values, (0.05, 0.5, 0.95)).tolist(), "points": len(values)},
     )
 
@@ -218,5 +223,6 @@ def twonn(
         kept = min(kept, n - 1)  # F = 1 has no logarithm
         height = -np.log1p(-np.arange(1, kept + 1) / n)
         value = float(logs[:kept] @ height / (logs[:kept] @ logs[:kept]))
-    ceiling, slack = call.d, SLACK * call.d + (0.0 if stderr is None else 4 * stderr)
-    return call.conclude(value, stderr=stderr, ceiling=ceiling, slack=slack, info={"points": n})
+    return call.conclude(
+        value, stderr=stderr, ceiling=_broken(call, value, stderr), info={"points": n}
+    )

@@ -122,7 +122,7 @@ def _estimate(
     return conclude(
         float(np.mean(values)),
         stderr=stderr,
-        slack=3 * stderr + 1e-6,
+        slack=1e-6 if min(ceilings) == math.log(n) else 3 * stderr + 1e-6,
         ceiling=min(ceilings),
         info={"steps_done": result.steps, "held_out": len(local), "batch_used": size},
         **common,
