@@ -1,6 +1,6 @@
-"""Exponentials by the million: torch's are three times as fast as numpy's, in the same digits.
+"""What torch does faster than numpy on the CPU, in the same digits: exponentials, eigenvalues.
 
-Which of the two answers depends on how many are wanted and on nothing else, so a value never
+Which of the two answers depends on the size of the work and on nothing else, so a value never
 depends on what ran before it; torch is imported only when it has that much to do.
 """
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 MANY = 1 << 20  # exponentials of one pass from which torch is worth its import
+LARGE = 1500  # rows of a float32 matrix from which its eigenvalues take torch half the time
 _GRAIN = 1 << 15  # entries a call: up to here torch starts no threads of its own
 
 
@@ -33,3 +34,15 @@ def exp(array: NDArray[Any], many: int | None = None) -> NDArray[Any]:
     for start in range(0, array.size, _GRAIN):
         flat[start : start + _GRAIN].exp_()
     return array
+
+
+def eigvalsh(matrix: NDArray[Any]) -> NDArray[Any]:
+    """Eigenvalues of a symmetric matrix (m, m), ascending, in its precision.
+
+    Both let go of the interpreter lock; in float64 neither is faster than the other.
+    """
+    if matrix.dtype != np.float32 or len(matrix) < LARGE:
+        return np.asarray(np.linalg.eigvalsh(matrix))
+    import torch
+
+    return np.asarray(torch.linalg.eigvalsh(torch.from_numpy(matrix)).numpy())

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from infoplane.estimators.backend import exp
 from infoplane.estimators.shared import Shared, recall
 from infoplane.types import Flags, FloatArray, IntArray, Status
 
@@ -113,7 +114,7 @@ class Distances:
             for start in range(0, len(kernel), step):
                 block = kernel[start : start + step]
                 np.multiply(block, -min(rate, float(tiny.max)), out=block)
-                np.exp(block, out=block)
+                exp(block, kernel.size)
         np.fill_diagonal(kernel, 1.0)
         return kernel
 

@@ -5,7 +5,7 @@ diffusion entropy are all functions of such a spectrum; they differ in the matri
 on whichever side is smaller (samples or units), without eigenvalues where order 2 allows it, and by
 stochastic Lanczos quadrature, with its standard error, where n is too large for an exact answer.
 
-``numpy.linalg.eigvalsh`` is used throughout since it lets go of the interpreter lock.
+Eigenvalues come from calls that let go of the interpreter lock (:mod:`.backend`).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infoplane.errors import InputError
+from infoplane.estimators.backend import eigvalsh
 from infoplane.estimators.shared import Shared, recall
 from infoplane.types import Flags, FloatArray
 
@@ -46,7 +47,7 @@ def eigenvalues(matrix: NDArray[Any], *, what: str = "matrix") -> FloatArray:
     InputError
         When an eigenvalue is negative beyond rounding: the matrix is not positive semi-definite.
     """
-    values = np.linalg.eigvalsh(matrix)[::-1].astype(np.float64)
+    values = eigvalsh(matrix)[::-1].astype(np.float64)
     slack = max(NEGATIVE, len(values) * float(np.finfo(matrix.dtype).eps))
     if len(values) and values[-1] < -slack * max(values[0], 0.0) - np.finfo(np.float64).tiny:
         raise InputError(

@@ -25,3 +25,14 @@ def test_kernel_sums_do_not_depend_on_who_answers(monkeypatch):
     other = kernel_sums(t, codes, (1, 4))
     assert other.everyone == pytest.approx(one.everyone, rel=1e-13)
     assert other.own == pytest.approx(one.own, rel=1e-13)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_eigenvalues_of_both_are_alike(monkeypatch, dtype):
+    rows = np.random.default_rng(2).normal(size=(60, 40))
+    matrix = (rows @ rows.T).astype(dtype)
+    plain = backend.eigvalsh(matrix)
+    monkeypatch.setattr(backend, "LARGE", 1)
+    other = backend.eigvalsh(matrix)
+    assert other.dtype == plain.dtype == dtype
+    assert other == pytest.approx(plain, abs=20 * np.finfo(dtype).eps * plain[-1])
