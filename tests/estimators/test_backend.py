@@ -35,4 +35,4 @@ def test_eigenvalues_of_both_are_alike(monkeypatch, dtype):
     monkeypatch.setattr(backend, "LARGE", 1)
     other = backend.eigvalsh(matrix)
     assert other.dtype == plain.dtype == dtype
-    assert other == pytest.approx(plain, abs=20 * np.finfo(dtype).eps * plain[-1])
+    assert other == pytest.approx(plain, abs=float(20 * np.finfo(dtype).eps * plain[-1]))
