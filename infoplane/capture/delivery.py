@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from threading import Event
 from typing import Any, cast
 
 from torch import Tensor
@@ -14,6 +16,8 @@ from infoplane.capture.retention import Retention
 from infoplane.capture.scalars import Row, settle
 from infoplane.capture.writer import Job, Writer
 from infoplane.types import Sink, Snapshot
+
+UNTOLD = 100  # events that wait for the sink to take them
 
 Read = Sequence[tuple[Probe, Mapping[str, Tensor]]]
 """What one step gave: each probe set with its layers' representations."""
@@ -43,6 +47,7 @@ class Delivery:
         self.sink, self.retention = sink, retention
         self.faults = Faults(partial(self.event, "fault"))
         self.device_seconds = 0.0
+        self._untold: deque[tuple[str, Mapping[str, Any]]] = deque(maxlen=UNTOLD)
         self._writer = Writer(self._failed, depth=depth)
 
     def snapshot(
@@ -60,11 +65,17 @@ class Delivery:
 
     def event(self, name: str, detail: Mapping[str, Any]) -> None:
         """Queue an event."""
-        self._writer.put(Job("event", partial(self.sink.report, name, detail)))
+        self._writer.put(Job("event", partial(self._report, name, detail)))
+
+    def flush(self) -> None:
+        """Wait until all that was queued has been tried."""
+        done = Event()
+        self._writer.put(Job("flush", done.set))
+        done.wait()
 
     def end(self, status: str, cost: Callable[[], Mapping[str, float]]) -> None:
         """Write all that waits, report the cost with the faults that this met, end the sink."""
-        self._writer.put(Job("event", lambda: self.sink.report("cost", cost())))
+        self._writer.put(Job("event", lambda: self._report("cost", cost())))
         self._writer.put(Job("end", partial(self.sink.end, status)))
         self._writer.close()
 
@@ -85,6 +96,13 @@ class Delivery:
         for probe in probes:
             cast(Any, self.sink).forget(step, probe.name)
         self.sink.report("thinned", {"step": step})
+
+    def _report(self, name: str, detail: Mapping[str, Any]) -> None:
+        """Report an event, after those that a full disk did not take."""
+        self._untold.append((name, detail))
+        while self._untold:
+            self.sink.report(*self._untold[0])
+            self._untold.popleft()
 
     def _record(self, rows: Mapping[int, Row]) -> None:
         for step, row in rows.items():

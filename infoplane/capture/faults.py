@@ -9,7 +9,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
+
 LOG = logging.getLogger("infoplane")
+
+
+# torch 2.4 has the second name only
+_DEVICE = getattr(torch, "OutOfMemoryError", None) or torch.cuda.OutOfMemoryError
 
 
 class CaptureWarning(UserWarning):
@@ -44,8 +50,16 @@ class Faults:
         if first:
             self.report({"place": place, "error": text})
         if total == 1:
-            tell(f"infoplane: {place} failed ({text}). Training goes on unchanged; what is lost is "
-                 "noted in the run.")  # fmt: skip
+            what = "a probe pass ran out of memory" if place == "memory" else f"{place} failed"
+            tell(f"infoplane: {what} ({text}). Training goes on unchanged; what is lost is noted "
+                 "in the run.")  # fmt: skip
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, of the device or of the host (torch tells that one by its text)."""
+    if isinstance(error, MemoryError | _DEVICE):
+        return True
+    return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
 
 
 def tell(message: str) -> None:

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from infoplane.capture.attention import ATTENTION, attention_of
+from infoplane.capture.faults import out_of_memory
 from infoplane.capture.probe import Probe, home
 from infoplane.capture.quiet import undisturbed
-from infoplane.capture.taps import OUT_OF_MEMORY, Tap, losses_of
+from infoplane.capture.taps import Tap, losses_of
 from infoplane.capture.trace import FUNCTIONS, first_tensor
 from infoplane.errors import CaptureError, HookNotFiredError
 
@@ -146,9 +147,9 @@ class _Page:
                 continue
             try:
                 self._copy(tap, kind, value)
-            except OUT_OF_MEMORY:
-                raise  # ends this pass, not this layer
             except Exception as error:
+                if out_of_memory(error):
+                    raise  # ends this pass, not this layer
                 self.reader.disable(tap, error)
 
     def disable(self, where: tuple[str, str], error: Exception) -> None:
@@ -187,9 +188,9 @@ class _Functions(TorchFunctionMode):
     def _attend(self, func: Any, args: tuple[Any, ...], kwargs: Any) -> None:
         try:
             weights = attention_of(func, args, kwargs)
-        except OUT_OF_MEMORY:
-            raise
         except Exception as error:
+            if out_of_memory(error):
+                raise
             weights = None
             self.page.disable(("attention", ""), error)
         if weights is not None:

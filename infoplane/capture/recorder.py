@@ -14,6 +14,7 @@ from torch import nn
 
 from infoplane.capture.clock import Clock, Fingerprint
 from infoplane.capture.delivery import Delivery
+from infoplane.capture.faults import out_of_memory
 from infoplane.capture.lap import Lap
 from infoplane.capture.options import bytes_of, kinds_of, share_of
 from infoplane.capture.probe import Probe, as_probes
@@ -27,7 +28,7 @@ from infoplane.capture.sinks import as_sink
 from infoplane.capture.statistics import Statistics
 from infoplane.capture.subject import Subject
 from infoplane.capture.surroundings import BARE, WITNESSES, fate, holds_steps, other_rank
-from infoplane.capture.taps import OUT_OF_MEMORY, Plan
+from infoplane.capture.taps import Plan
 from infoplane.capture.updates import Updates, updater
 from infoplane.errors import InputError
 from infoplane.types import Layer, Sink, Snapshot
@@ -290,7 +291,7 @@ class Watcher:
             "seconds": spent,
             "training_seconds": training,
             "share": spent / max(training, 1e-9),
-            "snapshots": self.snapshots,
+            "snapshots": self.snapshots - self.faults.counts["snapshot"],
             "dropped": self.dropped,
             "postponed": self.shutter.postponed,
             "faults": self.faults.counts.total(),
@@ -340,12 +341,11 @@ class Watcher:
         begun, lap = perf_counter(), Lap(self.subject.device)
         try:
             read = self.subject.read()
-        except OUT_OF_MEMORY as error:
-            self.faults.add("memory", error)
-            self.subject.halve_batches()
-            return
         except Exception as error:
-            self.faults.add("probe pass", error)
+            short = out_of_memory(error)
+            self.faults.add("memory" if short else "probe pass", error)
+            if short:
+                self.subject.halve_batches()
             return
         seconds = perf_counter() - begun
         scalars, notes = self._statistics.take()

@@ -63,7 +63,7 @@ class Subject:
     def halve_batches(self) -> None:
         """Ask for half as much memory at the next pass."""
         for probe in self.probes:
-            probe.batch_size = max(1, probe.batch_size // 2)
+            probe.batch_size = max(1, min(probe.batch_size, probe.n) // 2)
 
     def info(self) -> dict[str, Any]:
         """Return notes for the run."""

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from infoplane.capture.faults import out_of_memory
 from infoplane.capture.outcome import sample_losses
 from infoplane.capture.probe import Probe
 from infoplane.capture.quiet import undisturbed
@@ -24,10 +25,6 @@ KINDS = (
     "output", "input", "pre_activation", "attention", "logits", "loss", "gradients", "weights",
 )  # fmt: skip
 """What ``capture=`` may name."""
-
-# torch 2.4 has the second name only
-_DEVICE = getattr(torch, "OutOfMemoryError", None) or torch.cuda.OutOfMemoryError
-OUT_OF_MEMORY: tuple[type[Exception], ...] = (MemoryError, _DEVICE)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,7 +123,7 @@ class _Finder:
             self.three, many = _traced(model, probe, 3, plan)
             self.whole = 0
         except Exception as error:
-            if isinstance(error, OUT_OF_MEMORY) or probe.batch_size < probe.n:
+            if out_of_memory(error) or probe.batch_size < probe.n:
                 raise
             self.three, many = self.two, few = _traced(model, probe, probe.n, plan)
             self.whole = probe.n

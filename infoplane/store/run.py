@@ -48,6 +48,7 @@ class Run(View):
         self._lock: RunLock | None = None
         self._journal: JournalWriter | None = None
         self._to_end = False  # something was recorded and no end of it was
+        self._ending: str | None = None  # how it ended, where that could not be written
 
     # -- opening and closing -----------------------------------------------------------------------
 
@@ -135,7 +136,9 @@ class Run(View):
             return
         try:
             if self._to_end:
-                self.end("finished")
+                told = () if self._ending is None else (StoreError,)  # it failed once, with a word
+                with contextlib.suppress(*told):
+                    self.end(self._ending or "finished")
         finally:
             self._to_end = self._own_header = False
             journal, self._journal = self._journal, None
@@ -278,6 +281,7 @@ class Run(View):
         if status not in ENDS:
             raise InputError(f"`status` must be one of {ENDS}; got {status!r}.")
         if self._writable():
+            self._ending = status
             self._append("end", {"status": status})
 
     # -- more that the writer can do ---------------------------------------------------------------
@@ -309,6 +313,8 @@ class Run(View):
     def _append(self, kind: str, body: Mapping[str, Any], *, sync: bool = True) -> None:
         with self._mutex:
             self._stale = True
+            if kind in _RECORDING:
+                self._ending = None
             self._writer.append(kind, body, sync=sync)
             self._to_end = kind != "end" and (self._to_end or kind in _RECORDING)
 

@@ -93,7 +93,10 @@ def test_a_reduce_that_fails_disables_its_layer_only(kit):
     assert len(sink.snapshots) == 9
 
 
-@pytest.mark.parametrize("error", [MemoryError("host"), torch.OutOfMemoryError("device")])
+HOST = RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't …")
+
+
+@pytest.mark.parametrize("error", [MemoryError("host"), torch.OutOfMemoryError("device"), HOST])
 def test_out_of_memory_loses_a_snapshot_and_halves_the_batch(kit, error):
     calls = []
 
@@ -106,8 +109,39 @@ def test_out_of_memory_loses_a_snapshot_and_halves_the_batch(kit, error):
     sink = MemorySink()
     told = unharmed(kit, sink, reduce={"2": greedy})
     assert len(told) == 1
+    assert "a probe pass ran out of memory" in told[0]
+    assert calls[2:7] == [10, 10, 5, 5, 5]  # 2 and 3 rows when it looked; the fourth failed
     assert sink.steps == [0, 2, 3, 4, 5, 6, 7, 8]
     assert [detail["place"] for event, detail in sink.events if event == "fault"] == ["memory"]
+
+
+def test_what_a_full_disk_did_not_take_is_told_when_there_is_room_again():
+    class Filling(MemorySink):
+        full = False
+
+        def write(self, snapshot):
+            if self.full:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            super().write(snapshot)
+
+        def report(self, event, detail):
+            if self.full:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            super().report(event, detail)
+
+    sink = Filling()
+    with watch(net(), Probe(torch.zeros(3, 6)), sink, every=1, on_backpressure="block") as watcher:
+        watcher._delivery.flush()
+        sink.full = True
+        watcher.step(1)
+        with pytest.warns(CaptureWarning, match="snapshot failed"):
+            watcher._delivery.flush()
+        sink.full = False
+        watcher.step(2)
+    assert sink.steps == [0, 2]
+    fault, cost = sink.events
+    assert (fault[0], fault[1]["place"]) == ("fault", "snapshot")
+    assert (cost[1]["snapshots"], cost[1]["faults"]) == (2, 2)
 
 
 def test_warnings_as_errors_do_not_reach_the_training(kit):

@@ -124,6 +124,28 @@ def test_a_disk_that_stays_full_and_then_is_freed(kit, record, monkeypatch):
     assert len(list((run.path / "snapshots").iterdir())) == 3  # probe and two snapshots
 
 
+def test_an_end_that_cannot_be_written_is_told_once_and_tried_again(kit, record, monkeypatch):
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    run = record()
+    run.write(kit.snapshot(0))
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "write_once", full)
+        with pytest.raises(StoreError, match="No space left"):
+            run.end("failed")
+        run.close()  # a training that goes on to save its model must not die here
+    assert open_run(run.path).status().state == "stalled"
+    run = record(resume="must")
+    run.write(kit.snapshot(1))
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "write_once", full)
+        with pytest.raises(StoreError, match="No space left"):
+            run.end("failed")
+    run.close()
+    assert open_run(run.path).status().state == "failed"
+
+
 def test_a_journal_line_that_the_disk_takes_half(kit, record, monkeypatch):
     run = record()
     real = files.write_once
