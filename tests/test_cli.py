@@ -205,8 +205,11 @@ def test_debug_shows_the_traceback(tmp_path):
     assert "Traceback" in result.stderr
 
 
-@pytest.mark.parametrize("verb", ["demo", "train", "evaluate", "serve", "list", "show", "report",
-                                  "catalogue"])  # fmt: skip
+@pytest.mark.parametrize(
+    "verb",
+    ["demo", "train", "evaluate", "serve", "list", "show", "report", "reproduce", "export",
+     "import", "verify", "catalogue"],
+)  # fmt: skip
 def test_every_verb_has_help_with_an_example(verb, capsys):
     with pytest.raises(SystemExit) as stop:
         main([verb, "--help"])
