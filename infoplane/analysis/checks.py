@@ -190,6 +190,8 @@ BRIEFLY: dict[str, str] = {
     "non_finite": "the activations are not finite",
     "too_few_samples": "there are too few samples",
     "refused": "the estimator refuses this layer",
+    "overdue": "the estimator took too long",
+    "memory": "memory ran out",
     "failed": "the estimator failed",
 }
 """Every reason in a few words, for a sentence about many measurements."""
@@ -233,4 +235,8 @@ def judge_failure(error: Any) -> tuple[str, str]:
         return "too_few_samples", f"no value: {error}"
     if isinstance(error, RefusedError):
         return "refused", f"no value: {error}"
+    if isinstance(error, TimeoutError):
+        return "overdue", f"no value: {error}"
+    if isinstance(error, MemoryError):
+        return "memory", f"no value: memory ran out ({error}); use a smaller probe set"
     return "failed", f"no value: {type(error).__name__}: {error}"

@@ -7,6 +7,7 @@ interrupted evaluation goes on where it stopped.
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import threading
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from infoplane.analysis.agenda import POLL, Agenda
 from infoplane.analysis.executors import Executor, ExecutorHand
-from infoplane.analysis.hands import Hand, OwnHand, ProcessHand, Tally
+from infoplane.analysis.hands import PATIENCE, Hand, Limits, OwnHand, ProcessHand, Tally
 from infoplane.analysis.plan import DEFAULT, Refusal, Request, complete
 from infoplane.analysis.work import Settings
 from infoplane.errors import EvaluationError, InputError
@@ -96,6 +97,8 @@ def evaluate(
     costly_null: bool = False,
     retry: bool = False,
     stop: Callable[[], bool] | None = None,
+    timeout: float | None = None,
+    memory: float | None = None,
 ) -> EvaluationSummary:
     """Measure the layers of a run at every step and write the measurements into the run.
 
@@ -106,7 +109,7 @@ def evaluate(
     estimators
         Ids, or (id, parameters). Quantities of a layer alone (rank, collapse …) are welcome too.
     workers
-        0 or 1: in this process. More: that many worker processes (or threads).
+        0: in this process. More: that many worker processes (or threads).
     targets
         What the representation is compared with: "X", "Y", or the name of another layer.
     layers, steps, probes
@@ -135,6 +138,14 @@ def evaluate(
         Try failed measurements again.
     stop
         Asked between jobs.
+    timeout
+        Seconds that one job (all that is asked of one layer at one step) may take in a worker
+        process, an hour unless told otherwise. A job beyond it becomes rows with status "failed"
+        and the reason; the others go on.
+    memory
+        GiB that a worker process may allocate (not on Windows). What asks for more becomes a row
+        with status "failed". No process can end or cap itself, so with ``workers=0`` a timeout or a
+        cap starts one worker.
 
     Returns
     -------
@@ -151,6 +162,8 @@ def evaluate(
     path = Path(getattr(run, "path", run))  # type: ignore[arg-type]
     requests = [_with_params(request, params or {}) for request in estimators]
     settings = Settings(seed, null, costly_null, subsamples)
+    limits = _limits(timeout, memory, backend)
+    workers = workers if (timeout, memory) == (None, None) else max(workers, 1)
     _check(requests, workers, settings, targets, backend)
     count = _Count()
     with open_run(path) as reader:
@@ -168,7 +181,7 @@ def evaluate(
             stop=stop,
         )
         with _Bar(progress, agenda, count) as bar:
-            _labour(agenda, _hands(path, settings, requests, workers, backend), count, bar)
+            _labour(agenda, _hands(path, settings, requests, workers, backend, limits), count, bar)
     _nothing(count, agenda, requests)
     _refresh(run)
     return EvaluationSummary(
@@ -222,21 +235,32 @@ def _known(
             raise InputError(f"`{name}` must be {name} of the run ({some}); got {unknown}.")
 
 
+def _limits(timeout: float | None, memory: float | None, backend: str | Executor) -> Limits:
+    """Check what a job may take; only processes of our own can be ended and capped."""
+    for name, number in (("timeout", timeout), ("memory", memory)):
+        if number is not None and not 0 < number < math.inf:
+            raise InputError(f"`{name}` must be a number > 0 or None; got {number!r}.")
+        if number is not None and backend != "process":
+            raise InputError(f"`{name}` needs backend='process'; got backend={backend!r}.")
+    return Limits(PATIENCE if timeout is None else timeout, memory)
+
+
 def _hands(
     path: Path,
     settings: Settings,
     requests: Sequence[Request],
     workers: int,
     backend: str | Executor,
+    limits: Limits,
 ) -> list[Callable[[], Hand]]:
     """Return makers of hands, one for each worker."""
     modules = sorted({str(complete(request)[0].function.__module__) for request in requests})
     if not isinstance(backend, str):
         return [lambda: ExecutorHand(backend, path, settings, modules)] * max(1, workers)
     # An estimator defined in the caller's script exists in no other process.
-    if workers <= 1 or backend == "thread" or "__main__" in modules or not sys.executable:
+    if not workers or backend == "thread" or "__main__" in modules or not sys.executable:
         return [lambda: OwnHand(path, settings)] * max(1, workers)
-    return [lambda: ProcessHand(path, settings, modules)] * workers
+    return [lambda: ProcessHand(path, settings, modules, limits)] * workers
 
 
 def _labour(agenda: Agenda, makers: Sequence[Callable[[], Hand]], count: _Count, bar: _Bar) -> None:

@@ -3,7 +3,8 @@
 A worker process is ``python -m infoplane.analysis.worker``: it reads jobs as JSON lines, opens the
 run itself, writes the measurements into its own journal and answers with a tally. So nothing is
 pickled, the caller's script is never run a second time, a death is charged to the job that caused
-it, and a worker whose parent is gone ends by itself.
+it, a job that takes too long or too much memory is given up with a row that says so, and a worker
+whose parent is gone ends by itself.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
@@ -23,6 +26,7 @@ from infoplane.errors import EvaluationError
 from infoplane.store import open_run
 from infoplane.types import Measurement, Status
 
+PATIENCE = 3600.0  # seconds that a job may take in a worker process, unless told otherwise
 ATTEMPTS = 3  # times that a job may kill its worker before it is given up
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
@@ -38,6 +42,18 @@ class Tally:
     def of(cls, rows: Sequence[Measurement]) -> Tally:
         """Count rows."""
         return cls(len(rows), sum(row.status is Status.FAILED for row in rows))
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one job may take in a worker process: seconds, and memory in GiB (None: no cap).
+
+    The memory is that which the worker allocates beside its libraries' code. A cap needs POSIX
+    resource limits; Windows has none.
+    """
+
+    seconds: float = PATIENCE
+    memory: float | None = None
 
 
 class Hand(Protocol):
@@ -79,16 +95,33 @@ class OwnHand:
 
 
 class ProcessHand:
-    """Works in a process of its own, with one BLAS thread; a death is survived."""
+    """Works in a process of its own, with one BLAS thread; its death or sleep is survived.
 
-    def __init__(self, path: Path, settings: Settings, modules: Sequence[str] = ()) -> None:
+    Parameters
+    ----------
+    path, settings
+        The run and what an evaluation holds fixed.
+    modules
+        Where the caller's own estimators are registered.
+    limits
+        Seconds and memory that a job may take.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        settings: Settings,
+        modules: Sequence[str] = (),
+        limits: Limits = Limits(),
+    ) -> None:
         self._path = path
         self._settings = settings
-        self._setup = json.dumps(
-            {"path": str(path), "settings": asdict(settings), "modules": list(modules)}
-        )
+        self._limits = limits
+        setup = {"path": str(path), "settings": asdict(settings), "modules": list(modules)}
+        self._setup = json.dumps({**setup, "memory": limits.memory})
         self._process: subprocess.Popen[str] | None = None
         self._closed = False
+        self._overdue = False
 
     def do(self, jobs: Sequence[Job]) -> Tally:
         """Send jobs to the worker; when it dies of them, send them one by one."""
@@ -101,7 +134,7 @@ class ProcessHand:
         return Tally(sum(t.made for t in tallies), sum(t.failed for t in tallies))
 
     def _insist(self, job: Job) -> Tally:
-        """Send one job; after three deaths write it down as failed."""
+        """Send one job; after three deaths, or once it is overdue, write it down as failed."""
         code: int | None = None
         for _ in range(ATTEMPTS):
             tally = self._try([job])
@@ -110,7 +143,9 @@ class ProcessHand:
             code = self._bury()
             if self._closed:
                 return Tally(0, 0)
-        return self._give_up(job, code)
+            if self._overdue:
+                return self._give_up(job, _overdue(self._limits.seconds))
+        return self._give_up(job, _died(code))
 
     def _try(self, jobs: Sequence[Job]) -> Tally | None:
         """Return the worker's tally, None when it died."""
@@ -134,18 +169,28 @@ class ProcessHand:
         self._bury()
 
     def _ask(self, jobs: Sequence[Job]) -> str:
-        """Return the worker's answer, empty when it died."""
+        """Return the worker's answer, empty when it died or was overdue."""
         if self._closed:
             return ""
         process = self._process or self._start()
         assert process.stdin is not None
         assert process.stdout is not None
+        self._overdue = False
+        clock = threading.Timer(self._limits.seconds * len(jobs), self._end_overdue, (process,))
+        clock.daemon = True
+        clock.start()
         try:
             process.stdin.write(f"[{','.join(job.to_json() for job in jobs)}]\n")
             process.stdin.flush()
             return process.stdout.readline()
         except (OSError, ValueError):
             return ""
+        finally:
+            clock.cancel()
+
+    def _end_overdue(self, process: subprocess.Popen[str]) -> None:
+        self._overdue = True
+        process.kill()
 
     def _start(self) -> subprocess.Popen[str]:
         environment = {**os.environ, **dict.fromkeys(_THREADS, "1")}
@@ -159,9 +204,12 @@ class ProcessHand:
             encoding="utf-8",
         )
         assert process.stdin is not None
-        process.stdin.write(self._setup + "\n")
-        process.stdin.flush()
         self._process = process
+        with suppress(OSError):  # it died at once: the first job will find out
+            process.stdin.write(self._setup + "\n")
+            process.stdin.flush()
+            assert process.stdout is not None
+            process.stdout.readline()  # ready: the clock of the first job starts after that
         return process
 
     def _bury(self) -> int | None:
@@ -178,12 +226,22 @@ class ProcessHand:
                 continue
         return process.wait()
 
-    def _give_up(self, job: Job, code: int | None) -> Tally:
-        error = EvaluationError(
-            f"the worker died {ATTEMPTS} times on this job (exit code {code}); memory may have run "
-            "out: use fewer workers or a smaller probe set, then evaluate with retry=True"
-        )
+    def _give_up(self, job: Job, error: Exception) -> Tally:
         rows = [failure(job, key, ask, error) for key, ask in job.asks]
         with open_run(self._path) as run, run.annotator() as writer:
             writer.measure(rows)
         return Tally.of(rows)
+
+
+def _overdue(seconds: float) -> TimeoutError:
+    return TimeoutError(
+        f"it took longer than the {seconds:g} s that a job may take; use a smaller probe set or "
+        "fewer estimators at a time, or raise `timeout`, then evaluate with retry=True"
+    )
+
+
+def _died(code: int | None) -> EvaluationError:
+    return EvaluationError(
+        f"the worker died {ATTEMPTS} times on this job (exit code {code}); memory may have run "
+        "out: use fewer workers or a smaller probe set, then evaluate with retry=True"
+    )

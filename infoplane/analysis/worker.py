@@ -1,7 +1,7 @@
 """A worker process of an evaluation: ``python -m infoplane.analysis.worker``, jobs on stdin.
 
-The first line says which run and settings; every further line is a list of jobs, answered by one
-line with the tally once their rows are on disk. It ends when stdin does, so it never outlives its
+The first line says which run and settings and is answered when the worker is ready; every further
+line is a list of jobs, answered by one line with the tally once their rows are on disk. It ends when stdin does, so it never outlives its
 parent.
 """
 
@@ -15,6 +15,11 @@ import sys
 from pathlib import Path
 from typing import TextIO
 
+try:
+    import resource
+except ImportError:  # Windows has no resource limits
+    resource = None  # type: ignore[assignment]
+
 from infoplane.analysis.hands import OwnHand
 from infoplane.analysis.plan import Job
 from infoplane.analysis.work import Settings
@@ -24,9 +29,12 @@ from infoplane.errors import InfoplaneError
 def serve(lines: TextIO, answers: TextIO) -> None:
     """Do jobs until the lines end."""
     setup = json.loads(lines.readline())
+    cap(setup.get("memory"))
     for module in setup["modules"]:
         importlib.import_module(module)  # where the caller's own estimators are registered
     hand = OwnHand(Path(setup["path"]), Settings(**setup["settings"]))
+    answers.write(json.dumps({"ready": True}) + "\n")
+    answers.flush()
     for line in lines:
         try:
             tally = hand.do([Job.from_record(record) for record in json.loads(line)])
@@ -36,6 +44,16 @@ def serve(lines: TextIO, answers: TextIO) -> None:
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
     hand.close()
+
+
+def cap(memory: float | None) -> None:
+    """Let this process allocate at most so many GiB; more raises MemoryError where it is asked."""
+    if memory is None or resource is None:
+        return
+    kind = resource.RLIMIT_DATA if sys.platform == "linux" else resource.RLIMIT_AS
+    _, hard = resource.getrlimit(kind)
+    wanted = int(memory * 2**30)
+    resource.setrlimit(kind, (wanted if hard < 0 else min(wanted, hard), hard))
 
 
 def main() -> None:

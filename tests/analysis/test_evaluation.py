@@ -1,4 +1,5 @@
 import importlib
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -127,38 +128,61 @@ def test_a_damaged_snapshot_fails_its_rows_and_no_others(record):
 
 
 POISON = """
-import os
+import os, time
+import numpy as np
 from infoplane.estimators import estimator
 from infoplane.types import Cost, Estimate, Kind, Quantity
 
 @estimator(id="mi.poison", label="poison", quantity=Quantity.MI, measures="nothing", formula="",
            accepts=((Kind.DISCRETE, Kind.CONTINUOUS),), cost=Cost.QUICK, complexity="1",
            min_samples=2, reference="")
-def poison(v, t, *, rng=None, shared=None):
-    \"\"\"Kill the process on wide layers.\"\"\"
+def poison(v, t, *, how: str = "die", rng=None, shared=None):
+    \"\"\"Die, sleep or ask for memory on wide layers.\"\"\"
     if t.shape[1] > 4:
-        os._exit(9)
+        if how == "die":
+            os._exit(9)
+        if how == "sleep":
+            time.sleep(600)
+        np.ones(2**29)  # 4 GiB
     return Estimate(0.5, ceiling=1.0)
 """
 
 
-def test_a_job_that_kills_its_worker_is_given_up_and_the_others_finish(
-    record, tmp_path, monkeypatch
-):
+@pytest.fixture
+def poison(tmp_path, monkeypatch):
+    """An estimator that misbehaves on wide layers, in a module that workers can import."""
     (tmp_path / "poison_estimator.py").write_text(POISON)
-    monkeypatch.setattr("infoplane.analysis.evaluation.BATCH", 1e9)  # one batch holds all
     monkeypatch.syspath_prepend(str(tmp_path))
+    sys.modules.pop("poison_estimator", None)
     importlib.import_module("poison_estimator")
-    try:
-        y, snapshots = growing(steps=(5,))
-        run = record(snapshots, y=y)
-        summary = ip.evaluate(run, ["mi.poison"], targets=("Y",), workers=2, null=0)
-    finally:
-        registry._cards.pop("mi.poison", None)
+    yield "mi.poison"
+    registry._cards.pop("mi.poison", None)
+
+
+@pytest.mark.parametrize(
+    ("how", "limits", "reason"),
+    [
+        ("die", {"workers": 2}, "died 3 times"),
+        ("sleep", {"timeout": 2.0}, "longer than the 2 s"),
+        pytest.param(
+            "memory", {"memory": 2.0}, "MemoryError",
+            marks=pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_DATA is Linux's"),
+        ),
+    ],
+)  # fmt: skip
+def test_a_job_that_dies_sleeps_or_devours_is_given_up_and_the_others_finish(
+    record, poison, monkeypatch, how, limits, reason
+):
+    monkeypatch.setattr("infoplane.analysis.evaluation.BATCH", 1e9)  # one batch holds all
+    y, snapshots = growing(steps=(5,))
+    run = record(snapshots, y=y)
+    summary = ip.evaluate(run, [(poison, {"how": how})], targets=("Y",), null=0, **limits)
     assert (summary.computed, summary.failed) == (2, 1)
     states = {(row.layer, row.status) for row in run.measurements()}
     assert states == {("wide", Status.FAILED), ("narrow", Status.OK)}
-    assert all("died 3 times" in r.note for r in run.measurements() if r.layer == "wide")
+    (bad,) = [row for row in run.measurements() if row.layer == "wide"]
+    assert reason in bad.note
+    assert bad.reason.startswith("no value: ")
 
 
 def test_quick_jobs_share_a_line_of_the_journal(record):
@@ -191,6 +215,8 @@ def test_what_cannot_be_asked_is_told_and_not_run(record):
         ({"targets": "Y"}, "targets"),
         ({"estimators": []}, "estimators"),
         ({"params": {"mi.binning": {"bins": 0}}}, "bins"),
+        ({"timeout": 0}, "timeout"),
+        ({"memory": 1.0, "workers": 2, "backend": "thread"}, "memory.*process"),
     ],
 )
 def test_bad_arguments_are_named(record, arguments, message):
