@@ -24,11 +24,11 @@ from infoplane.estimators.contract import (
     same_length,
 )
 from infoplane.estimators.distances import Distances
-from infoplane.estimators.knn import Side, side
 from infoplane.estimators.neighbours import JITTER, jittered
-from infoplane.estimators.plugin import information, shuffled, tally
+from infoplane.estimators.plugin import shuffled, tally
 from infoplane.estimators.registry import Bounds, check_params, estimator
 from infoplane.estimators.shared import Shared
+from infoplane.estimators.sides import Side, mixed, side, without_neighbours
 from infoplane.types import Cost, Estimate, FloatArray, IntArray, Kind, Quantity, Status
 
 KL = "mi.kl"
@@ -182,11 +182,7 @@ def _sides(v: Any, t: Any, k: int) -> tuple[Side, Side]:
 
 
 def _mixed(first: Side, second: Side) -> tuple[IntArray, FloatArray]:
-    codes, points = (
-        (first.codes, second.points) if first.codes is not None else (second.codes, first.points)
-    )
-    assert codes is not None
-    assert points is not None
+    codes, points = mixed(first, second)
     return codes, support(points)
 
 
@@ -269,21 +265,14 @@ def kl(
     """
     params = check_params(KL, {"k": k})
     first, second = _sides(v, t, k)
-    n = len(first.codes if first.codes is not None else first.points)  # type: ignore[arg-type]
-    m = len(second.codes if second.codes is not None else second.points)  # type: ignore[arg-type]
-    same_length(range(n), range(m))
+    same_length(range(first.n), range(second.n))
+    n = first.n
     enough(n, k + 3, estimator=KL)
     flags = [*first.flags, *second.flags]
     common: dict[str, Any] = {"estimator": KL, "n": n, "d": second.d, "params": params}
-    single = "constant" if first.d == 0 else "single_class"
-    for one, mark in ((second, "constant"), (first, single)):
-        if one.codes is not None and one.codes.max() == 0:
-            return conclude(0.0, flags=[*flags, mark], status=Status.DEGENERATE, **common)
-    if first.codes is not None and second.codes is not None:
-        of_v, of_t = tally(first.codes), tally(second.codes)
-        ceiling = min(of_v.entropy, of_t.entropy)
-        value = information(of_v, of_t)
-        return conclude(value, ceiling=ceiling, floor=0.0, flags=flags, **common)
+    counted = without_neighbours(first, second, flags, common)
+    if counted is not None:
+        return counted
     bound: float | None = None
     if first.points is not None and second.points is not None:
         local, ties, norm = _local_continuous(support(first.points), support(second.points), k)

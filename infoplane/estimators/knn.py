@@ -8,7 +8,6 @@ and it grows like log n. Take it for I(T;Y), for compressed codes or for noisy l
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
@@ -20,16 +19,8 @@ from infoplane.estimators.contract import (
     conclude,
     enough,
     entropy_of_counts,
-    fold,
     generator,
-    heavy_tailed,
-    is_discrete,
-    live_columns,
-    plain,
-    ranks,
     same_length,
-    samples,
-    symbols,
 )
 from infoplane.estimators.counting import closer
 from infoplane.estimators.neighbours import (
@@ -38,77 +29,18 @@ from infoplane.estimators.neighbours import (
     joint_counts,
     kth_distance,
     neighbour_lists,
-    standardise,
     use_tree,
 )
-from infoplane.estimators.plugin import information, shuffled, tally
+from infoplane.estimators.plugin import shuffled, tally
 from infoplane.estimators.registry import Bounds, check_params, estimator
 from infoplane.estimators.shared import Shared, recall, serving
+from infoplane.estimators.sides import Side, mixed, side, without_neighbours
 from infoplane.estimators.threads import blocks
-from infoplane.types import Cost, Estimate, Flags, FloatArray, IntArray, Kind, Quantity, Status
+from infoplane.types import Cost, Estimate, FloatArray, IntArray, Kind, Quantity, Status
 
 KSG = "mi.ksg"
 MAX_DIM = 20
 HELD = 1 << 28  # bytes up to which the null keeps a matrix of distances
-LEVELS = 10  # values of a column up to which it is no continuous variable
-ATOMS = 0.9  # share of rows with over k copies from which a float variable counts as discrete
-
-
-@dataclass(frozen=True, slots=True)
-class Side:
-    """One variable as the neighbours see it: codes (n,) when discrete, points (n, d) otherwise."""
-
-    points: FloatArray | None
-    codes: IntArray | None
-    d: int
-    flags: Flags
-
-
-def side(array: Any, *, name: str, estimator: str, k: int, scale: bool = True) -> Side:
-    """Read a variable: integers are symbols, floats points, floats that mostly repeat symbols too.
-
-    Several integer columns whose rows are mostly distinct (quantised activations) are points.
-    """
-    flags = Flags()
-    if is_discrete(array):
-        values = plain(array, name=name)
-        codes = symbols(array, name=name, estimator=estimator)
-        several = values.dtype.kind in "iu" and values.ndim == 2 and values.shape[1] > 1
-        if not (several and codes.max() >= 0.5 * len(codes)):
-            return Side(None, codes, values[:1].size, flags)
-        flags = Flags(["as_continuous"])
-    points = samples(array, name=name, minimum=2, estimator=estimator)
-    points, dead = live_columns(points)
-    flags = Flags([*flags, *dead])
-    d = points.shape[1]
-    if d == 0:
-        return Side(None, np.zeros(len(points), dtype=np.int64), 0, flags)
-    repeated = atoms(points, k)
-    if repeated is not None:
-        return Side(None, repeated, d, Flags([*flags, "discrete"]))
-    flags = Flags([*flags, *heavy_tailed(points), *(["lattice"] if on_lattice(points) else [])])
-    return Side(standardise(points) if scale else points, None, d, flags)
-
-
-def on_lattice(points: FloatArray) -> bool:
-    """Whether every column takes few values: then most distances are equal and none is the k-th."""
-    return all(len(np.unique(column)) <= LEVELS for column in points.T)
-
-
-def atoms(points: FloatArray, k: int) -> IntArray | None:
-    """Codes of the distinct rows when at least 90 % of the rows have more than k copies, else None.
-
-    The first columns settle it for most layers: distinct values there are distinct rows.
-    """
-    n = len(points)
-    most = n * ATOMS / (k + 1) + n * (1 - ATOMS)
-    codes = ranks(points[:, 0])
-    for column in points.T[1:]:
-        if codes.max() >= most:
-            return None
-        codes = fold([codes, ranks(column)], n)
-    counts = np.bincount(codes)
-    return codes if counts[counts > k].sum() >= ATOMS * n else None
 
 
 def ksg_local(x: FloatArray, t: FloatArray, k: int, workers: int = 1) -> tuple[FloatArray, int]:
@@ -170,7 +102,7 @@ def _null(
         assert first.points is not None
         assert second.points is not None
         return _ksg_null(first.points, second.points, k, draws, rng, workers)
-    codes, points = _mixed(first, second)
+    codes, points = mixed(first, second)
     if codes.max() == 0 or np.bincount(codes).max() == 1:
         return np.zeros(draws)
     return ross_null(codes, points, k, draws, rng, workers)
@@ -261,15 +193,6 @@ def _sides(v: Any, t: Any, params: dict[str, Any], shared: Shared | None) -> tup
         shared, ("knn.side", k, scale), lambda: side(t, name="t", estimator=KSG, k=k, scale=scale)
     )
     return first, second
-
-
-def _mixed(first: Side, second: Side) -> tuple[IntArray, FloatArray]:
-    """Return the codes of the discrete one and the points of the continuous one."""
-    codes = first.codes if first.codes is not None else second.codes
-    points = first.points if first.points is not None else second.points
-    assert codes is not None
-    assert points is not None
-    return codes, points
 
 
 @estimator(
@@ -370,32 +293,22 @@ def ksg(
     """
     params = check_params(KSG, {"k": k, "standardise": standardise, "workers": workers})
     first, second = _sides(v, t, params, serving(shared, t))
-    n = _length(first)
-    same_length(range(n), range(_length(second)))
+    same_length(range(first.n), range(second.n))
+    n = first.n
     enough(n, k + 2, estimator=KSG)
     flags = [*first.flags, *second.flags]
     common: dict[str, Any] = {"estimator": KSG, "n": n, "d": second.d, "params": params}
-    single = "constant" if first.d == 0 else "single_class"
-    for one, mark in ((second, "constant"), (first, single)):
-        if one.codes is not None and one.codes.max() == 0:
-            return conclude(0.0, flags=[*flags, mark], status=Status.DEGENERATE, **common)
-    if first.codes is not None and second.codes is not None:
-        of_v, of_t = tally(first.codes), tally(second.codes)
-        ceiling = min(of_v.entropy, of_t.entropy)
-        value = information(of_v, of_t)
-        return conclude(value, ceiling=ceiling, floor=0.0, flags=flags, **common)
+    counted = without_neighbours(first, second, flags, common)
+    if counted is not None:
+        return counted
     dims = sum(one.d for one in (first, second) if one.codes is None)
     flags += [f"high_dimension={dims}"] if dims > MAX_DIM else []
     doubtful = dims > MAX_DIM or "lattice" in flags
     common["status"] = Status.UNRELIABLE if doubtful else Status.OK
     if first.points is None or second.points is None:
-        return _conclude_ross(*_mixed(first, second), params, flags, common)
+        return _conclude_ross(*mixed(first, second), params, flags, common)
     local, ties = ksg_local(first.points, second.points, k, workers)
     return _conclude_local(local, ties, float(digamma(n) - digamma(k)), flags, common)
-
-
-def _length(one: Side) -> int:
-    return len(one.codes if one.codes is not None else one.points)  # type: ignore[arg-type]
 
 
 def _conclude_ross(

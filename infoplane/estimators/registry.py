@@ -50,6 +50,7 @@ FAMILIES: tuple[str, ...] = (
     "stochastic",
     "cauchy_schwarz",
     "diffusion",
+    "diffusion_information",
     "renyi",
     "dime",
     "diversity",

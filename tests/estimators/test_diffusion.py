@@ -7,7 +7,8 @@ from twins.spectral import diffusion_entropy as slow_entropy
 from infoplane.errors import InputError, NonFiniteError, RefusedError, TooFewSamplesError
 from infoplane.estimators import diffusion as room
 from infoplane.estimators.clusters import cluster_codes, equal_width
-from infoplane.estimators.diffusion import diffusion_entropy, diffusion_mi, diffusion_null, sweep
+from infoplane.estimators.diffusion import diffusion_entropy, sweep
+from infoplane.estimators.diffusion_information import diffusion_mi, diffusion_null
 from infoplane.estimators.shared import Shared
 from infoplane.types import Status
 

@@ -1,0 +1,226 @@
+"""Diffusion spectral mutual information (DSMI).
+
+The entropy of each class is compared with that of random subsets of the same size, since S_D grows
+with n:
+
+    I_D = Σ_c p(c) [mean over 5 subsets of size n_c of S_D − S_D(class c)].
+
+Liao et al., Assessing Neural Network Representations During Training Using Noise-Resilient
+Diffusion Spectral Entropy (2023).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any
+
+import numpy as np
+
+from infoplane.errors import InputError
+from infoplane.estimators.clusters import cluster_codes
+from infoplane.estimators.contract import (
+    Rng,
+    classes,
+    conclude,
+    generator,
+    is_discrete,
+    live_columns,
+    plain,
+    same_length,
+    samples,
+)
+from infoplane.estimators.diffusion import (
+    LIMITS,
+    REFERENCE,
+    Alpha,
+    Diffusion,
+    Method,
+    Sigma,
+    Time,
+    prepare,
+    refuse_too_many,
+)
+from infoplane.estimators.distances import standing
+from infoplane.estimators.registry import Bounds, check_params, estimator
+from infoplane.estimators.shared import Shared, serving
+from infoplane.types import Cost, Estimate, FloatArray, IntArray, Kind, Quantity
+
+REPLICATES = 5  # random subsets that stand beside each class, as published
+RARE = 5  # samples below which a class counts as rare
+
+
+def diffusion_null(
+    v: Any,
+    representation: Any,
+    /,
+    *,
+    draws: int,
+    rng: Rng = None,
+    shared: Shared | None = None,
+    **params: Any,
+) -> FloatArray:
+    """DSMI under shuffled labels, (draws,): the matched subsets are computed once for all draws."""
+    params = check_params("mi.diffusion", params)
+    shared = serving(shared, representation)
+    x, labels, random = _read(v, representation, params, rng)
+    diffusion, _ = prepare(x, params, random, shared)
+    counts = np.bincount(labels)
+    matched = _matched(diffusion, counts, random)
+    return np.array(
+        [
+            _difference(diffusion, random.permutation(labels), counts, matched, random)
+            for _ in range(draws)
+        ]
+    )
+
+
+@estimator(
+    id="mi.diffusion",
+    label="DSMI",
+    quantity=Quantity.MI,
+    measures="diffusion spectral entropy of a random subset minus that of a class of the same size",
+    formula="Σ_c p(c) [mean over 5 subsets of size n_c of S_D − S_D(class c)]",
+    accepts=((Kind.DISCRETE, Kind.CONTINUOUS), (Kind.CONTINUOUS, Kind.CONTINUOUS)),
+    cost=Cost.STANDARD,
+    complexity="n_c³ a class",
+    min_samples=4,
+    ceiling="Σ p(c) log n_c",
+    invariant=("row order", "label names", "rotation", "constant unit"),
+    deterministic=False,
+    limits=(
+        *LIMITS,
+        "may be negative, and is not symmetric",
+        "a continuous X is replaced by its spectral clusters, whose number is a choice",
+    ),
+    tolerance={"independent": 0.05},
+    reference=REFERENCE,
+    meaningful_null=("X", "Y"),
+    null=diffusion_null,
+)
+def diffusion_mi(
+    v: Any,
+    representation: Any,
+    /,
+    *,
+    sigma: Sigma = 10.0,
+    t: Time = 1.0,
+    alpha: Alpha = 0.0,
+    method: Method = "auto",
+    clusters: Annotated[int, Bounds(2, 1000)] = 10,
+    rng: Rng = None,
+    shared: Shared | None = None,
+) -> Estimate:
+    """Diffusion spectral mutual information of T with a discrete variable, in nats; never clipped.
+
+    Parameters
+    ----------
+    v : array, (n,) or (n, p)
+        Integers (or text) are classes. Floats of several columns are replaced by ``clusters``
+        spectral clusters (found once per array), a single float column by bins of equal width.
+    representation : array, (n, d)
+        T.
+    sigma, t, alpha, method
+        As for ``entropy.diffusion``; the width is one for all classes.
+    clusters : int
+        Number of clusters or bins of a continuous ``v``.
+    rng : Generator or seed
+        For the random subsets. Classes of the same size are compared with the same subsets.
+    shared : Shared, optional
+        Memo of this representation's distances.
+
+    Returns
+    -------
+    Estimate
+        ``stderr`` is that of the choice of subsets alone.
+
+    Raises
+    ------
+    InputError, NonFiniteError, TooFewSamplesError, RefusedError
+    """
+    name = "mi.diffusion"
+    params = check_params(
+        name, {"sigma": sigma, "t": t, "alpha": alpha, "method": method, "clusters": clusters}
+    )
+    shared = serving(shared, representation)
+    x, labels, random = _read(v, representation, params, rng)
+    diffusion, flags = prepare(x, params, random, shared)
+    counts = np.bincount(labels)
+    matched = _matched(diffusion, counts, random)
+    value = _difference(diffusion, labels, counts, matched, random)
+    dead = live_columns(x)[1]
+    rare = int((counts < RARE).sum())
+    marks = [f"rare_class={rare}"] if rare else []
+    trivial = len(counts) == 1 or "constant" in dead
+    weights = counts / counts.sum()
+    return conclude(
+        0.0 if trivial else value,
+        estimator=name,
+        n=len(x),
+        d=x.shape[1],
+        params=params,
+        ceiling=float((weights * np.log(counts)).sum()),
+        stderr=None if trivial else _subset_error(counts, matched),
+        flags=(*dead, *flags, *marks, *(["single_class"] if len(counts) == 1 else [])),
+        status=standing(flags, trivial=trivial),
+        info={"sigma": diffusion.sigma, "classes": len(counts), "stderr_of": "random subsets"},
+    )
+
+
+def _read(
+    v: Any, representation: Any, params: dict[str, Any], rng: Rng
+) -> tuple[FloatArray, IntArray, np.random.Generator]:
+    x = samples(representation, name="t", minimum=4, estimator="mi.diffusion")
+    same_length(plain(v, name="v"), x)
+    refuse_too_many(len(x), "auto")
+    if not is_discrete(v):
+        return x, _compact(cluster_codes(v, params["clusters"])), generator(rng)
+    try:
+        return x, classes(v, name="v", estimator="mi.diffusion"), generator(rng)
+    except InputError as error:
+        raise InputError(
+            f"{error} For I(X;T) pass X as floats: `mi.diffusion` then takes its spectral clusters."
+        ) from None
+
+
+def _compact(codes: IntArray) -> IntArray:
+    return np.unique(codes, return_inverse=True)[1].reshape(-1)
+
+
+def _matched(
+    diffusion: Diffusion, counts: IntArray, rng: np.random.Generator
+) -> dict[int, FloatArray]:
+    """Entropies of random subsets of each class size, (replicates,), from a stream per size."""
+    seed = int(rng.integers(1 << 62))
+    result = {}
+    for size in sorted({int(count) for count in counts}):
+        stream = np.random.default_rng([seed, size])
+        result[size] = np.array(
+            [
+                diffusion.entropy(stream, stream.choice(diffusion.pairs.n, size, replace=False))[0]
+                for _ in range(REPLICATES if size < diffusion.pairs.n else 1)
+            ]
+        )
+    return result
+
+
+def _difference(
+    diffusion: Diffusion,
+    labels: IntArray,
+    counts: IntArray,
+    matched: dict[int, FloatArray],
+    rng: np.random.Generator,
+) -> float:
+    total = 0.0
+    for label, count in enumerate(counts):
+        inside = diffusion.entropy(rng, np.flatnonzero(labels == label))[0]
+        total += count / len(labels) * (float(matched[int(count)].mean()) - inside)
+    return total
+
+
+def _subset_error(counts: IntArray, matched: dict[int, FloatArray]) -> float:
+    """Return the standard error from the spread of the subsets; equal classes share theirs."""
+    variance = 0.0
+    for size, values in matched.items():
+        weight = size * int((counts == size).sum()) / counts.sum()
+        variance += weight**2 * (values.var(ddof=1) / len(values) if len(values) > 1 else 0.0)
+    return math.sqrt(variance)
