@@ -1,5 +1,6 @@
 """The pages beside the plane, in a real browser: Layer panel, Diagnostics, Compare, Playground."""
 
+import numpy as np
 import pytest
 from ui.growing import write
 from ui.serving import Server
@@ -18,6 +19,22 @@ def served(tmp_path_factory):
     yield server
     server.kill()
     assert server.complaints() == []
+
+
+@pytest.fixture(scope="module")
+def idx_files(tmp_path_factory):
+    """Two hundred images of 3 × 3 and their labels, as they would be downloaded."""
+    y = np.arange(200) % 3
+    x = (60 * y[:, None, None] + np.random.default_rng(0).integers(99, size=(200, 3, 3))).astype(
+        "u1"
+    )
+    folder = tmp_path_factory.mktemp("files")
+    made = []
+    for name, array in (("few-images-idx3-ubyte", x), ("few-labels-idx1-ubyte", y)):
+        head = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
+        made.append(folder / name)
+        made[-1].write_bytes(head + array.astype(np.uint8).tobytes())
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -50,19 +67,33 @@ def test_a_deep_link_opens_the_layer_panel(pages, served):
 
 
 def test_diagnostics_says_what_is_there_and_how_to_measure_more(pages, served):
-    pages.get_by_role("link", name="Diagnostics").click()
-    pages.wait_for_selector("#alerts li", timeout=20_000)
-    assert "infoplane evaluate" in pages.locator("#hint").inner_text()
-    assert pages.get_by_role("heading", name="Diagnostics").is_visible()
+    pages.goto(f"{served.url}?page=diagnostics")
+    pages.wait_for_function("document.getElementById('about-alerts').textContent !== 'Looking …'")
+    assert "infoplane evaluate" in pages.locator("#unmeasured").inner_text()
+    assert pages.locator("#training figure").count() == 2  # loss, accuracy
+    assert pages.locator("#training svg path.line").count() > 0
+    choice = pages.get_by_role("combobox", name="Run")
+    assert choice.evaluate("c => c.selectedOptions[0].textContent") in ("seed 0", "seed 1")
+    choice.select_option(label="seed 0")
+    pages.wait_for_function("document.title.startsWith('Diagnostics of seed 0')")
 
 
-def test_compare_averages_seeds_and_keeps_the_choice_in_the_address(pages, served):
-    pages.get_by_role("link", name="Compare").click()
+def test_compare_shows_seeds_as_planes_with_bands_and_keeps_the_choice_in_the_address(
+    pages, served
+):
+    pages.goto(f"{served.url}?page=compare")
     pages.wait_for_selector("#groups svg path.line", state="attached", timeout=30_000)
-    assert "2 runs" in pages.locator("#groups").inner_text()
-    assert pages.locator("#groups svg path.band").count() > 0
-    pages.get_by_role("checkbox", name="seed 0").uncheck()
-    pages.wait_for_function("document.querySelector('#groups').innerText.includes('1 run')")
+    assert "2 runs" in pages.locator("#planes").inner_text()
+    assert pages.locator("#planes svg path.band").count() == 4  # one ribbon a layer
+    assert pages.locator("#planes svg .head").count() == 4
+    assert "T1 from" in pages.locator("#planes svg").get_attribute("aria-label")
+    assert pages.locator("#groups svg path.band").count() == 8
+    assert pages.locator("#agreement td .rho").count() == 4  # two estimators
+    pages.get_by_role("combobox", name="One cell for each").select_option("run")
+    pages.wait_for_function("document.querySelectorAll('#planes figure').length === 2")
+    pages.get_by_role("checkbox", name="seed 0").press("Space")
+    pages.wait_for_function("document.querySelectorAll('#planes figure').length === 1")
+    assert pages.evaluate("document.activeElement.value")  # the focus stays where it was
     assert pages.url.count("runs=") == 1
     pages.reload()
     pages.wait_for_selector("#groups svg path.line", state="attached", timeout=30_000)
@@ -70,31 +101,69 @@ def test_compare_averages_seeds_and_keeps_the_choice_in_the_address(pages, serve
 
 
 def test_calibrate_reads_twins_and_keeps_them(pages, served):
-    pages.get_by_role("link", name="Calibrate").click()
+    pages.goto(f"{served.url}?page=calibrate")
     pages.wait_for_function("document.getElementById('hint').textContent.includes('not calib')")
     pages.get_by_role("checkbox", name="KDE").uncheck()
+    pages.get_by_label("Step of the snapshot").select_option("5")
     pages.get_by_role("button", name="measure").click()
     pages.wait_for_selector("#reading-table tbody tr", timeout=60_000)
     assert pages.locator("#reading-table tbody tr").count() == 10  # two estimators, five truths
     pages.reload()
+    pages.wait_for_function("document.getElementById('hint').textContent.includes('not calib')")
+    pages.get_by_label("Step of the snapshot").select_option("5")
     pages.wait_for_selector("#reading-table tbody tr", timeout=30_000)
+    pages.get_by_label("Information about").select_option("X")
+    pages.wait_for_selector("#reading-table tbody tr", state="detached", timeout=30_000)
+    assert pages.get_by_role("checkbox", name="fixed bins").is_disabled()
 
 
-def test_the_playground_refuses_in_words_trains_and_links_to_the_run(pages, served):
-    pages.get_by_role("link", name="Playground").click()
+def test_the_standing_table_shows_estimators_on_tasks_of_known_information(pages, served):
+    pages.goto(f"{served.url}?page=calibrate")
+    rows = pages.locator("table.standing").nth(1).locator("tbody tr")
+    assert rows.count() == 40
+    assert "1v1-normal-0.75" in rows.first.inner_text()
+    assert "Measured on 20" in pages.locator("#about-standing").inner_text()
+
+
+def test_the_playground_takes_files_refuses_in_words_trains_and_links_to_the_run(
+    pages, served, idx_files
+):
+    pages.goto(f"{served.url}?page=playground")
     pages.wait_for_function(READY, timeout=30_000)
+    pages.get_by_role("combobox", name="Task").select_option("idx")
+    for file in idx_files:
+        pages.locator("#file").set_input_files(file)
+        pages.wait_for_function(
+            "file => document.getElementById('said').textContent === `${file} was added`",
+            arg=file.name,
+            timeout=30_000,
+        )
     pages.get_by_label("Epochs").fill("2")
-    pages.get_by_label("Hidden layers").fill("nine")
+    pages.get_by_role("textbox", name="Hidden layers").fill("nine")
     pages.get_by_role("button", name="train").click()
     pages.wait_for_function("document.getElementById('refused').textContent.includes('widths')")
-    pages.get_by_label("Hidden layers").fill("5,3")
+    pages.get_by_role("textbox", name="Hidden layers").fill("5,3")
     pages.get_by_role("button", name="train").click()
     pages.wait_for_selector("#jobs .chip[data-state=finished]", timeout=60_000)
     pages.wait_for_selector("#jobs a", timeout=20_000)
     pages.reload()  # what was started is still told of
     pages.wait_for_selector("#jobs a", timeout=20_000)
     pages.locator("#jobs a").click()
-    pages.wait_for_function(f"{READY} && document.title.includes('szt 5-3')", timeout=30_000)
+    pages.wait_for_function(f"{READY} && document.title.includes('idx 5-3')", timeout=30_000)
+
+
+def test_the_runs_page_searches_and_its_search_is_an_address(pages, served):
+    pages.goto(f"{served.url}?page=runs&search=seed-1")
+    pages.wait_for_function("document.querySelectorAll('#runs tr').length === 1")
+    assert "1 of" in pages.locator("#shown").inner_text()
+    pages.get_by_role("searchbox").fill("no such run")
+    pages.get_by_text("No run matches.").wait_for()
+    assert "search=no+such+run" in pages.url
+    pages.get_by_role("searchbox").fill("seed-0")
+    pages.get_by_role("link", name="Compare: seed 0").press("Enter")
+    pages.wait_for_function("document.querySelectorAll('#planes figure').length === 1")
+    pages.get_by_role("link", name="Runs").click()
+    pages.wait_for_function("document.querySelectorAll('#runs tr').length >= 2")
 
 
 def test_nothing_on_these_pages_asks_for_anything_but_this_server(pages, served):
