@@ -5,6 +5,7 @@
 """
 
 from infoplane.estimators.consistency import self_consistency
+from infoplane.estimators.on_device import device
 from infoplane.estimators.registry import (
     Bounds,
     Card,
@@ -25,6 +26,7 @@ __all__ = [
     "card",
     "catalogue",
     "check_params",
+    "device",
     "estimator",
     "get",
     "self_consistency",

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from infoplane.estimators import on_device
+
 MANY = 1 << 20  # exponentials of one pass from which torch is worth its import
 LARGE = 1500  # rows of a float32 matrix from which its eigenvalues take torch half the time
 _GRAIN = 1 << 15  # entries a call: up to here torch starts no threads of its own
@@ -41,6 +43,8 @@ def eigvalsh(matrix: NDArray[Any]) -> NDArray[Any]:
 
     Both let go of the interpreter lock; in float64 neither is faster than the other.
     """
+    if on_device.chosen() is not None:
+        return on_device.eigvalsh(matrix)
     if matrix.dtype != np.float32 or len(matrix) < LARGE:
         return np.asarray(np.linalg.eigvalsh(matrix))
     import torch

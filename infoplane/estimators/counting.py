@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial.distance import cdist
 
+from infoplane.estimators import on_device
 from infoplane.estimators.screen import Screen
 from infoplane.estimators.threads import in_runs
 from infoplane.types import FloatArray, IntArray
@@ -22,6 +23,8 @@ def closer(points: FloatArray, radius: FloatArray, workers: int = 1) -> IntArray
     if points.shape[1] == 1:
         first, last = run_within(np.sort(points[:, 0]), points[:, 0], radius)
         return np.asarray(np.maximum(last - first - 1, 0))
+    if on_device.chosen() is not None:
+        return on_device.closer(points, radius)
     if points.shape[1] == 2:
         return plane_closer(points, radius)
     return window_closer(points, radius, workers)

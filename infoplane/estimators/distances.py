@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from infoplane.estimators import on_device
 from infoplane.estimators.backend import exp
 from infoplane.estimators.shared import Shared, recall
 from infoplane.types import Flags, FloatArray, IntArray, Status
@@ -190,6 +191,8 @@ class Distances:
 
     def _product(self, rows: slice | IntArray, columns: slice | IntArray) -> NDArray[Any]:
         here, there = self.points[rows], self.points[columns]
+        if on_device.chosen() is not None:
+            return on_device.squared(here, there)
         same = rows is columns or (isinstance(rows, slice) and rows == columns)
         squared: NDArray[Any] = here @ (here.T if same else there.T)
         step = max(1, BLOCK // (squared.shape[1] * squared.itemsize or 1))

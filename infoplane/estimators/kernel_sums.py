@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from infoplane.estimators import on_device
 from infoplane.estimators.backend import exp
 from infoplane.estimators.near_pairs import LEAF, Block, Few, Pairs, members
 from infoplane.types import FloatArray, IntArray
@@ -96,6 +97,8 @@ def kernel_sums(
     if t.shape[1] == 0:
         same = np.ones((len(powers), 1))
         return Sums(len(t) * np.repeat(same, len(t), axis=1), sizes[codes] * same)
+    if on_device.chosen() is not None:
+        return Sums(*on_device.kernel_sums(t, codes, powers))
     if len(sizes) > 1 and len(codes) < LEAF * len(sizes):
         return _many_classes(t, codes, powers, keep)
     pairs, many = Pairs(math.sqrt(powers[0]) * t, codes, NEAR), len(t) ** 2 // 2
@@ -120,6 +123,8 @@ def kernel_products(t: FloatArray, weights: FloatArray, power: int) -> FloatArra
     """Return K W for K = exp(−power ‖t_i − t_j‖²) and weights W (n, w), shape (n, w)."""
     if t.shape[1] == 0:
         return np.broadcast_to(weights.sum(axis=0), weights.shape)
+    if on_device.chosen() is not None:
+        return on_device.kernel_products(t, weights, power)
     pairs = Pairs(math.sqrt(power) * t, np.zeros(len(t), np.int64), NEAR)
     sorted_weights = np.ascontiguousarray(weights[pairs.order])
     product = np.zeros_like(sorted_weights)

@@ -13,6 +13,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
+from infoplane.estimators import on_device
 from infoplane.estimators.counting import closer
 from infoplane.estimators.screen import Screen
 from infoplane.estimators.threads import blocks, in_runs, rows_of
@@ -65,6 +66,8 @@ def jittered(points: FloatArray, *order: FloatArray | IntArray) -> FloatArray:
 
 def kth_distance(points: FloatArray, k: int, workers: int = 1) -> FloatArray:
     """Distance of each row to its k-th nearest other row, (n,)."""
+    if on_device.chosen() is not None:
+        return on_device.kth_distance(points, k)
     if use_tree(*points.shape):
         return _tree_kth(points, k, workers)
     return _block_kth(points, k, workers)
@@ -114,6 +117,8 @@ def joint_counts(
     -------
     radius, n_x, n_t : ndarray, (n,)
     """
+    if on_device.chosen() is not None:
+        return on_device.joint_counts(x, t, k)
     if use_tree(len(x), x.shape[1] + t.shape[1]):
         radius = _tree_kth(np.hstack([x, t]), k, workers)
         return radius, closer(x, radius, workers), closer(t, radius, workers)
