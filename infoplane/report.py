@@ -7,26 +7,29 @@ plain HTML, complete without a script and when printed.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from infoplane import __version__
 from infoplane.analysis import findings, methods
+from infoplane.errors import InfoplaneError
 from infoplane.store import Run, open_run
 from infoplane.types import NATS_TO_BITS, Measurement, Quantity, Verdict
+from infoplane.views import layer as inside
 from infoplane.views import offline
 from infoplane.views.frame import Live
-from infoplane.views.plane import PlaneKit, ViewState
+from infoplane.views.plane import PlaneKit, ViewState, resource
 from infoplane.views.tail import RunTail
 from infoplane.views.text import label
 from infoplane.views.theme import FONT, TOKENS, variables
 
+PICTURED = 24  # layers whose pictures are in a report
 _WORDS = {Verdict.OK: "ok", Verdict.CAUTION: "caution", Verdict.NOT_USABLE: "not usable"}
 
 
@@ -60,12 +63,14 @@ def report(
 def html(run: Run, *, mode: str = "auto", view: ViewState | None = None) -> str:
     """Return the text of a run's report."""
     delta, live = RunTail(run).now()
+    pictures = _pictures(run)
     kit = PlaneKit(delta, Live(live.state, live.reason, None, live.step), mode=mode, view=view)
     return offline.page(
         kit.layout(),
         title=f"{run.name} · infoplane",
         style=_style(mode),
-        after=_words(run),
+        after=_words(run, pictures),
+        scripts=_scripts(pictures),
         mode=mode,
     )
 
@@ -76,10 +81,10 @@ def _style(mode: str) -> str:
         tokens += f"@media(prefers-color-scheme:dark){{:root{{{variables('dark')}}}}}"
     for name in TOKENS:
         tokens += f":root[data-theme={name}]{{{variables(name)}}}"
-    return tokens + files("infoplane.views").joinpath("report.css").read_text(encoding="utf-8")
+    return tokens + resource("report.css") + resource("charts.css")
 
 
-def _words(run: Run) -> str:
+def _words(run: Run, pictures: Sequence[Mapping[str, Any]]) -> str:
     everything = run.measurements()
     measurements = [m for m in everything if m.quantity == Quantity.MI]
     others = [m for m in everything if m.quantity != Quantity.MI and m.value is not None]
@@ -93,6 +98,7 @@ def _words(run: Run) -> str:
         ),
         _section("Other quantities at the last step", _others(others, names)) if others else "",
         _section("The layers", _layers(run)),
+        _section("Inside the layers, at the last step", _inside(pictures)) if pictures else "",
         f"<footer>Run {label(run.name)} · {label(run.uuid)} · made {label(run.created)} · "
         f"written by infoplane {label(__version__)}. "
         "This file asks nothing of any network.</footer>",
@@ -225,6 +231,70 @@ def _layers(run: Run) -> str:
     )
     head = ["", "name", "module", "shape of one sample", "d", "reduced by", "stored as"]
     return _table(head, rows, frozenset({4}))
+
+
+def _pictures(run: Run) -> list[dict[str, Any]]:
+    """Return what the Layer panel shows of each layer at the last step, and over training."""
+    steps, found = run.steps_of(None), []
+    for i, layer in enumerate(run.layer_table[:PICTURED] if steps else ()):
+        try:
+            answer = inside.picture(run, layer.name, steps[-1], points=200)
+            past = inside.history(run, layer.name, moments=32)
+        except InfoplaneError:  # a snapshot that is damaged or gone: the rest is told all the same
+            continue
+        words = " · ".join(filter(None, (layer.name, layer.kind, f"{layer.width} wide")))
+        found.append({"label": f"T{i + 1}", "words": words, "answer": answer, "past": past})
+    return found
+
+
+def _inside(pictures: Sequence[Mapping[str, Any]]) -> str:
+    """Return a row of pictures a layer, which the script draws; its numbers need none."""
+    head = [
+        "layer",
+        "samples",
+        "effective rank",
+        "dead units",
+        "at its extremes",
+        "alone in a cell",
+    ]
+    rows = (
+        [f"<b>{picture['label']}</b> {label(picture['words'])}", *_numbers(picture["answer"])]
+        for picture in pictures
+    )
+    drawn = (
+        f'<article class="layer" data-layer="{i}"><h3>{picture["label"]} '
+        f"<span>{label(picture['words'])}</span></h3>{inside.FIGURES}</article>"
+        for i, picture in enumerate(pictures)
+        if "spectrum" in picture["answer"]
+    )
+    return _table(head, rows, frozenset(range(1, 6))) + "".join(drawn)
+
+
+def _numbers(answer: Mapping[str, Any]) -> list[str]:
+    facts = answer["facts"]
+    if "rank" not in facts:
+        return [f"{facts['n']:,}", "–", "–", "–", "–"]
+    return [
+        f"{facts['n']:,}",
+        f"{facts['rank']:.1f} of {facts['d']}",
+        f"{facts['dead']} of {facts['looked_at'][1]}",
+        f"{facts['extreme']:.1%}",
+        f"{facts['single']:.1%}",
+    ]
+
+
+def _scripts(pictures: Sequence[Mapping[str, Any]]) -> str:
+    """Return the script that draws the pictures; a report is complete without it."""
+    parts = [resource(name) for name in ("charts.js", "layer.js")]
+    return "\n".join(parts) + _DRAW.replace("PICTURES", json.dumps(pictures, allow_nan=False))
+
+
+_DRAW = """
+for (const [i, {answer, past}] of PICTURES.entries()) {
+  const host = document.querySelector(`article.layer[data-layer="${i}"] .figures`)
+  if (host) infoplaneLayer.draw(host, answer, past)
+}
+"""
 
 
 class _Module(ModuleType):

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from infoplane.analysis.phases import find_phases
+from infoplane.analysis.phases import Direction, find_phases
 from infoplane.types import Layer, Measurement, Quantity, Verdict
 from infoplane.views import lod
 from infoplane.views.cards import choice
@@ -29,13 +29,18 @@ from infoplane.views.frame import (
     Cursor,
     Delta,
     EstimatorInfo,
-    Fall,
     LayerInfo,
+    Limit,
     Meta,
     Packed,
     Rows,
+    Turn,
 )
 from infoplane.views.text import plain
+
+Series: TypeAlias = tuple[int, int, int]
+"""Places of probe, layer and estimator."""
+Corner: TypeAlias = tuple[float, float]
 
 
 class FrameBuilder:
@@ -63,11 +68,12 @@ class FrameBuilder:
         self._texts: list[str] = []
         self._text_index: dict[str, int] = {}
         self._generation, self._meta_version = 0, 0
-        self._falls: tuple[Fall, ...] = ()
+        self._turns: tuple[tuple[Turn, ...], ...] = ((), ())
+        self._limits: tuple[Limit, ...] = ()
         self._clear()
 
     def _clear(self) -> None:
-        self._series: dict[tuple[int, int, int], dict[int, Cell]] = {}
+        self._series: dict[Series, dict[int, Cell]] = {}
         self._dirty: set[tuple[int, int, int, int]] = set()
         self._log: list[list[float]] = []
         self._scalar_bins: list[dict[int, Box]] = [{} for _ in self._scalar_names]
@@ -171,16 +177,32 @@ class FrameBuilder:
             self._scalar_bins[index] = {at: box for at, box in bins.items() if at <= last}
             self._scalar_dirty.update((index, at) for at in self._scalar_bins[index])
 
-    def find_falls(self) -> bool:
-        """Look where I(X;T) falls by more than its noise; True when that has changed.
+    def find_turns(self) -> bool:
+        """Look where I(X;T) falls and I(T;Y) rises by more than noise; True when that has changed.
 
         A few milliseconds a series: call it when a run is opened and now and then while it grows.
         """
-        before, self._falls = self._falls, tuple(filter(None, map(self._fall, self._series)))
-        self._meta_version += before != self._falls
-        return before != self._falls
+        falls = (self._turn(series, "x", "fall") for series in self._series)
+        rises = (self._turn(series, "y", "rise") for series in self._series)
+        before, self._turns = self._turns, (tuple(filter(None, falls)), tuple(filter(None, rises)))
+        self._meta_version += before != self._turns
+        return before != self._turns
+
+    def limit(self, probe: str, x: Sequence[float], y: Sequence[float], corner: Corner) -> None:
+        """Give the information-bottleneck bound of a probe set, in nats."""
+        place, digits = self._probe(probe), 6
+        curve = [tuple(round(v, digits) for v in values) for values in (x, y)]
+        others = tuple(limit for limit in self._limits if limit.probe != place)
+        self._limits = (*others, Limit(place, curve[0], curve[1], corner))
+        self._meta_version += 1
 
     # -- reading -----------------------------------------------------------------------------
+
+    @property
+    def measured_steps(self) -> int:
+        """Number of steps at which something was estimated."""
+        cells = (cell for cells in self._series.values() for cell in cells.values())
+        return len({step for cell in cells for step in cell.points})
 
     @property
     def last_step(self) -> int | None:
@@ -205,7 +227,9 @@ class FrameBuilder:
             n=n,
             log_n=math.log(n) if n else None,
             h_y=h_y,
-            falls=self._falls,
+            falls=self._turns[0],
+            rises=self._turns[1],
+            limits=self._limits,
         )
 
     def rows(self) -> Rows:
@@ -255,15 +279,15 @@ class FrameBuilder:
 
     # -- inside ------------------------------------------------------------------------------
 
-    def _fall(self, series: tuple[int, int, int]) -> Fall | None:
+    def _turn(self, series: Series, side: Literal["x", "y"], direction: Direction) -> Turn | None:
         cells = self._series[series]
         rows = _pack((self._row(series, at) for at in sorted(cells)), len(COLUMNS))
-        rows = rows[rows[:, COLUMNS.index("x_verdict")] < Verdict.NOT_USABLE]
-        x = rows[:, COLUMNS.index("x")]
-        fall = find_phases(rows[:, COLUMNS.index("step")], x).largest("fall")
-        if fall is None:
+        rows = rows[rows[:, COLUMNS.index(f"{side}_verdict")] < Verdict.NOT_USABLE]
+        values = rows[:, COLUMNS.index(side)]
+        turn = find_phases(rows[:, COLUMNS.index("step")], values).largest(direction)
+        if turn is None:
             return None
-        return Fall(*series, fall.onset, fall.end, fall.amount, fall.confidence)
+        return Turn(*series, turn.onset, turn.end, turn.amount, turn.confidence)
 
     def _flush(self) -> None:
         """Move closed dirty cells into the append-only log; open ones stay dirty."""
@@ -294,7 +318,7 @@ class FrameBuilder:
             yield self._row(series, at)
             yield self._row(series, at, exact=True)  # of one point too: frames keep their shape
 
-    def _row(self, series: tuple[int, int, int], at: int, *, exact: bool = False) -> list[float]:
+    def _row(self, series: Series, at: int, *, exact: bool = False) -> list[float]:
         cell = self._series[series][at]
         step, count, band, *sides = cell.newest() if exact else cell.row()
         return [step, *series, EXACT_HEAD if exact else at, count, band, *sides]

@@ -17,6 +17,7 @@ window.infoplaneCharts = (() => {
     if (size >= 1e3) return `${+(v / 1e3).toPrecision(3)}k`
     return String(size !== 0 && size < 1e-3 ? v.toExponential(0) : +v.toPrecision(4)).replace("-", "−")
   }
+  const percent = (share) => share === 0 || share === 1 || (share >= 0.01 && share <= 0.99) ? `${Math.round(100 * share)} %` : `${(100 * share).toFixed(1)} %`
   function ticks(low, high, count) {
     const raw = (high - low) / Math.max(count, 1), power = 10 ** Math.floor(Math.log10(raw))
     const step = [1, 2, 2.5, 5, 10].find((m) => m * power >= raw - 1e-12) * power
@@ -138,5 +139,5 @@ window.infoplaneCharts = (() => {
     draw(host, spec)
     watch.observe(host)
   }
-  return {plot, short}
+  return {plot, short, percent}
 })()

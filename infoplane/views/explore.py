@@ -51,15 +51,9 @@ _LAYER = Markup("""
 <button type="button" class="button" value="-1" aria-label="Layer before">‹</button>
 <button type="button" class="button" value="1" aria-label="Layer after">›</button>
 <button type="button" class="button" value="0">close</button></header>
-<div><dl></dl><p class="error" role="status"></p></div><div class="figures">
-<figure><figcaption>Activations over training<small>darker = more often · blue = this step</small>
-</figcaption><div data-figure="history"></div></figure>
-<figure><figcaption>Spectrum<small>share of variance · blue = effective rank</small></figcaption>
-<div data-figure="spectrum"></div></figure>
-<figure><figcaption>Bin occupancy<small>units cut into {bins} bins over the layer’s range</small>
-</figcaption><div data-figure="cells"></div></figure>
-<figure><figcaption>Classes<small>first two directions · name = class mean</small>
-</figcaption><div data-figure="map"></div></figure></div></aside>""").format(bins=layer.BINS)
+<div><dl></dl><p class="error" role="status"></p></div>{figures}</aside>""").format(
+    figures=layer.FIGURES
+)
 
 
 def build(document: Document, state: PageState, shelf: Shelf, hub: Hub) -> Page:
@@ -92,6 +86,7 @@ def _plane(
         heading=plain(tail.run.name) or "Run",
         body=_LAYER,
         figures=kit(),
+        scripts=("layer.js",),
         first={"run": run_id, "frame": first, "view": _view(state), "defaults": {"unit": "bits"}},
         start=lambda: feed.start(hub, key),
         close=close,
@@ -133,7 +128,8 @@ def _view(state: PageState) -> dict[str, list[Any]]:
     chosen = {
         "estimator": state.estimator or None,
         "unit": state.unit,
-        "minus": False,
+        "minus": state.minus == "1",
+        "overlay": state.overlay == "1",
         "probe": state.probe or None,
         "step": state.step if state.step >= 0 else None,
         "layer": state.layer or None,

@@ -26,7 +26,7 @@ from infoplane.views.wire import Wire
 log = logging.getLogger(__name__)
 
 CREDIT = 8
-"""Messages under way to one browser at most; it answers for several at once, four times a second."""
+"""Messages under way to one browser at most; it answers four times a second."""
 
 
 class Told(Source, Protocol):

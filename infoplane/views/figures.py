@@ -140,6 +140,10 @@ def _plane(sources: dict[str, ColumnDataSource], models: dict[str, Any]) -> figu
         name="plane",
     )
     _titles(plot, models, "plane", "Information plane", "one path per layer · colour = time")
+    limit = Patches(xs="xs", ys="ys", fill_alpha=0.75, line_color=None)
+    plot.add_glyph(_source(sources, "limit", *_LINES), limit)
+    limit_line = MultiLine(xs="xs", ys="ys", line_width=1)
+    plot.add_glyph(_source(sources, "limit_line", *_LINES), limit_line)
     bounds = MultiLine(xs="xs", ys="ys", line_dash=[6, 4], line_width=1.2)
     plot.add_glyph(_source(sources, "bounds", *_LINES), bounds)
     models["bounds_text"] = _text(
@@ -173,18 +177,20 @@ def _plane(sources: dict[str, ColumnDataSource], models: dict[str, Any]) -> figu
     plot.add_glyph(_source(sources, "iso_dot", "x", "y", "color"), iso_dot)
     models["iso_text"] = _text(
         plot,
-        _source(sources, "iso_text", "x", "y", "text"),
+        _source(sources, "iso_text", "x", "y", "text", "align", "dx", "dy"),
         "11.5px",
-        text_align="right",
+        text_align="align",
         text_baseline="middle",
-        x_offset=-9,
+        x_offset="dx",
+        y_offset="dy",
     )
     models["rival_text"] = _text(
         plot,
-        _source(sources, "rival_text", "x", "y", "text"),
+        _source(sources, "rival_text", "x", "y", "text", "align", "dx"),
         "11.5px",
+        text_align="align",
         text_baseline="middle",
-        x_offset=7,
+        x_offset="dx",
         y_offset=4,
     )
     ellipse = Ellipse(
@@ -222,6 +228,8 @@ def _plane(sources: dict[str, ColumnDataSource], models: dict[str, Any]) -> figu
     )
     models |= {
         "bounds": bounds,
+        "limit": limit,
+        "limit_line": limit_line,
         "null": null,
         "null_end": null_end,
         "ghost": ghost,
@@ -272,6 +280,9 @@ def _curves(plot: figure, sources: dict[str, ColumnDataSource], models: dict[str
         for mark in ("peak", "onset"):
             models[mark] = Scatter(x="x", y="y", marker="inverted_triangle", size=8)
             plot.add_glyph(_source(sources, mark, "x", "y"), models[mark])
+    if name == "fitting":
+        models["fitted"] = Scatter(x="x", y="y", marker="triangle", size=8)
+        plot.add_glyph(_source(sources, "fitted", "x", "y"), models["fitted"])
     lead = MultiLine(xs="xs", ys="ys", line_width=1)
     plot.add_glyph(_source(sources, f"{name}_lead", *_LINES), lead)
     dot = Scatter(x="x", y="y", size=6, line_width=1)

@@ -62,11 +62,12 @@ class EstimatorInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class Fall:
-    """The largest fall of a layer's I(X;T) that its noise does not explain: compression.
+class Turn:
+    """The largest change of a layer that its noise does not explain.
 
-    ``probe``, ``layer`` and ``estimator`` are indices, ``onset`` and ``end`` steps; ``amount`` is
-    in nats, ``confidence`` is 1 − p of a flat curve with the same noise.
+    A fall of I(X;T) is compression, a rise of I(T;Y) is fitting. ``probe``, ``layer`` and
+    ``estimator`` are indices, ``onset`` and ``end`` steps; ``amount`` is in nats, ``confidence``
+    is 1 − p of a flat curve with the same noise.
     """
 
     probe: int
@@ -76,6 +77,19 @@ class Fall:
     end: int
     amount: float
     confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """The information-bottleneck bound of a probe set: no T lies above it. Nats.
+
+    ``x`` and ``y`` are the curve, rising from (0, 0) and flat from ``corner`` on.
+    """
+
+    probe: int
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    corner: tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +105,9 @@ class Meta:
     n: int | None = None
     log_n: float | None = None
     h_y: float | None = None
-    falls: tuple[Fall, ...] = ()
+    falls: tuple[Turn, ...] = ()
+    rises: tuple[Turn, ...] = ()
+    limits: tuple[Limit, ...] = ()
 
     def as_json(self) -> str:
         """Return the same as JSON text, for the controller."""

@@ -9,22 +9,34 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 from numpy.typing import NDArray
 
 from infoplane.errors import InfoplaneError
 from infoplane.store import Run
 from infoplane.types import FloatArray, ProbeData
 
+FIGURES = Markup("""<div class="figures">
+<figure><figcaption>Activations over training<small>darker = more often · blue = this step</small>
+</figcaption><div data-figure="history"></div></figure>
+<figure><figcaption>Spectrum<small>share of variance · blue = effective rank</small></figcaption>
+<div data-figure="spectrum"></div></figure>
+<figure><figcaption>Bin occupancy<small>units cut into 30 bins over the layer’s range</small>
+</figcaption><div data-figure="cells"></div></figure>
+<figure><figcaption>Classes<small>first two directions · name = class mean</small>
+</figcaption><div data-figure="map"></div></figure></div>""")
+"""Where ``layer.js`` draws its four pictures."""
 BINS = 30  # cuts of each unit's range, as the binning estimators make them
 SHADES = 40  # rows of the histogram over time
 MOMENTS = 48  # columns of it, log-spaced over the run
 _VALUES = 20_000  # values of a layer from which one histogram is made
 _ROWS = 2_048  # samples from which spectrum and cells are taken
 _UNITS = 512  # units of a wide layer that are looked at
-_POINTS = 400  # samples drawn in the map of classes
 
 
-def picture(run: Run, layer: str, step: int, probe: str | None = None) -> dict[str, Any]:
+def picture(
+    run: Run, layer: str, step: int, probe: str | None = None, *, points: int = 400
+) -> dict[str, Any]:
     """Describe T of one layer at one step.
 
     Parameters
@@ -33,6 +45,8 @@ def picture(run: Run, layer: str, step: int, probe: str | None = None) -> dict[s
         Where the snapshot is.
     layer, step, probe
         Which one.
+    points : int
+        Samples drawn in the map of classes, at most.
 
     Returns
     -------
@@ -73,19 +87,21 @@ def picture(run: Run, layer: str, step: int, probe: str | None = None) -> dict[s
         "facts": facts,
         "spectrum": share[:64].tolist(),
         "cells": cells[:64].tolist(),
-        "map": _map(whole[finite], labels),
+        "map": _map(whole[finite], labels, points),
     }
 
 
-def history(run: Run, layer: str, probe: str | None = None) -> dict[str, Any]:
-    """Histogram of a layer's activations at up to 48 log-spaced steps of the run.
+def history(
+    run: Run, layer: str, probe: str | None = None, *, moments: int = MOMENTS
+) -> dict[str, Any]:
+    """Histogram of a layer's activations at up to `moments` log-spaced steps of the run.
 
     Returns
     -------
     dict
         ``steps``, ``low``, ``high`` and ``density``: one list of shares a step, from low to high.
     """
-    steps, found = log_spread(run.steps_of(probe), MOMENTS), []
+    steps, found = log_spread(run.steps_of(probe), moments), []
     for step in steps:
         try:
             t = np.asarray(run.load(step, layer, probe)).reshape(-1)
@@ -148,7 +164,7 @@ def _labels(probe: ProbeData, kept: NDArray[np.bool_]) -> NDArray[Any] | None:
     return flat[kept, 0] if flat.shape[1] == 1 else None
 
 
-def _map(t: FloatArray, labels: NDArray[Any] | None) -> dict[str, Any]:
+def _map(t: FloatArray, labels: NDArray[Any] | None, points: int) -> dict[str, Any]:
     """Project on the two directions of largest variance; class means are of all samples."""
     part = _thinned(t)
     centre = part.mean(axis=0)
@@ -156,7 +172,7 @@ def _map(t: FloatArray, labels: NDArray[Any] | None) -> dict[str, Any]:
     axes = np.linalg.svd(part - centre, full_matrices=False)[2][:2]
     flat = np.zeros((len(t), 2))
     flat[:, : len(axes)] = (t[:, ::units] - centre) @ axes.T
-    some = slice(None, None, -(-len(flat) // _POINTS))
+    some = slice(None, None, -(-len(flat) // points))
     drawn: dict[str, Any] = {
         "x": flat[some, 0].round(4).tolist(),
         "y": flat[some, 1].round(4).tolist(),

@@ -63,12 +63,16 @@ _START = """
     return new Response(stream).text()
   }
   try {
-    const script = document.createElement("script")
-    script.nonce = nonce
-    script.textContent = await unpack("ip-libraries")
-    document.head.append(script)
-    const {docs, items} = JSON.parse(await unpack("ip-document"))
+    const run = text => {
+      const script = document.createElement("script")
+      script.nonce = nonce
+      script.textContent = text
+      document.head.append(script)
+    }
+    run(await unpack("ip-libraries"))
+    const {docs, items, scripts} = JSON.parse(await unpack("ip-document"))
     await Bokeh.embed.embed_items(docs, items)
+    run(scripts)
   } catch (error) {
     const note = document.createElement("p")
     note.className = "failed"
@@ -102,6 +106,7 @@ def page(
     style: str = "",
     before: str = "",
     after: str = "",
+    scripts: str = "",
     mode: str = "auto",
 ) -> str:
     """Return the text of a self-extracting HTML page that shows a Bokeh view.
@@ -116,6 +121,8 @@ def page(
         CSS of the page around the view.
     before, after : str
         HTML around the view. It must be ours or have passed :func:`~infoplane.views.text.label`.
+    scripts : str
+        JavaScript that runs when the view is there.
     mode : str
         "auto", "light" or "dark".
     """
@@ -128,7 +135,9 @@ def page(
     renders = [
         {"docid": item.docid, "roots": {view.id: target}, "root_ids": [view.id]} for item in items
     ]
-    packed = _packed(json.dumps({"docs": docs, "items": renders}, separators=(",", ":")))
+    packed = _packed(
+        json.dumps({"docs": docs, "items": renders, "scripts": scripts}, separators=(",", ":"))
+    )
     nonce = hashlib.sha256((packed + before + after).encode()).hexdigest()[:32]
     return _PAGE.format(
         theme="" if mode == "auto" else f' data-theme="{mode}"',

@@ -141,7 +141,7 @@ def _css() -> str:
         f":root[data-theme=light]{{color-scheme:light;{light}}}"
         f":root[data-theme=dark]{{color-scheme:dark;{dark}}}"
     )
-    return tokens + resource("shell.css") + resource("pages.css")
+    return tokens + "".join(map(resource, ("shell.css", "charts.css", "pages.css")))
 
 
 def _times(mode: str) -> str:

@@ -31,14 +31,15 @@ from infoplane.views.frame import COLUMNS, SCALAR_COLUMNS, Delta, Live, Meta, Pa
 from infoplane.views.text import label
 from infoplane.views.theme import FONT, TOKENS, css_variables, time_palette
 
-VIEW_COLUMNS = ("estimator", "unit", "minus", "probe", "step", "layer")
+VIEW_COLUMNS = ("estimator", "unit", "minus", "probe", "step", "layer", "overlay")
 
 
 @dataclass(frozen=True, slots=True)
 class ViewState:
     """What a reader has chosen: what a deep link restores.
 
-    ``step`` None follows the newest snapshot; ``layer`` is a label ("T3") or None.
+    ``step`` None follows the newest snapshot; ``layer`` is a label ("T3") or None; ``overlay``
+    draws the paths of all estimators.
     """
 
     estimator: str | None = None
@@ -47,6 +48,7 @@ class ViewState:
     probe: str | None = None
     step: int | None = None
     layer: str | None = None
+    overlay: bool = False
 
 
 _CONTROLLER = (

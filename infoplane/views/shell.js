@@ -59,7 +59,7 @@ window.infoplane = (() => {
   // What the reader has chosen is kept in the address, so that it can be sent to a colleague.
   function address(view) {
     const here = new URLSearchParams(location.search)
-    const chosen = {estimator: view.estimator[0], unit: view.unit[0], probe: view.probe[0], step: view.step[0], layer: view.layer[0]}
+    const chosen = {minus: view.minus[0] ? "1" : null, overlay: view.overlay[0] ? "1" : null, estimator: view.estimator[0], unit: view.unit[0], probe: view.probe[0], step: view.step[0], layer: view.layer[0]}
     for (const [name, value] of Object.entries(chosen)) {
       if (value == null || value === "" || value === first.defaults[name]) here.delete(name)
       else here.set(name, value)
@@ -70,17 +70,24 @@ window.infoplane = (() => {
   }
 
   // -- Layer panel ---------------------------------------------------------------------------------
-  const CLASSES = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6bb1", "#b2a500", "#7f7f7f", "#a6761d"]
-  const percent = (share) => share === 0 || share === 1 || (share >= 0.01 && share <= 0.99) ? `${Math.round(100 * share)} %` : `${(100 * share).toFixed(1)} %`
   let asked = 0, wanted = "", history_of = ""
   const chosen_layer = () => {
     const names = JSON.parse(kit.facts.data.json[0]).layers, view = kit.view.data
     const index = names.findIndex((layer) => layer.label === view.layer[0])
     return index < 0 ? null : {index, ...names[index], step: view.step[0], probe: view.probe[0]}
   }
+  function place_panel() {  // below the first time panel, to the pixel, whatever the window's size
+    const panel = document.getElementById("layer"), main = document.getElementById("main").getBoundingClientRect()
+    const box = (name) => Bokeh.index.find_one(Bokeh.documents.map((d) => d.get_model_by_name(name)).find(Boolean))?.el.getBoundingClientRect()
+    const top = box("fitting"), bottom = box("ip-footer")
+    if (panel.hidden || !top || !bottom) return
+    Object.assign(panel.style, {top: `${top.top - main.top}px`, left: `${top.left - main.left}px`, bottom: `${main.bottom - bottom.top}px`})
+  }
+  addEventListener("resize", () => setTimeout(place_panel, 150))  // after Bokeh has laid the figures out
   function layer_panel() {
     const panel = document.getElementById("layer"), layer = chosen_layer()
     panel.hidden = layer === null
+    place_panel()
     const question_model = Bokeh.documents.map((d) => d.get_model_by_name("question")).find(Boolean)
     if (layer === null || !question_model) { wanted = history_of = ""; return }
     const step = layer.step ?? kit.live.data.step[0], key = `${layer.name}/${layer.probe}`
@@ -102,36 +109,9 @@ window.infoplane = (() => {
     error.textContent = answer.error ?? ""
     figures.hidden = panel.querySelector("dl").hidden = Boolean(answer.error) || !answer.spectrum
     if (answer.error) return
-    const f = answer.facts
     if (!answer.spectrum) { error.textContent = "Fewer than two samples are finite here; there is nothing to show."; return }
-    const told = [
-      ["step", infoplaneCharts.short(f.step), `of ${f.n} samples`],
-      ["effective rank", f.rank.toFixed(1), `of ${f.d}`],
-      ["dead units", String(f.dead), `of ${f.looked_at[1]}`],
-      ["at its extremes", percent(f.extreme), "of values"],
-      ["alone in a cell", percent(f.single), "of samples"],
-    ]
-    panel.querySelector("dl").replaceChildren(...told.map(([name, value, of]) => {
-      const row = element("div", "")
-      const dd = element("dd", `${value} `)
-      dd.append(element("small", of))
-      row.append(element("dt", name), dd)
-      return row
-    }))
-    const {plot} = infoplaneCharts, at = (name) => figures.querySelector(`[data-figure=${name}]`)
-    if (past?.steps.length) {
-      const s = past.steps, u = (v) => Math.log10(1 + v), size = past.density[0].length, height = (past.high - past.low) / size
-      const edge = (i) => i <= 0 ? s[0] : i >= s.length ? s.at(-1) + Math.max(1, 0.06 * s.at(-1)) : 10 ** ((u(s[i - 1]) + u(s[i])) / 2) - 1
-      const top = Math.max(...past.density.flat())
-      const cells = s.flatMap((_, i) => past.density[i].map((v, j) => ({x0: edge(i), x1: edge(i + 1), y0: past.low + j * height, y1: past.low + (j + 1) * height, v: Math.sqrt(v / top)})).filter((c) => c.v > 0.02))
-      plot(at("history"), {x: {scale: "step", label: "step", low: 0}, y: {label: "activation", low: past.low, high: past.high}, says: "activations of the layer over training", marks: [{kind: "cells", cells}, {kind: "rule", x: f.step, inside: false, style: "stroke:var(--ip-accent);stroke-dasharray:none;stroke-width:1.5"}]})
-    }
-    plot(at("spectrum"), {x: {label: "principal direction", low: 0.4, high: Math.max(answer.spectrum.length, 2) + 0.6}, y: {label: "share of variance", low: 0}, says: "spectrum", marks: [{kind: "bars", x: answer.spectrum.map((_, i) => i + 1), y: answer.spectrum}, {kind: "rule", x: f.rank, style: "stroke:var(--ip-accent)"}]})
-    plot(at("cells"), {x: {label: `cells, fullest first (${f.cells} in use)`, low: 0.4, high: Math.max(answer.cells.length, 2) + 0.6}, y: {label: "samples", low: 0}, says: "samples in each cell", marks: [{kind: "bars", x: answer.cells.map((_, i) => i + 1), y: answer.cells}]})
-    const {x, y, label = x.map(() => 0), names = [], means = []} = answer.map
-    const colour = (c) => names.length ? CLASSES[c % CLASSES.length] : "var(--ip-muted)"
-    const groups = [...new Set(label)].map((c) => ({kind: "dots", r: 2.2, x: x.filter((_, i) => label[i] === c), y: y.filter((_, i) => label[i] === c), style: `fill:${colour(c)};fill-opacity:.55`}))
-    plot(at("map"), {x: {label: "first direction"}, y: {label: "second direction"}, says: "samples and class means in two directions", marks: [...groups, ...(means.length ? [{kind: "text", x: means.map((m) => m[0]), y: means.map((m) => m[1]), text: names}] : [])]})
+    panel.querySelector("dl").replaceChildren(...infoplaneLayer.numbers(answer.facts))
+    infoplaneLayer.draw(figures, answer, past)
   }
   function show_layer(by) {  // 0 closes, ±1 goes to a neighbour
     const {layers} = JSON.parse(kit.facts.data.json[0]), now = chosen_layer()
@@ -219,6 +199,6 @@ window.infoplane = (() => {
     made.append(thead, body)
     return made
   }
-  const page = {first, element, count, ago, percent, ask, keep_only, options, figure_in, labels_at_ends, table, begin: (start) => begin.push(start)}
+  const page = {first, element, count, ago, percent: infoplaneCharts.percent, ask, keep_only, options, figure_in, labels_at_ends, table, begin: (start) => begin.push(start)}
   return {frame, layer, lost, ready, nudge, page, reload: () => location.reload()}
 })()

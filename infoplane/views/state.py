@@ -33,6 +33,8 @@ class PageState(param.Parameterized):
     probe = param.String(default="", doc="Name of the probe set; empty means the first one.")
     layer = param.String(default="", doc="Layer whose panel is open (T1, T2 …); empty: none.")
     step = param.Integer(default=-1, bounds=(-1, _LAST_STEP), doc="Step looked at; -1: newest.")
+    minus = param.Selector(default="", objects=["", "1"], doc="Estimates minus their null?")
+    overlay = param.Selector(default="", objects=["", "1"], doc="All estimators in the plane?")
     unit = param.Selector(default="bits", objects=["bits", "nats"], doc="Unit on the axes.")
 
     @classmethod
@@ -45,7 +47,7 @@ class PageState(param.Parameterized):
                 setattr(state, name, words[name])
         if _WORDS.fullmatch(words["runs"]):
             state.runs = words["runs"]
-        for name in ("page", "unit"):
+        for name in ("page", "unit", "minus", "overlay"):
             if words[name] in state.param[name].objects:
                 setattr(state, name, words[name])
         if words["step"].isascii() and words["step"].isdigit():

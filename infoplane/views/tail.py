@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from infoplane import store
+from infoplane.analysis import bound_curve
 from infoplane.errors import InfoplaneError
 from infoplane.store import Run, RunSummary, codec
 from infoplane.views.builder import FrameBuilder
@@ -27,7 +28,7 @@ from infoplane.views.hub import Hub
 from infoplane.views.text import plain
 
 STATUS_EVERY = 0.5  # seconds between two looks at whether the writer still lives
-FALLS_EVERY = 5.0  # seconds between two looks for compression in a growing run
+TURNS_EVERY = 5.0  # seconds between two looks for phases in a growing run
 LIST_EVERY = 1.0  # seconds between two looks at the directory
 FRAMES = 16  # newest frames that are kept, to tell a reader of changes only
 RECENT = 256  # steps whose scalars are remembered, so that none is counted twice
@@ -69,8 +70,10 @@ class RunTail:
         self._reading = 0
         self._version = 0
         self._look_due = 0.0
-        self._falls_due = 0.0
-        self._unread = False  # measured since falls were looked for?
+        self._turns_due = 0.0
+        self._limits_due = True
+        self._limits_new = False
+        self._unread = False  # measured since turns were looked for?
         self._live = Live()
         self._said: dict[Place, tuple[str | None, Place]] = {}
         self._frames: dict[tuple[int, int], _Frame] = {}
@@ -79,12 +82,16 @@ class RunTail:
 
     def poll(self) -> bool:
         """Take in new records, and now and then the run's status."""
+        if self._limits_due:
+            self._limits_due = False
+            threading.Thread(target=self._find_limits, daemon=True).start()  # may take seconds
         with self._lock:
             try:
-                news = self._take(self._tail.poll())
+                news = self._take(self._tail.poll()) or self._limits_new
                 news = (self._clock() >= self._look_due and self._look()) or news
             except InfoplaneError as error:  # damaged or deleted while it is watched
                 news = self._set(Live("broken", plain(error, 300), step=self._live.step))
+            self._limits_new = False
             if news:
                 self._version += 1
                 self._tell_again()
@@ -100,6 +107,9 @@ class RunTail:
 
     def now(self, since: Cursor | None = None) -> tuple[Delta, Live]:
         """Return what a report or a notebook has to apply: what is new since, and the status."""
+        if self._limits_due:
+            self._limits_due = False
+            self._find_limits()
         with self._lock:
             if since is not None:
                 reading, generation = divmod(since.generation, 1_000_000)
@@ -187,8 +197,9 @@ class RunTail:
             builder.add_history(name, values)
             for step in islice(reversed(values), RECENT):
                 self._recent.setdefault(step, set()).add(name)
-        builder.find_falls()
+        builder.find_turns()
         self._builder = builder
+        self._limits_due = True
         self._reading += 1
         self._said = {}
 
@@ -223,20 +234,39 @@ class RunTail:
         took = self._clock() - begun
         self._look_due = begun + max(STATUS_EVERY, 30 * took)
         step = status.last_step if self._builder.last_step is None else self._builder.last_step
-        fallen = self._find_falls(now=status.state != self._live.state)
+        turned = self._find_turns(now=status.state != self._live.state)
         live = Live(str(status.state), plain(status.reason, 300), status.age_seconds, step)
-        return self._set(live) or fallen
+        return self._set(replace(live, note=self._left(live.state))) or turned
 
-    def _find_falls(self, now: bool) -> bool:
-        """Look for compression now and then while the run grows, and once more when it ends."""
-        if not self._unread or (self._clock() < self._falls_due and not now):
+    def _left(self, state: str) -> str:
+        """Say how far the estimates have come in a run that is over."""
+        if state in ("live", "empty", "broken"):
+            return ""
+        there, done = len(self.run.steps_of(None)), self._builder.measured_steps
+        return f"{done:,} of {there:,} snapshots measured" if 0 < done < there else ""
+
+    def _find_limits(self) -> None:
+        """Find the information-bottleneck bound of every probe set."""
+        for name in self.run.probes:
+            try:
+                curve = bound_curve(self.run, probe=name)
+            except InfoplaneError:  # its arrays are damaged: the plane is drawn without
+                continue
+            if curve is not None:
+                with self._lock:
+                    self._builder.limit(name, curve["i_x"], curve["i_y"], curve["corner"])
+                    self._limits_new = True
+
+    def _find_turns(self, now: bool) -> bool:
+        """Look for phases now and then while the run grows, and once more when it ends."""
+        if not self._unread or (self._clock() < self._turns_due and not now):
             return False
-        self._falls_due, self._unread = self._clock() + FALLS_EVERY, False
-        return self._builder.find_falls()
+        self._turns_due, self._unread = self._clock() + TURNS_EVERY, False
+        return self._builder.find_turns()
 
     def _set(self, live: Live) -> bool:
         before, self._live = self._live, live
-        return (before.state, before.reason) != (live.state, live.reason)
+        return (before.state, before.reason, before.note) != (live.state, live.reason, live.note)
 
 
 class Nudge:
@@ -373,7 +403,7 @@ def subtitle(config: Mapping[str, Any]) -> str:
     words = [
         f"{name} {'-'.join(map(str, v)) if isinstance(v, list | tuple) else v}"
         for name, v in config.items()
-        if isinstance(v, str | int | float | list | tuple)
+        if isinstance(v, str | int | float | list | tuple) and v not in (0, "", "none")
     ]
     return plain(" · ".join(words[:6]), 160)
 

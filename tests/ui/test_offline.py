@@ -86,6 +86,15 @@ def test_the_words_below_are_there_and_nothing_of_the_run_became_markup(shown):
     assert page.evaluate("window.hacked") is None
 
 
+def test_every_layer_has_its_pictures(shown):
+    page, _, _ = shown
+    page.wait_for_function("document.querySelectorAll('article.layer svg').length === 12")
+    for figure in ("history", "spectrum", "cells", "map"):
+        drawn = page.locator(f"article.layer [data-figure={figure}] svg").first
+        assert drawn.locator("rect, circle").count() > 0 or figure == "map"
+    assert page.locator("article.layer img").count() == 0
+
+
 def test_the_policy_stops_a_script_that_is_not_ours(shown):
     page, _, _ = shown
     page.evaluate(

@@ -68,7 +68,9 @@ def build(steps=STEPS, names=("net.0", "net.2", "net.4", "net.6", "net.8"), name
     builder.offer({"mi.adaptive": "not measured in this run"})
     for step in steps:
         measured(builder, step, names)
-    builder.find_falls()
+    builder.find_turns()
+    h_y = math.log(2)
+    builder.limit("probe", [0.0, h_y, math.log(4096)], [0.0, h_y, h_y], (h_y, h_y))
     return builder
 
 
@@ -86,6 +88,7 @@ DEFAULT = {
     "probe": [None],
     "step": [None],
     "layer": [None],
+    "overlay": [False],
 }
 OF = "Bokeh.documents[0].get_model_by_name"
 
@@ -285,6 +288,29 @@ def test_a_layer_can_be_picked_out(opened):
     assert opened.evaluate(f"{CONTROLLER}.chosen.layer") == 3
     press(opened, "Escape")
     assert opened.evaluate(f"{CONTROLLER}.chosen.layer") is None
+
+
+def test_the_paths_of_all_estimators_can_be_laid_over_each_other(opened):
+    assert source(opened, "rival")["xs"] == []
+    press(opened, "a")
+    assert source(opened, "rival_text")["text"] == ["2"] * 5, "the number that the switch shows"
+    assert opened.locator("[data-act=overlay]").get_attribute("aria-pressed") == "true"
+    assert "2 KDE bounds" in opened.evaluate(f"{OF}('plane').above[0].text")
+    opened.wait_for_function(f"{OF}('view').data.overlay[0] === true")
+    press(opened, "Home")
+    assert all(len(xs) < 2 for xs in source(opened, "rival")["xs"])
+    press(opened, "End", "a")
+    assert source(opened, "rival")["xs"] == []
+
+
+def test_the_bottleneck_bound_is_drawn_in_the_chosen_unit(opened):
+    (x,), (y,) = (source(opened, "limit_line")[axis] for axis in ("xs", "ys"))
+    assert (x[:2], y[:2]) == (pytest.approx([0, 1]), pytest.approx([0, 1]))
+    assert any("bound" in text for text in source(opened, "bounds_text")["text"])
+    press(opened, "u")
+    assert source(opened, "limit_line")["xs"][0][1] == pytest.approx(math.log(2))
+    press(opened, "u", "n")
+    assert source(opened, "limit")["xs"] == []
 
 
 def test_clicking_a_marker_picks_its_layer(opened):

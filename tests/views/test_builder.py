@@ -260,13 +260,34 @@ def test_a_fall_is_found_where_it_is_and_not_in_noise(measurement):
         flat = 3.0 + 0.05 * rng.normal()
         builder.add([measurement(step, "a", "X", falling), measurement(step, "b", "X", flat)])
         builder.add([measurement(step, "c", "X", falling, verdict=Verdict.NOT_USABLE)])
-    assert builder.find_falls()
+    assert builder.find_turns()
     (fall,) = builder.meta().falls
     assert fall.layer == 0
     assert 60 <= fall.onset <= 170
     assert fall.amount == pytest.approx(0.5 * (math.log10(8912) - 2), abs=0.15)
-    assert not builder.find_falls(), "nothing has changed"
+    assert not builder.find_turns(), "nothing has changed"
     assert json.loads(builder.meta().as_json())["falls"][0]["onset"] == fall.onset
+
+
+def test_a_rise_is_found_in_what_a_layer_tells_about_the_label(measurement):
+    rng, builder = np.random.default_rng(0), FrameBuilder()
+    for step in sorted({int(10 ** (i / 20)) for i in range(80)}):
+        rising = 0.6 * min(math.log10(step) / 2, 1) + 0.01 * rng.normal()
+        builder.add([measurement(step, "a", "Y", rising), measurement(step, "a", "X", 3.0)])
+    builder.find_turns()
+    (rise,) = builder.meta().rises
+    assert (rise.layer, rise.onset) == (0, 1)
+    assert rise.end > 60
+    assert builder.meta().falls == ()
+
+
+def test_the_bound_of_a_probe_set_is_told_once():
+    builder = FrameBuilder()
+    builder.add_probe("train", 8, np.arange(8) % 2)
+    builder.limit("test", [0.0, 1.0], [0.0, 1.0], (1.0, 1.0))
+    builder.limit("test", [0.0, 0.5], [0.0, 0.5], (0.5, 0.5))
+    (limit,) = json.loads(builder.meta().as_json())["limits"]
+    assert limit == {"probe": 1, "x": [0.0, 0.5], "y": [0.0, 0.5], "corner": [0.5, 0.5]}
 
 
 def test_a_whole_past_taken_at_once_is_the_same_as_value_by_value():

@@ -84,7 +84,7 @@ def test_words_and_tables_stand_without_a_script(text):
         assert needed in words, needed
     for nats in (0.12, math.log(64), 2.64):  # the null, the ceiling and the last I(X;T), in bits
         assert f"{nats / math.log(2):.3f}" in words
-    assert len(re.findall(r"<tr>", words)) == (1 + 4) + (1 + 2) + (1 + 2)
+    assert len(re.findall(r"<tr>", words)) == (1 + 4) + (1 + 2) + (1 + 2) + (1 + 2)
     assert "<td class=n>1.000</td><td class=n>2.5</td>" in words  # entropy in bits, rank as it is
 
 

@@ -1,6 +1,7 @@
 import base64
 import gc
 import json
+import threading
 import weakref
 
 import numpy as np
@@ -135,6 +136,32 @@ def test_a_quiet_run_has_no_news_until_its_writer_ends(growing):
     clock.now += 60
     tail.poll()
     assert json.loads(tail.message(None)[0])["live"]["state"] == "finished"
+
+
+def test_the_bottleneck_bound_comes_by_itself(growing):
+    _, tail, _ = growing
+    before = threading.active_count()
+    tail.poll()
+    for thread in threading.enumerate()[before:]:
+        thread.join(10)
+    assert tail.poll()
+    (limit,) = json.loads(json.loads(tail.message(None)[0])["meta"])["limits"]
+    assert limit["corner"] == pytest.approx([np.log(2), np.log(2)])
+    assert tail.now()[0].meta.limits[0].x[-1] == pytest.approx(np.log(8), abs=1e-5)
+
+
+def test_a_run_that_is_over_says_how_far_its_estimates_have_come(growing):
+    run, tail, clock = growing
+    run.write(snapshot(5))
+    run.end("finished")
+    clock.now += 60
+    tail.poll()
+    assert tail.state[1].note == "1 of 2 snapshots measured"
+    with run.annotator() as notes:
+        notes.measure(measured(5))
+    clock.now += 60
+    tail.poll()
+    assert tail.state[1].note == ""
 
 
 def test_a_writer_that_vanishes_is_told_as_stalled(growing, monkeypatch):

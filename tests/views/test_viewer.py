@@ -31,7 +31,7 @@ def growing(tmp_path, measurement):
 
 
 def heads(view):
-    return view.kit.head.data["v"].reshape(-1, 23)[:, 0].tolist()
+    return sorted(set(view.kit.head.data["v"].reshape(-1, 23)[:, 0].tolist()))
 
 
 def wait_for(condition, seconds=10.0):

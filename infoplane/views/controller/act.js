@@ -44,6 +44,7 @@ const actions = {
   estimator: value => { choose_estimator(+value); toggle_menu(false) },
   probe: value => { chosen.probe = +value; tell(); refresh() },
   unit: value => { chosen.unit = value; tell(); refresh() },
+  overlay: () => { chosen.overlay = !chosen.overlay; tell(); refresh() },
   minus: () => { chosen.minus = !chosen.minus; tell(); refresh() },
   theme: () => {
     const mode = chosen.mode === "dark" ? "light" : "dark"
@@ -74,7 +75,7 @@ function on_key(event) {
   const keys = {
     ArrowLeft: () => { stop(); go_index(index_now() - jump) }, ArrowRight: () => { stop(); go_index(index_now() + jump) },
     Home: () => { stop(); go_index(0) }, End: () => { stop(); go_index(list.length - 1) },
-    u: () => actions.unit(chosen.unit === "bits" ? "nats" : "bits"), n: actions.minus, t: actions.theme, "?": actions.guide, s: () => save("png"), S: () => save("svg"),
+    u: () => actions.unit(chosen.unit === "bits" ? "nats" : "bits"), n: actions.minus, a: actions.overlay, t: actions.theme, "?": actions.guide, s: () => save("png"), S: () => save("svg"),
     Escape: () => { guide_open = false; chosen.layer = null; toggle_menu(false); hide_tip(); tell(); refresh() },
   }
   if (!button) keys[" "] = play

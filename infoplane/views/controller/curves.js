@@ -41,16 +41,23 @@ function draw_curves(name, x, low, high) {
 }
 
 const noticeable = () => 0.01 * (figures.plane.x_range.end - figures.plane.x_range.start)
-const fall_of = layer => (meta().falls ?? []).find(f => f.layer === layer && f.probe === chosen.probe && f.estimator === chosen.estimator)
-function draw_peaks() {  // filled: a fall that the noise does not explain begins; open: merely the largest so far
+const turn_of = (kind, layer) => (meta()[kind] ?? []).find(t => t.layer === layer && t.probe === chosen.probe && t.estimator === chosen.estimator)
+function draw_turns() {  // filled: a fall that the noise does not explain begins; open: merely the largest so far
   const onset = {x: [], y: []}, out = {x: [], y: []}, plot = figures.compression, lift = 7 * (plot.y_range.end - plot.y_range.start) / (plot.inner_height || 140)
   layers().forEach((_, l) => {
-    const best = peak(l), at = here(l), fall = fall_of(l), list = points(l)
-    const from = fall && fall.onset <= now() ? list[upto(list, fall.onset) - 1] ?? list[0] : null
+    const best = peak(l), at = here(l), fall = turn_of("falls", l), list = points(l)
+    const from = fall && fall.amount * scale() > noticeable() && fall.onset <= now() ? list[upto(list, fall.onset) - 1] ?? list[0] : null
     if (from && finite(from.x)) { onset.x.push(from.u); onset.y.push(from.x + lift) }
     else if (best && at && best.x - at.x > noticeable()) { out.x.push(best.u); out.y.push(best.x + lift) }
   })
   put("onset", onset); put("peak", out)
+  const small = 0.01 * (figures.fitting.y_range.end - figures.fitting.y_range.start)
+  const fitted = {x: [], y: []}, drop = 7 * (figures.fitting.y_range.end - figures.fitting.y_range.start) / (figures.fitting.inner_height || 140)
+  layers().forEach((_, l) => {
+    const rise = turn_of("rises", l), list = points(l), at = rise && rise.amount * scale() > small && rise.end <= now() && rise.end < list.at(-1)?.step ? list[upto(list, rise.end) - 1] : null
+    if (at && finite(at.y)) { fitted.x.push(at.u); fitted.y.push(at.y - drop) }
+  })
+  put("fitted", fitted)
 }
 
 const SIGNS = [[[], "━"], [[8, 2], "━ ━"], [[4, 3], "╌"], [[1, 3], "┈"]]
@@ -67,7 +74,7 @@ function draw_scalars() {
       curve.forEach(r => { low = Math.min(low, r[S.value]); high = Math.max(high, r[S.value]) })
       past.xs.push(curve.slice(0, n).map(r => time(r[S.step]))); past.ys.push(curve.slice(0, n).map(r => r[S.value])); past.dash.push(dash)
       if (n < curve.length) { ghost.xs.push(curve.slice(Math.max(0, n - 1)).map(r => time(r[S.step]))); ghost.ys.push(curve.slice(Math.max(0, n - 1)).map(r => r[S.value])); ghost.dash.push(dash) }
-      if (curve.length) said.push(`${sign} ${name}`)  // no numbers here: a title that changes lays the plot out anew
+      if (curve.length) said.push(`${sign} ${name.replaceAll("_", " ")}`)  // no numbers here: a title that changes lays the plot out anew
     }
     put(`scalar_${side}`, past); put(`scalar_${side}_ghost`, ghost)
     if (finite(low)) {

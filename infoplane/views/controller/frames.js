@@ -14,7 +14,7 @@ function draw() {
   draw_ranges(); draw_density(); draw_time(); draw_titles(); draw_bounds(); draw_null(); draw_rivals(); draw_iso()
   put("ghost", trails("trail", p => [p.x, p.y]))
   draw_curves("compression", "x", "xl", "xh"); draw_curves("fitting", "y", "yl", "yh")
-  draw_peaks(); draw_scalars(); draw_heads(); draw_cursor()
+  draw_turns(); draw_scalars(); draw_heads(); draw_cursor()
   clearTimeout(resting)
   resting = setTimeout(draw_hits, 150)  // what the pointer can ask for is made when the picture rests
   if (!there) { setTimeout(refresh, 60); return }

@@ -42,6 +42,14 @@ function draw_bounds() {
     bound_y.xs.push([models.time.start, far]); bound_y.ys.push([at, at])
   }
   if (chosen.minus) { lines.xs.push([x.start, x.end]); lines.ys.push([0, 0]); say(x.start, 0, "null", "left", "bottom", 7, -4) }
+  const limit = (meta().limits ?? []).find(l => l.probe === chosen.probe), over = {xs: [], ys: []}, edge = {xs: [], ys: []}
+  if (limit && !chosen.minus) {  // no T lies above the information-bottleneck bound
+    const xs = limit.x.map(v => v * k), ys = limit.y.map(v => v * k), [cx, cy] = limit.corner.map(v => v * k)
+    over.xs.push([...xs, x.end, x.end, x.start, x.start]); over.ys.push([...ys, ys.at(-1), y.end, y.end, 0])
+    edge.xs.push(xs); edge.ys.push(ys)
+    say(cx, cy, "IB bound: no T can lie in the shade", "left", "top", 12, 7)
+  }
+  put("limit", over); put("limit_line", edge)
   put("bounds", lines); put("bounds_text", words); put("compression_bound", bound_x); put("fitting_bound", bound_y)
 }
 
@@ -63,24 +71,37 @@ function draw_null() {
   put("null_text", i < 0 ? {x: [], y: [], text: []} : {x: [end.x[i]], y: [end.y[i]], text: ["null"]})
 }
 
-function draw_rivals() {  // a layer that is picked out: its path under the other estimators, named
-  const lines = {xs: [], ys: [], color: []}, ends = {x: [], y: [], text: []}
-  if (chosen.layer !== null) measured().forEach((e, i) => {
+function draw_rivals() {  // the paths under the other estimators: of a picked layer, named; of all layers, numbered
+  const lines = {xs: [], ys: [], color: []}, names = [], {gap, left, right} = room()
+  const shown = chosen.layer !== null ? [chosen.layer] : chosen.overlay ? [...layers().keys()] : []
+  for (const l of shown) measured().forEach((e, i) => {
     if (i === chosen.estimator) return
-    const list = points(chosen.layer, i).slice(0, upto(points(chosen.layer, i), now())).filter(p => finite(p.x) && finite(p.y))
+    const list = points(l, i).slice(0, upto(points(l, i), now())).filter(p => finite(p.x) && finite(p.y))
+    let line = null, color = null
     for (let j = 1; j < list.length; j++) {
-      lines.xs.push([list[j - 1].x, list[j].x]); lines.ys.push([list[j - 1].y, list[j].y]); lines.color.push(shade(list[j].u))
+      if (shade(list[j].u) !== color) {
+        color = shade(list[j].u)
+        line = {xs: [list[j - 1].x], ys: [list[j - 1].y]}
+        lines.xs.push(line.xs); lines.ys.push(line.ys); lines.color.push(color)
+      }
+      line.xs.push(list[j].x); line.ys.push(list[j].y)
     }
-    if (list.length) { ends.x.push(list[0].x); ends.y.push(list[0].y); ends.text.push(estimator_name(e)) }  // at the start: the ends crowd
+    if (!list.length) return
+    const p = chosen.layer === null ? list.at(-1) : list[0]  // a name at the start: the ends crowd
+    names.push({text: chosen.layer === null ? String(i + 1) : estimator_name(e), x: p.x, y: p.y})
   })
-  const plane = figures.plane, gap = 13 * (plane.y_range.end - plane.y_range.start) / (plane.inner_height || 500)
-  const names = ends.text.map((text, i) => ({text, x: ends.x[i], y: ends.y[i]}))
-  spread(names, gap, plane.y_range.start + gap, plane.y_range.end - gap)
-  put("rival", lines); put("rival_text", {x: names.map(e => e.x), y: names.map(e => e.y), text: names.map(e => e.text)})
+  if (chosen.layer !== null) spread(names, gap, figures.plane.y_range.start + gap, figures.plane.y_range.end - gap)
+  const outside = names.map(n => n.text.length > 1 && right(n.x) < 8 * n.text.length), column = f => names.map(f)
+  put("rival", lines)
+  put("rival_text", {x: column(n => n.x), y: column(n => n.y), text: column(n => n.text), align: outside.map(o => o ? "right" : "left"), dx: outside.map(o => o ? -7 : 7)})
+}
+function room() {  // value of a line of text in the plane, and pixels from a value to its sides
+  const {x_range: x, y_range: y, inner_width, inner_height} = figures.plane, px = (inner_width || 700) / (x.end - x.start)
+  return {gap: 13 * (y.end - y.start) / (inner_height || 500), left: v => (v - x.start) * px, right: v => (x.end - v) * px}
 }
 
 function draw_iso() {
-  const lines = {xs: [], ys: []}, dots = {x: [], y: [], color: []}, words = {x: [], y: [], text: []}
+  const lines = {xs: [], ys: []}, dots = {x: [], y: [], color: []}, words = {x: [], y: [], text: [], align: [], dx: [], dy: []}, {left: pixels} = room()
   let first = true
   for (const [step, text] of marks().slice(1)) {
     if (step > Math.min(now(), last_step())) break
@@ -95,7 +116,9 @@ function draw_iso() {
     for (const p of joined) { dots.x.push(p.x); dots.y.push(p.y); dots.color.push(chosen.layer === null ? shade(p.u) : pale(shade(p.u))) }
     const left = joined.reduce((a, b) => b.x < a.x ? b : a)
     if (under_head(left)) continue
-    words.x.push(left.x); words.y.push(left.y); words.text.push(first ? `${has_epochs() ? "epoch" : "step"} ${text}` : text)
+    const said = first ? `${has_epochs() ? "epoch" : "step"} ${text}` : text, tight = pixels(left.x) < 14 + 7 * said.length
+    words.x.push(left.x); words.y.push(left.y); words.text.push(said)
+    words.align.push(tight ? "left" : "right"); words.dx.push(tight ? 4 : -9); words.dy.push(tight ? -11 : 0)
     first = false
   }
   put("iso", lines); put("iso_dot", dots); put("iso_text", words)
@@ -168,10 +191,18 @@ function draw_titles() {
   const say = (model, text) => set(model, {text})
   set(figures.plane.below[0], {axis_label: `${e.x_title}${less("xn")} ${unit}  → remembers input`})
   set(figures.plane.left[0], {axis_label: `${e.y_title}${less("yn")} ${unit}  → predicts label`})
-  const room = figures.plane.inner_width || 700, legend = ["dashed = same moment", "ring and thin line = caution", "dotted = not usable", "◇ = null, labels shuffled"]
-  say(models.plane_subtitle, (room > 560 ? legend : room > 420 ? ["ring, thin = caution", legend[2], legend[3]] : ["ring = caution", legend[2]]).join(" · "))
+  const width = figures.plane.inner_width || 700, legend = ["dashed = same moment", "ring and thin line = caution", "dotted = not usable", "◇ = null, labels shuffled"]
+  const sure = width > 700 ? ellipses() : ""
+  if (sure) legend.push(sure)
+  const others = measured().map((e, i) => `${i + 1} ${e.label}`).filter((_, i) => i !== chosen.estimator)
+  say(models.plane_subtitle, chosen.overlay && chosen.layer === null && others.length ? `thin paths: ${others.join(", ")}`
+    : (width > 560 ? legend : width > 420 ? ["ring, thin = caution", legend[2], legend[3]] : ["ring = caution", legend[2]]).join(" · "))
   say(models.compression_subtitle, `${e.x_title}${less("xn")} ${unit} · ▼ a fall begins, ▽ largest so far${bands("xl")}`)
-  say(models.fitting_subtitle, `${e.y_title}${less("yn")} ${unit}${chosen.minus ? "" : " · dots = null, 95 % of draws lie below"}${bands("yl")}`)
+  say(models.fitting_subtitle, `${e.y_title}${less("yn")} ${unit} · ▲ a rise ends${chosen.minus ? "" : " · dots = null, 95 % of draws below"}${bands("yl")}`)
+}
+function ellipses() {
+  const kinds = new Set(layers().map((_, l) => certain(l) ? here(l)?.band : 0))
+  return kinds.has(1) ? "shaded = 95 % interval" : kinds.has(2) ? "shaded = range of pooled steps" : ""
 }
 function bands(low) {
   const kinds = new Set()

@@ -17,7 +17,8 @@ function apply_theme() {
   for (const axis of [figures.plane.below[0], figures.plane.left[0]]) axis.setv({axis_label_text_color: t.ink})
   for (const name of ["plane", "compression", "fitting", "training"]) { m[`${name}_title`].setv({text_color: t.ink}); m[`${name}_subtitle`].setv({text_color: t.muted}) }
   const line = (name, color) => m[name].setv({line_color: {value: color}})
-  for (const name of ["bounds", "compression_bound", "fitting_bound"]) line(name, t.faint)
+  for (const name of ["bounds", "compression_bound", "fitting_bound", "limit_line"]) line(name, t.faint)
+  m.limit.setv({fill_color: {value: t.grid}})
   for (const name of ["ghost", "compression_ghost", "fitting_ghost", "scalar_left_ghost", "scalar_right_ghost"]) line(name, t.ghost)
   line("null", t.null); line("fitting_null_line", t.null); line("iso", t.faint); line("scalar_left", t.ink); line("scalar_right", t.muted); line("lead", t.ink); line("compression_lead", t.faint); line("fitting_lead", t.faint)
   m.null_end.setv({line_color: {value: t.null}, fill_color: {value: t.surface}})
@@ -25,7 +26,7 @@ function apply_theme() {
   m.iso_dot.setv({line_color: {value: t.surface}}); m.halo.setv({fill_color: {value: t.surface}})
   for (const name of ["compression_band", "fitting_band"]) m[name].setv({fill_color: {value: t.null}})
   for (const name of ["compression_dot", "fitting_dot"]) m[name].setv({fill_color: {value: t.ink}, line_color: {value: t.surface}})
-  m.onset.setv({fill_color: {value: t.accent}, line_color: {value: t.accent}}); m.peak.setv({fill_color: {value: t.surface}, line_color: {value: t.accent}})
+  for (const name of ["onset", "fitted"]) m[name].setv({fill_color: {value: t.accent}, line_color: {value: t.accent}}); m.peak.setv({fill_color: {value: t.surface}, line_color: {value: t.accent}})
   for (const name of ["bounds_text", "iso_text", "null_text", "rival_text"]) m[name].setv({text_color: {value: t.muted}})
   for (const name of ["compression_text", "fitting_text"]) m[name].setv({text_color: {value: t.ink}})
   for (const name of ["compression", "fitting", "training", "strip"]) m[`${name}_cursor`].setv({line_color: t.accent})

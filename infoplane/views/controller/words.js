@@ -47,7 +47,7 @@ function write_switches() {
   const state = JSON.stringify([meta().estimators, meta().probes, chosen.estimator, chosen.probe, figures.plane.outer_width])
   if (written.get("switches") === state) return
   written.set("switches", state)
-  let room = nodes.top.clientWidth - 600, fit = 0  // as many as there is room for; the others are in the menu
+  let room = nodes.top.clientWidth - 690, fit = 0  // as many as there is room for; the others are in the menu
   for (const e of measured()) { room -= 38 + 7 * estimator_name(e).length; if (room < 0 && fit) break; fit++ }
   const button = (act, value, text, on, rank) => {
     const el = make("button", "", text)
@@ -88,6 +88,8 @@ function write_switches() {
 function write_states() {
   const top = nodes.parts[0]
   for (const el of top.querySelectorAll("[data-act=unit]")) el.setAttribute("aria-checked", String(el.dataset.value === chosen.unit))
+  const overlay = top.querySelector("[data-act=overlay]")
+  overlay.setAttribute("aria-pressed", String(chosen.overlay)); overlay.hidden = measured().length < 2
   top.querySelector("[data-act=minus]").setAttribute("aria-pressed", String(chosen.minus))
   nodes.guide.hidden = !guide_open
   top.querySelector(".ip-round[data-act=guide]").setAttribute("aria-expanded", String(guide_open))
