@@ -97,12 +97,12 @@ def _noise(case: Case) -> float | None:
 
 def heavy_tail(case: Case) -> str | None:
     """Doubt a layer with rows so far out that bins, kernels or moments see only them."""
-    tail = case.context.portrait.tail
-    if tail <= TAIL:
+    portrait = case.context.portrait
+    if not portrait.has_tail(TAIL):
         return None
     return (
-        f"the largest deviation is {tail:.0f} times the 99.5 % quantile: a few extreme rows decide "
-        "the resolution; read mi.adaptive or look at those rows"
+        f"the largest deviation is {portrait.tail:.0f} times the 99.5 % quantile: a few extreme "
+        "rows decide the resolution; read mi.adaptive or look at those rows"
     )
 
 

@@ -16,6 +16,8 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+
 from infoplane.errors import InputError
 from infoplane.estimators.registry import Card, card, check_params
 from infoplane.types import Kind, Layer, ProbeData, Quantity
@@ -104,7 +106,8 @@ def accepted(function: Any) -> frozenset[str]:
 
 def pairs_target(entry: Card) -> bool:
     """Whether an estimator relates T to a target (``f(v, t)``) rather than describing T alone."""
-    return entry.quantity is Quantity.MI and positional(entry.function)[:1] != ("t",)
+    first = positional(entry.function)[:1]
+    return first == ("v",) or (entry.quantity is Quantity.MI and first != ("t",))
 
 
 def takes(entry: Card, kind: Kind) -> bool:
@@ -168,8 +171,11 @@ def refusal(entry: Card, target: str, probe: ProbeData, layers: Sequence[str]) -
     views = entry.needs == "views" and target in layers
     if entry.needs in SPECIAL and not views:
         return f"`{entry.id}` needs {SPECIAL[entry.needs]}; call it on the arrays."
-    if target == "" and len(positional(entry.function)) > 1 and probe.y is None:
-        return f"`{entry.id}` needs labels and the probe set has none."
+    if target == "" and len(positional(entry.function)) > 1:
+        return _refusal_of_labels(entry, probe)
+    width = math.prod(np.shape(probe.x)[1:])
+    if target == "X" and entry.needs == "scalar" and width > 1:
+        return f"`{entry.id}` takes one column at a time, and X has {width}."
     if target == "" or target in layers or (target == "X" and entry.accepts):
         return ""
     if target != "Y":
@@ -179,6 +185,16 @@ def refusal(entry: Card, target: str, probe: ProbeData, layers: Sequence[str]) -
     kind = Kind.DISCRETE if probe.target == "class" else Kind.CONTINUOUS
     if not takes(entry, kind):
         return f"`{entry.id}` does not take a {kind.value} first variable, which Y is here."
+    return ""
+
+
+def _refusal_of_labels(entry: Card, probe: ProbeData) -> str:
+    """Say why a class-aware estimator cannot be asked; empty when it can."""
+    if probe.y is None:
+        return f"`{entry.id}` needs labels and the probe set has none."
+    seconds = {pair[1] for pair in entry.accepts if isinstance(pair, tuple)}
+    if probe.target != "class" and seconds == {Kind.DISCRETE}:
+        return f"`{entry.id}` needs classes, and Y is real-valued here."
     return ""
 
 

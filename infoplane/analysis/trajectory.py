@@ -49,7 +49,8 @@ def trajectories(run: Run, *, probe: str | None = None) -> xr.Dataset:
         ``mi_null_q95``, ``mi_null_p``, ``ceiling``, ``verdict`` (0 ok, 1 caution, 2 not usable),
         ``reason`` and ``checks`` (names of the checks that held, worst first) over
         (step, layer, estimator, target); every other quantity under its estimator's id over
-        (step, layer), with ``<id>_verdict`` beside it; recorded scalars over step.
+        (step, layer), ``<id>(X)`` where it relates T to a target, with ``<id>_verdict`` beside it;
+        recorded scalars over step.
         Information is in nats. What was not measured is NaN (verdict −1, reason ""), what has no
         value is NaN with verdict 2 and its reason. A scalar that was not recorded at a step has
         the value of the last step before it. Coordinate ``epoch`` when epochs were recorded.
@@ -69,7 +70,7 @@ def trajectories(run: Run, *, probe: str | None = None) -> xr.Dataset:
     plane = [row for row in rows if row.quantity == Quantity.MI and row.target]
     others = [row for row in rows if not (row.quantity == Quantity.MI and row.target)]
     ds = _plane(plane, steps, layers)
-    for label, group in _grouped(others).items():
+    for label, group in _by_target(others):
         ds[label] = _quantity(group, steps, layers, "value", group[0])
         ds[f"{label}_verdict"] = _quantity(group, steps, layers, "verdict", group[0])
     for scalar, series in _scalars(run, steps).items():
@@ -103,6 +104,18 @@ def _grouped(rows: Iterable[Measurement]) -> dict[str, list[Measurement]]:
             labels[setting] = label_of(row.estimator, row.params)
         groups.setdefault(labels[setting], []).append(row)
     return groups
+
+
+def _by_target(rows: Iterable[Measurement]) -> list[tuple[str, list[Measurement]]]:
+    """Group rows by setting and target; what relates T to a target has it in its label."""
+    targets: dict[str, list[Measurement]] = {}
+    for row in rows:
+        targets.setdefault(row.target, []).append(row)
+    return [
+        (f"{label}({target})" if target else label, group)
+        for target, those in targets.items()
+        for label, group in _grouped(those).items()
+    ]
 
 
 def _plane(rows: Sequence[Measurement], steps: Sequence[int], layers: Sequence[str]) -> xr.Dataset:

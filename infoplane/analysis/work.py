@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from infoplane.analysis.checks import findings, judge_failure, weigh
+from infoplane.analysis.checks import Finding, findings, judge_failure, weigh
 from infoplane.analysis.doubts_of_information import comparable
 from infoplane.analysis.null import has_null, is_cheap, null_values
 from infoplane.analysis.plan import Ask, Job, accepted, pairs_target, positional, takes
@@ -52,6 +52,7 @@ class _Answer:
     null: Null | None = None
     interval: Interval | None = None
     error: Exception | None = None
+    held: tuple[Finding, ...] = ()
 
 
 class Bench:
@@ -196,22 +197,26 @@ def _judged(job: Job, answers: list[_Answer], portrait: Portrait) -> list[Measur
     """Judge each answer on its own, then those about the same target against the sound ones."""
     sound: dict[str, dict[str, float]] = {}
     for answer in answers:
-        if answer.estimate is not None and comparable(answer.card):
-            context = Context(portrait, answer.target)
-            if not findings(answer.estimate, answer.card, answer.null, context):
-                sound.setdefault(answer.ask.target, {})[answer.ask.label] = answer.estimate.value
-    return [_measurement(job, answer, portrait, sound) for answer in answers]
+        if answer.estimate is None:
+            continue
+        context = Context(portrait, answer.target)
+        answer.held = findings(answer.estimate, answer.card, answer.null, context)
+        if comparable(answer.card) and not answer.held:
+            sound.setdefault(answer.ask.target, {})[answer.ask.label] = answer.estimate.value
+    for answer in answers:
+        others = sound.get(answer.ask.target, {}).items()
+        peers = {label: value for label, value in others if label != answer.ask.label}
+        if peers and answer.estimate is not None:
+            context = Context(portrait, answer.target, peers)
+            answer.held = findings(answer.estimate, answer.card, answer.null, context)
+    return [_measurement(job, answer, portrait) for answer in answers]
 
 
-def _measurement(
-    job: Job, answer: _Answer, portrait: Portrait, sound: Mapping[str, Mapping[str, float]]
-) -> Measurement:
+def _measurement(job: Job, answer: _Answer, portrait: Portrait) -> Measurement:
     estimate = answer.estimate
     if estimate is None or answer.error is not None:
         return failure(job, answer.key, answer.ask, answer.error, seconds=answer.seconds)
-    peers = {k: v for k, v in sound.get(answer.ask.target, {}).items() if k != answer.ask.label}
-    held = findings(estimate, answer.card, answer.null, Context(portrait, answer.target, peers))
-    verdict, reason = weigh(held)
+    verdict, reason = weigh(answer.held)
     interval = answer.interval
     covers = {"interval": interval.covers} if interval is not None else {}
     return Measurement(
@@ -237,7 +242,11 @@ def _measurement(
         seconds=answer.seconds,
         status=estimate.status,
         unit=answer.card.unit,
-        info={**_plain(estimate.info), **covers, "checks": [finding.rule for finding in held]},
+        info={
+            **_plain(estimate.info),
+            **covers,
+            "checks": [finding.rule for finding in answer.held],
+        },
         probe=job.probe,
     )
 

@@ -1,8 +1,8 @@
 """A worker process of an evaluation: ``python -m infoplane.analysis.worker``, jobs on stdin.
 
 The first line says which run and settings and is answered when the worker is ready; every further
-line is a list of jobs, answered by one line with the tally once their rows are on disk. It ends when stdin does, so it never outlives its
-parent.
+line is a list of jobs, answered by one line with the tally once their rows are on disk. It ends
+when stdin does, so it never outlives its parent.
 """
 
 from __future__ import annotations

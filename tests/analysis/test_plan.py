@@ -127,3 +127,20 @@ def test_coverage_stays_even_while_it_lasts():
         done.append(next_step([s for s in steps if s not in done], done))
     gaps = np.diff(np.log1p(sorted(done)))
     assert gaps.max() < 9 / 11 * 2.5
+
+
+def test_what_needs_classes_or_one_column_is_refused_before_it_runs():
+    probe = ProbeData(np.zeros((40, 3)), np.linspace(0, 1, 40), "regression")
+    names = ["collapse.nc1", "rate.reduction", "mi.birge_rozenholc", "mi.reconstruction"]
+    asks, refusals = asks_for(names, ("X", "Y"), probe, ["a"])
+    assert {(r.estimator, r.target) for r in refusals} == {
+        ("collapse.nc1", ""), ("rate.reduction", ""), ("mi.birge_rozenholc", "X"),
+        ("mi.reconstruction", "X"), ("mi.reconstruction", "Y"),
+    }  # fmt: skip
+    assert [(ask.estimator, ask.target) for ask in asks] == [("mi.birge_rozenholc", "Y")]
+
+
+def test_a_distance_from_independence_is_asked_about_both_targets():
+    probe = ProbeData(np.zeros((40, 3)), np.arange(40) % 2)
+    asks, _ = asks_for(["distance.wasserstein"], ("X", "Y"), probe, ["a"])
+    assert [ask.target for ask in asks] == ["X", "Y"]
