@@ -45,10 +45,10 @@ def undisturbed(model: nn.Module, *, autocast: bool = True) -> Iterator[None]:
 @contextmanager
 def _random_states(model: nn.Module) -> Iterator[None]:
     python, array = random.getstate(), np.random.get_state()  # noqa: NPY002 - the user's own state
-    devices = {weight.device for weight in model.parameters()}
+    cpu = torch.default_generator.get_state()
+    devices = {weight.device for weight in model.parameters()} - {torch.device("cpu")}
     try:
         with ExitStack() as stack:
-            stack.enter_context(torch.random.fork_rng(devices=[]))  # the CPU's
             for device in devices:
                 stack.enter_context(_random_state_of(device))
             _same_noise()
@@ -56,11 +56,12 @@ def _random_states(model: nn.Module) -> Iterator[None]:
     finally:
         random.setstate(python)
         np.random.set_state(array)  # noqa: NPY002
+        torch.default_generator.set_state(cpu)
 
 
 @contextmanager
 def _random_state_of(device: torch.device) -> Iterator[None]:
-    if device.type in ("cpu", "meta"):
+    if device.type == "meta":
         yield
     elif device.type == "mps":  # it has one state and takes no device
         state = torch.mps.get_rng_state()
@@ -87,13 +88,16 @@ def _same_noise() -> None:
 def _modes(model: nn.Module) -> Iterator[None]:
     """Each module's own flag: ``model.train()`` afterwards would thaw what the user froze."""
     flags = [(module, module.training) for module in model.modules()]
+    put = object.__setattr__  # nn.Module's own looks for weights first
     try:
-        for module, _ in flags:
-            module.training = False
+        for module, flag in flags:
+            if flag:
+                put(module, "training", False)
         yield
     finally:
         for module, flag in flags:
-            module.training = flag
+            if module.training is not flag:
+                put(module, "training", flag)
 
 
 @contextmanager

@@ -153,7 +153,7 @@ class Watcher:
             raise InputError("`optimizer` on a run that holds steps needs `start`, updates done.")
         self.clock = Clock(start)
         self.snapshots = self.dropped = 0
-        self.seconds = 0.0
+        self.seconds = self._one = 0.0
         self._scalars = Scalars()
         self._active = False
         self._begun: float | None = None
@@ -321,11 +321,12 @@ class Watcher:
         label = self.clock.label(step, self._weights.moved)
         if self.clock.restarts == 1 and restarts == 0:
             self._delivery.event("renumbered", {"given": step, "step": label})
-        self._note(label, scalars)
-        spent, elapsed = self._spent(), now - (self._begun or now)
-        one = self.seconds / max(self.snapshots, 1)
-        if self.shutter.due(previous, label, spent=spent, one=one, elapsed=elapsed):
-            self._take(label, wait=self.block)
+        if scalars:
+            self._note(label, scalars)
+        if self.shutter.wants(previous, label):
+            elapsed = now - (self._begun or now)
+            if self.shutter.affords(self._spent(), self._one, elapsed):
+                self._take(label, wait=self.block)
         if len(self._scalars.rows) >= FLUSH_ROWS or now - self._flushed > FLUSH_SECONDS:
             self._flush()
 
@@ -351,6 +352,7 @@ class Watcher:
         scalars, notes = self._statistics.take()
         self._note(step, scalars)
         notes["seconds"] = seconds
+        self._one = perf_counter() - begun
         row = dict(self._scalars.rows.get(step, {}))
         if self._delivery.snapshot(step, read, row, notes, lap.end(), wait=wait):
             self._taken = step

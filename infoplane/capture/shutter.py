@@ -29,19 +29,25 @@ class Shutter:
         self.postponed = 0
         self._late = False
 
-    def due(self, previous: int, step: int, *, spent: float, one: float, elapsed: float) -> bool:
-        """Whether to take a snapshot at `step`, the first call after `previous`.
+    def wants(self, previous: int, step: int) -> bool:
+        """Whether a snapshot is due at `step`, the first call after `previous`.
+
+        What was scheduled between the two, or put off before, is due now.
+        """
+        if self._late:
+            return True
+        if step == previous + 1:  # nearly always, and on every step of a training
+            return self.schedule(step)
+        return any(map(self.schedule, range(max(previous + 1, step + 1 - LONGEST_GAP), step + 1)))
+
+    def affords(self, spent: float, one: float, elapsed: float) -> bool:
+        """Whether the budget allows one more snapshot; if not, it is put off.
 
         Parameters
         ----------
-        previous, step : int
-            The last call's step and this one's; what was scheduled between them is due now.
         spent, one, elapsed : float
             Seconds that capture has taken, that one more snapshot takes, and since the watch began.
         """
-        first = max(previous + 1, step + 1 - LONGEST_GAP)
-        if not (self._late or any(self.schedule(wanted) for wanted in range(first, step + 1))):
-            return False
         dear = self.budget is not None and spent + one > self.budget * (elapsed - spent)
         self.postponed += dear and not self._late
         self._late = dear
