@@ -15,18 +15,18 @@ import sys
 import threading
 import time
 import webbrowser
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from tqdm import tqdm
 
-from infoplane.analysis import conclusion
+from infoplane.analysis import conclusion, evaluate
 from infoplane.errors import RunExistsError
 from infoplane.experiment import record
 from infoplane.report import report
-from infoplane.store import is_run, open_run
+from infoplane.store import Run, is_run, open_run
 from infoplane.tasks.training import Progress, Recipe, Training
 
 ESTIMATORS = ("mi.binning", "mi.adaptive", "mi.kde")
@@ -185,13 +185,34 @@ def _await_estimates(estimator: subprocess.Popen[bytes], run_path: Path, interru
         total = len(run.steps) * len(run.layers) * len(ESTIMATORS) * len(("X", "Y"))
         say(f"training is over; estimating what is left of {len(run.steps)} snapshots")
         with tqdm(total=total, unit="est", desc="estimating", dynamic_ncols=True) as bar:
-            while estimator.poll() is None:
+
+            def show(*_: int) -> None:
                 run.refresh()
                 bar.update(len(run.measurements()) - bar.n)
+
+            if not interrupted:
+                _lend_a_hand(estimator, run, show)
+            while estimator.poll() is None:
+                show()
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     estimator.wait(timeout=0.5)
-            run.refresh()
-            bar.update(len(run.measurements()) - bar.n)
+            show()
+
+
+def _lend_a_hand(
+    estimator: subprocess.Popen[bytes], run: Run, progress: Callable[[int, int], None]
+) -> None:
+    """Estimate every other snapshot that is left: the core that trained is free now."""
+    run.refresh()
+    left = sorted(set(run.steps) - {row.step for row in run.measurements()})[::2]
+    if left:
+        evaluate(
+            run.path,
+            ESTIMATORS,
+            steps=left,
+            progress=progress,
+            stop=lambda: estimator.poll() is not None,
+        )
 
 
 def _free_port() -> int:

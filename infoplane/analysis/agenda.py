@@ -24,8 +24,9 @@ class Agenda:
     """Hands out jobs to any number of threads.
 
     Jobs whose measurements are already in the run are left out, so an evaluation that was cut off
-    goes on where it stopped. Steps come newest first, then wherever the log-step axis has its
-    widest gap, so that the picture is whole early and only gets denser.
+    goes on where it stopped, and several evaluations of one run share its steps between them. Steps
+    come newest first, then wherever the log-step axis has its widest gap, so that the picture is
+    whole early and only gets denser.
 
     Parameters
     ----------
@@ -75,11 +76,8 @@ class Agenda:
         self._stopped = False
         self.refusals: list[Refusal] = []
         self.present = 0
-        self._have = {
-            measurement.key
-            for measurement in run.measurements()
-            if not (retry and measurement.status is Status.FAILED)
-        }
+        self._retry = retry
+        self._have: set[str] = set()
 
     def take(self, limit: int = 1) -> list[Job]:
         """Return up to ``limit`` jobs; none when there is nothing to do now (see :attr:`over`)."""
@@ -147,9 +145,19 @@ class Agenda:
             if pending:
                 step = next_step(pending, sorted(done))
                 done.add(step)
+                self._learn()
                 self._queue.extend(self._jobs(probe, step))
                 return True
         return False
+
+    def _learn(self) -> None:
+        """Note what has been measured, by whomever."""
+        self._run.refresh()
+        self._have |= {
+            measurement.key
+            for measurement in self._run.measurements()
+            if not (self._retry and measurement.status is Status.FAILED)
+        }
 
     def _jobs(self, probe: str, step: int) -> list[Job]:
         crc = self._run.snapshot_crc(step, probe)

@@ -65,9 +65,10 @@ class Judged:
         """The commonest reason for that verdict, "" for ok."""
         return {"ok": "", "caution": self.doubt, "not usable": self.against}[self.word]
 
-    def __str__(self) -> str:
+    def said(self, which: str = "") -> str:
+        """Return the verdict in words; ``which`` follows the steps: ``"since"``, ``"of it"``."""
         count = {"ok": self.ok, "caution": self.caution, "not usable": self.unusable}[self.word]
-        text = f"verdict {self.word} at {of(count, self.total)}"
+        text = f"verdict {self.word} at {of(count, self.total)}{which and ' ' + which}"
         text += f", chiefly because {self.why}" if self.why else ""
         if self.readable and self.unusable:
             text += f"; {self.unusable} not usable because {self.against}"
@@ -83,6 +84,7 @@ def of(count: int, total: int) -> str:
 class Fitting:
     """What a layer tells about Y, in nats.
 
+    ``judged`` counts all points, ``support`` those from ``step`` on.
     ``step`` is the first at which it has 90 % of its largest value above the null (medians of three
     neighbouring points), ``late`` says that this is one of the last two, ``peak`` that largest
     value and ``crowd`` the null there; ``last``, ``null`` and ``last_step`` are the last usable
@@ -91,6 +93,7 @@ class Fitting:
 
     kind: Fitted
     judged: Judged = Judged()
+    support: Judged = Judged()
     step: int = 0
     late: bool = False
     peak: float = 0.0
@@ -104,6 +107,7 @@ class Fitting:
 class Compression:
     """Whether I(X;T) falls from a peak: the largest fall, what follows it, or why none is named.
 
+    ``judged`` counts all points, ``support`` those of the fall where there is one.
     ``again`` is the amount in nats by which it rises directly after the fall, 0 when it does not.
     It "dips" when half of the fall or more comes back, and is "clipped" when values lie beyond the
     range of the bins at most steps of the fall, so that growth shows as a fall.
@@ -111,6 +115,7 @@ class Compression:
 
     kind: Compressed
     judged: Judged = Judged()
+    support: Judged = Judged()
     fall: Phase | None = None
     again: float = 0.0
     rise: float = 0.0
@@ -123,8 +128,17 @@ def series(ds: xr.Dataset, name: str, layer: str, estimator: str, target: str) -
     return np.asarray(ds[name].sel(at).values)
 
 
-def judged(ds: xr.Dataset, layer: str, estimator: str, target: str) -> Judged:
-    """Count the verdicts of one trajectory and find the commonest reasons."""
+def judged(
+    ds: xr.Dataset,
+    layer: str,
+    estimator: str,
+    target: str,
+    *,
+    first: int | None = None,
+    last: int | None = None,
+) -> Judged:
+    """Count the verdicts of a trajectory, or of its steps from ``first`` to ``last``."""
+    ds = ds.sel(step=slice(first, last))
     verdict = series(ds, "verdict", layer, estimator, target)
     checks = (
         series(ds, "checks", layer, estimator, target)
@@ -173,6 +187,7 @@ def fitting(ds: xr.Dataset, layer: str, estimator: str) -> Fitting:
     return Fitting(
         kind,
         counts,
+        judged(ds, layer, estimator, "Y", first=int(steps[at])),
         step=int(steps[at]),
         late=at >= len(steps) - 2,
         peak=peak,
@@ -218,7 +233,8 @@ def compression(ds: xr.Dataset, layer: str, estimator: str, *, spread: float = 0
         kind: Compressed = "dips" if again > LASTING * fall.amount else "falls"
         if _clipped(ds, layer, estimator, fall):
             kind = "clipped"
-        return Compression(kind, counts, fall, again)
+        support = judged(ds, layer, estimator, "X", first=fall.onset, last=fall.end)
+        return Compression(kind, counts, support, fall, again)
     if rise is not None:
         return Compression("rises", counts, rise=rise.amount)
     return Compression("flat", counts, refusal=phases.refusal.removeprefix("none found: "))

@@ -230,7 +230,7 @@ def _fitting(ds: xr.Dataset, fit: Fitting, name: str) -> str:
     if fit.kind == "crowded":
         return (
             f"{name} exceeds what shuffled labels give, {bits(fit.crowd)}, by {bits(fit.peak)} at "
-            f"most, too little to say how much of it is about Y ({fit.judged})"
+            f"most, too little to say how much of it is about Y ({fit.judged.said()})"
         )
     if fit.kind == "nothing":
         null = f", {bits(fit.null)} with shuffled labels" if np.isfinite(fit.null) else ""
@@ -239,12 +239,13 @@ def _fitting(ds: xr.Dataset, fit: Fitting, name: str) -> str:
         net = " above its null" if np.isfinite(fit.null) else ""
         return (
             f"{name} is at most {bits(fit.peak)}{net}, too little to say when the layer fitted "
-            f"({fit.judged})"
+            f"({fit.judged.said()})"
         )
     late = ", one of the last two usable steps" if fit.late else ""
     shuffled = fit.null > 0.05 * fit.last  # worth telling
     null = f" where shuffled labels give {bits(fit.null)}" if shuffled else ""
-    return f"fitted by {_when(ds, fit.step)}{late}, {bits(fit.last)} {end}{null} ({fit.judged})"
+    verdict = fit.support.said("since")
+    return f"fitted by {_when(ds, fit.step)}{late}, {bits(fit.last)} {end}{null} ({verdict})"
 
 
 def _compression(ds: xr.Dataset, squeeze: Compression, name: str) -> str:
@@ -264,13 +265,13 @@ def _compression(ds: xr.Dataset, squeeze: Compression, name: str) -> str:
             "clipped": f"no compression is concluded: {name} falls by {fall}{again}, but values "
             "beyond the range of the bins make growth look like that",
         }[squeeze.kind]
-        return f"{head} ({squeeze.judged})"
+        return f"{head} ({squeeze.support.said('of the fall')})"
     if squeeze.kind == "rises":
         return (
             f"not compressed: {name} rises by {bits(squeeze.rise)} and no fall follows "
-            f"({squeeze.judged})"
+            f"({squeeze.judged.said()})"
         )
-    return f"no compression is concluded: {squeeze.refusal} ({squeeze.judged})"
+    return f"no compression is concluded: {squeeze.refusal} ({squeeze.judged.said()})"
 
 
 def _unreadable(counts: Judged, name: str) -> str:
@@ -371,7 +372,8 @@ def _briefly(ds: xr.Dataset, fit: Fitting, squeeze: Compression) -> str:
     """Say of one layer what it tells about the labels, whether it compresses, and the verdicts."""
     about = {
         "absent": "",
-        "fitted": f"had fitted by {_when(ds, fit.step, short=True)}",
+        "fitted": f"had fitted by {_when(ds, fit.step, short=True)}"
+        f"{', at the end of the run,' if fit.late else ''}",
         "nothing": "shows no dependence on the labels",
         "little": f"tells at most {bits(fit.peak)} about the labels",
         "crowded": "tells hardly more about the labels than about shuffled ones",
@@ -399,8 +401,9 @@ def _briefly(ds: xr.Dataset, fit: Fitting, squeeze: Compression) -> str:
 
 def _verdicts(fit: Fitting, squeeze: Compression) -> str:
     """Return the verdicts on what was said of the labels and of the inputs, in brackets."""
-    labels = fit.judged if fit.kind in ("fitted", "little", "crowded") else None
+    labels = {"fitted": fit.support, "little": fit.judged, "crowded": fit.judged}.get(fit.kind)
     inputs = squeeze.judged if squeeze.kind not in ("absent", "unreadable") else None
+    inputs = squeeze.support if squeeze.fall is not None else inputs
     told = [
         (counts.word, counts.why, about)
         for counts, about in ((labels, "the labels"), (inputs, "the inputs"))

@@ -185,6 +185,21 @@ def test_a_job_that_dies_sleeps_or_devours_is_given_up_and_the_others_finish(
     assert bad.reason.startswith("no value: ")
 
 
+def test_two_evaluations_of_one_run_share_its_steps(record, monkeypatch):
+    monkeypatch.setattr("infoplane.analysis.evaluation.MOST", 1)
+    y, snapshots = growing(steps=tuple(range(8)))
+    run = record(snapshots, y=y)
+    other = []
+
+    def meanwhile(done, total):
+        if not other:
+            other.append(ip.evaluate(run.path, ["mi.binning"], steps=[2, 3], progress=False))
+
+    summary = ip.evaluate(run, ["mi.binning"], progress=meanwhile)
+    assert (summary.computed, summary.present) == (32 - 8, 8)
+    assert other[0].computed == 8
+
+
 def test_quick_jobs_share_a_line_of_the_journal(record):
     y, snapshots = growing(steps=tuple(range(20)))
     run = record(snapshots, y=y)
