@@ -20,10 +20,11 @@ from infoplane.views.desk import Desk
 from infoplane.views.explore import BROKEN, UNKNOWN, waiting
 from infoplane.views.hub import Hub
 from infoplane.views.layer import log_spread
+from infoplane.views.opening import open_tail
 from infoplane.views.page import Page
 from infoplane.views.picker import picker
+from infoplane.views.shelf import Shelf
 from infoplane.views.state import PageState
-from infoplane.views.tail import Shelf, open_tail
 from infoplane.views.text import plain
 
 USUAL = ("mi.binning", "mi.adaptive", "mi.kde", "mi.ksg", "mi.kl", "mi.gaussian")

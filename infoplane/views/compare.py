@@ -35,8 +35,8 @@ from infoplane.views.replicates import (
     settings,
     varying,
 )
+from infoplane.views.shelf import Shelf
 from infoplane.views.state import PageState
-from infoplane.views.tail import Shelf
 from infoplane.views.text import plain
 
 MOST = 24  # runs compared at once

@@ -21,10 +21,12 @@ from infoplane.views.explore import BROKEN, UNKNOWN, waiting
 from infoplane.views.feed import SessionFeed
 from infoplane.views.hub import Hub
 from infoplane.views.layer import log_spread
+from infoplane.views.opening import open_tail
 from infoplane.views.page import Page
 from infoplane.views.picker import picker
+from infoplane.views.shelf import Shelf
 from infoplane.views.state import PageState
-from infoplane.views.tail import Nudge, Shelf, open_tail
+from infoplane.views.tail import Nudge
 from infoplane.views.text import plain
 
 POINTS = 200  # of a curve, log-spaced

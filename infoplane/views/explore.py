@@ -16,9 +16,11 @@ from infoplane.views import layer, plane
 from infoplane.views.desk import Desk
 from infoplane.views.feed import SessionFeed
 from infoplane.views.hub import Hub
+from infoplane.views.opening import open_tail
 from infoplane.views.page import Page, in_script
+from infoplane.views.shelf import Shelf
 from infoplane.views.state import PageState
-from infoplane.views.tail import RunTail, Shelf, open_tail
+from infoplane.views.tail import RunTail
 from infoplane.views.text import plain
 
 _NO_RUN = Markup("""

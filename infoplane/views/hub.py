@@ -63,6 +63,18 @@ class Hub:
             self._keep(key, made)
             return made
 
+    def holds(self, key: Hashable) -> bool:
+        """Whether a source is open under that key."""
+        with self._lock:
+            return key in self._channels or key in self._kept
+
+    def drop(self, key: Hashable) -> None:
+        """Let go of a source to which nobody listens."""
+        with self._lock:
+            kept = self._kept.pop(key, None)
+        if kept is not None:
+            kept.close()
+
     def listen(
         self, key: Hashable, source: Source, listener: Callable[[], None]
     ) -> Callable[[], None]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
+from infoplane.views.shelf import Shelf
 from infoplane.views.state import PageState
-from infoplane.views.tail import Shelf
 from infoplane.views.text import plain
 
 OFFERED = 200  # runs in the list, newest first

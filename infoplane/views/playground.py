@@ -14,8 +14,8 @@ from infoplane.views.desk import Desk
 from infoplane.views.hub import Hub
 from infoplane.views.intake import MAX_FILE, Intake, idx_files
 from infoplane.views.page import Page
+from infoplane.views.shelf import Shelf
 from infoplane.views.state import PageState
-from infoplane.views.tail import Shelf
 from infoplane.views.text import plain
 from infoplane.views.workshop import CHOICES, ESTIMATORS, ONLY, RANGES, WHOLE, WORKSHOP, Workshop
 

@@ -8,8 +8,8 @@ from markupsafe import Markup
 from infoplane.views.feed import SessionFeed
 from infoplane.views.hub import Hub
 from infoplane.views.page import Page
+from infoplane.views.shelf import Shelf
 from infoplane.views.state import PageState
-from infoplane.views.tail import Shelf
 from infoplane.views.text import plain
 
 _BODY = Markup("""

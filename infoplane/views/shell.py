@@ -21,9 +21,10 @@ from bokeh.io import curdoc
 from infoplane.estimators import registry
 from infoplane.views import calibrate, compare, diagnostics, explore, playground, runs
 from infoplane.views.hub import HUB, Hub
+from infoplane.views.opening import reading, searching
 from infoplane.views.page import Page, place
+from infoplane.views.shelf import Shelf
 from infoplane.views.state import PageState
-from infoplane.views.tail import Shelf
 
 Builder = Callable[[Document, PageState, Shelf, Hub], Page]
 
@@ -37,6 +38,8 @@ PAGES: Mapping[str, Builder] = MappingProxyType(
         "runs": runs.build,
     }
 )
+
+OF_ONE_RUN = ("explore", "diagnostics", "calibrate")
 
 
 def build_app(
@@ -66,7 +69,8 @@ def build_app(
     shelf = Shelf.at(runs_directory(directory), hub)
     if page is not None:
         state.page = page
-    built = PAGES[state.page](document, state, shelf, hub)
+    built = _not_yet(document, state, shelf, hub)
+    built = built or PAGES[state.page](document, state, shelf, hub)
     place(document, built, state)
     close = built.close
 
@@ -77,6 +81,15 @@ def build_app(
     document.on_session_destroyed(closed)
     if built.start is not None:
         built.start()
+
+
+def _not_yet(document: Document, state: PageState, shelf: Shelf, hub: Hub) -> Page | None:
+    """Return a page to wait on where the runs, or the run asked for, take long to read."""
+    if not shelf.read:
+        return searching(document, shelf, hub)
+    if state.page not in OF_ONE_RUN:
+        return None
+    return reading(document, shelf.find(state.run) if state.run else shelf.newest(), hub)
 
 
 def warm() -> None:

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -19,20 +18,17 @@ import numpy as np
 from infoplane import store
 from infoplane.analysis import bound_curve
 from infoplane.errors import InfoplaneError
-from infoplane.store import Run, RunSummary, codec
+from infoplane.store import Run, codec
 from infoplane.views.builder import FrameBuilder
 from infoplane.views.cards import unmeasured
 from infoplane.views.feed import to_json
 from infoplane.views.frame import COLUMNS, SCALAR_COLUMNS, Cursor, Delta, Live, Packed
-from infoplane.views.hub import Hub
 from infoplane.views.text import plain
 
 STATUS_EVERY = 0.5  # seconds between two looks at whether the writer still lives
 TURNS_EVERY = 5.0  # seconds between two looks for phases in a growing run
-LIST_EVERY = 1.0  # seconds between two looks at the directory
 FRAMES = 16  # newest frames that are kept, to tell a reader of changes only
 RECENT = 256  # steps whose scalars are remembered, so that none is counted twice
-LISTED = 2000  # runs on the Runs page, newest first
 
 Place: TypeAlias = tuple[int, Cursor | None, int]
 """How far a session has got: which reading of the run, how far in it, which status line."""
@@ -84,7 +80,8 @@ class RunTail:
         """Take in new records, and now and then the run's status."""
         if self._limits_due:
             self._limits_due = False
-            threading.Thread(target=self._find_limits, daemon=True).start()  # may take seconds
+            # may take seconds
+            threading.Thread(target=self._find_limits, name="infoplane bound", daemon=True).start()
         with self._lock:
             try:
                 news = self._take(self._tail.poll()) or self._limits_new
@@ -291,113 +288,6 @@ class Nudge:
         return to_json({"version": version, "live": live.columns()}), version
 
 
-class Shelf:
-    """The directory of runs: ids to paths, and the rows of the Runs page."""
-
-    def __init__(self, directory: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self.directory = directory
-        self.version = self._polled = 0
-        self._clock = clock
-        self._due = 0.0
-        self._lock = threading.Lock()
-        self._listing = store.Listing(directory)
-        self._runs: list[RunSummary] = []
-        self._said: tuple[int, str] = (-1, "")
-        self.poll()
-
-    @classmethod
-    def at(cls, directory: Path, hub: Hub) -> Shelf:
-        """Return the shelf of a directory that all sessions share, fresh to the second."""
-        directory = directory.absolute()
-        shelf = hub.source(cls._key(directory), lambda: cls(directory))
-        assert isinstance(shelf, cls)
-        shelf.look()
-        return shelf
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """Under which the hub knows it."""
-        return self._key(self.directory)
-
-    @staticmethod
-    def _key(directory: Path) -> tuple[str, str]:
-        return ("shelf", str(directory))
-
-    def poll(self) -> bool:
-        """Look; True when the list is another than at the last poll, whoever saw it change."""
-        self.look()
-        before, self._polled = self._polled, self.version
-        return self.version != before
-
-    def look(self) -> None:
-        """Look at the directory, once a second at most; any session may."""
-        now = self._clock()
-        with self._lock:
-            if now < self._due:
-                return
-            self._due = now + LIST_EVERY
-            runs = self._listing.poll() if self.directory.is_dir() else []
-            changed = [_shown(run) for run in runs] != [_shown(run) for run in self._runs]
-            self._runs = runs
-            self.version += changed
-
-    def close(self) -> None:
-        """Nothing is held open."""
-
-    def find(self, run_id: str) -> RunSummary | None:
-        """Return the run with that id, or None. Ids come from browsers; paths never do."""
-        return next((run for run in self._runs if run.id == run_id), None)
-
-    def newest(self) -> RunSummary | None:
-        """Return the run to show when none is asked for: a live one, else the last begun."""
-        alive = [run for run in self.runs() if run.status.state not in ("broken",)]
-        live = [run for run in alive if run.status.state == "live"]
-        return next(iter(live or alive), None)
-
-    def runs(self) -> list[RunSummary]:
-        """All runs, newest first."""
-        return sorted(self._runs, key=lambda run: str(run.created or ""), reverse=True)
-
-    def rows(self) -> list[dict[str, Any]]:
-        """One plain mapping a run, for ``infoplane.runs``."""
-        return [row(run, self.directory) for run in self.runs()[:LISTED]]
-
-    def message(self, cursor: int | None) -> tuple[str | None, int]:
-        """Return the rows, when they have changed."""
-        if cursor == self.version:
-            return None, self.version
-        if self._said[0] != self.version:
-            self._said = self.version, to_json(self.rows())
-        return self._said[1], self.version
-
-
-def open_tail(summary: RunSummary, hub: Hub) -> tuple[tuple[str, str], RunTail]:
-    """Return the tail of a run that all sessions share, after the hub's key of it."""
-    key = ("run", str(summary.path))
-    tail = hub.source(key, lambda: RunTail(store.open_run(summary.path)))
-    assert isinstance(tail, RunTail)
-    return key, tail
-
-
-def row(run: RunSummary, directory: Path) -> dict[str, Any]:
-    """One run as the Runs page tells it."""
-    path = Path(run.path)
-    place = path.relative_to(directory) if path.is_relative_to(directory) else Path(path.name)
-    shown: dict[str, Any] = {
-        "id": run.id,
-        "name": plain(run.name) or plain(place),
-        "about": plain(place),
-        "state": str(run.status.state),
-        "reason": plain(run.status.reason, 200),
-        "created": run.created,
-        "snapshots": run.steps,
-        "last_step": run.status.last_step,
-        "open": run.status.state != "broken" and bool(run.id),
-    }
-    words = " ".join(shown[name] for name in ("name", "about", "state", "reason"))
-    return shown | {"text": words.lower()}
-
-
 def subtitle(config: Mapping[str, Any]) -> str:
     """One line about a run, from the plain values of its configuration."""
     words = [
@@ -423,16 +313,3 @@ def changes(before: Packed, now: Packed) -> str:
 
 def _packed(rows: Packed) -> str:
     return base64.b64encode(rows.astype("<f4").tobytes()).decode("ascii")
-
-
-def _shown(run: RunSummary) -> tuple[Any, ...]:
-    status = run.status
-    return (
-        run.id,
-        run.name,
-        str(run.path),
-        run.steps,
-        status.state,
-        status.reason,
-        status.last_step,
-    )

@@ -7,7 +7,7 @@ from infoplane.store import Run
 from infoplane.types import Measurement, ProbeData, Snapshot
 from infoplane.views import compare, replicates
 from infoplane.views.hub import Hub
-from infoplane.views.tail import Shelf
+from infoplane.views.shelf import Shelf
 
 BITS = 1 / np.log(2)
 PROBE = ProbeData(np.eye(4, dtype=np.float32), np.arange(4) % 2)

@@ -11,7 +11,7 @@ from infoplane.store import Run
 from infoplane.views import intake, playground
 from infoplane.views.hub import Hub
 from infoplane.views.intake import Intake, find, idx_files
-from infoplane.views.tail import Shelf
+from infoplane.views.shelf import Shelf
 from infoplane.views.workshop import Workshop
 
 

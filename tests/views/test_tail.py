@@ -13,7 +13,8 @@ from infoplane.types import Layer, Measurement, ProbeData, Snapshot
 from infoplane.views import feed, shell
 from infoplane.views.frame import COLUMNS, EXACT_HEAD
 from infoplane.views.hub import Hub
-from infoplane.views.tail import Nudge, RunTail, Shelf, changes, row, subtitle
+from infoplane.views.shelf import Shelf, row
+from infoplane.views.tail import Nudge, RunTail, changes, subtitle
 
 PROBE = ProbeData(np.eye(8, dtype=np.float32), np.arange(8) % 2)
 LAYERS = (Layer("a", "Linear", (2,), 2, "flatten"),)
@@ -57,6 +58,14 @@ def array_of(text, before=None):
         [next(numbers) if told[i // 8] >> (7 - i % 8) & 1 else x for i, x in enumerate(before)],
         np.float32,
     )
+
+
+def bound_found(tail):
+    """Poll, and wait for the thread that looks for the bottleneck bound."""
+    tail.poll()
+    for thread in threading.enumerate():
+        if thread.name == "infoplane bound":
+            thread.join(10)
 
 
 def rows_of(text, before=None):
@@ -128,6 +137,8 @@ def test_all_readers_at_one_place_get_the_very_same_text(growing):
 
 def test_a_quiet_run_has_no_news_until_its_writer_ends(growing):
     run, tail, clock = growing
+    bound_found(tail)
+    tail.poll()
     assert not tail.poll()
     clock.now += 60
     assert not tail.poll()
@@ -140,10 +151,7 @@ def test_a_quiet_run_has_no_news_until_its_writer_ends(growing):
 
 def test_the_bottleneck_bound_comes_by_itself(growing):
     _, tail, _ = growing
-    before = threading.active_count()
-    tail.poll()
-    for thread in threading.enumerate()[before:]:
-        thread.join(10)
+    bound_found(tail)
     assert tail.poll()
     (limit,) = json.loads(json.loads(tail.message(None)[0])["meta"])["limits"]
     assert limit["corner"] == pytest.approx([np.log(2), np.log(2)])

@@ -7,7 +7,7 @@ from infoplane.store import open_run
 from infoplane.tasks import training
 from infoplane.views import playground, workshop
 from infoplane.views.hub import Hub
-from infoplane.views.tail import Shelf
+from infoplane.views.shelf import Shelf
 from infoplane.views.workshop import CHOICES, RANGES, Workshop, checked
 
 GOOD = {

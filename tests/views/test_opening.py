@@ -1,0 +1,90 @@
+import json
+import threading
+
+import numpy as np
+import pytest
+from bokeh.document import Document
+
+from infoplane import store
+from infoplane.store import Run
+from infoplane.types import Layer, ProbeData
+from infoplane.views import opening, shelf
+from infoplane.views.hub import Hub
+from infoplane.views.opening import Opening, reading, searching, size_of
+from infoplane.views.shelf import Shelf
+from infoplane.views.tail import RunTail
+
+PROBE = ProbeData(np.eye(8, dtype=np.float32), np.arange(8) % 2)
+
+
+@pytest.fixture
+def summary(tmp_path):
+    with Run.create(tmp_path / "run", name="<b>large</b>") as run:
+        run.begin((PROBE,), (Layer("a", "Linear", (2,), 2, "flatten"),), {})
+        run.record(0, {"loss": 1.0})
+    return store.list_runs(tmp_path)[0]
+
+
+def test_a_small_run_is_shown_at_once(summary):
+    assert 0 < size_of(summary.path) < opening.LARGE
+    assert reading(Document(), summary, Hub()) is None
+    assert reading(Document(), None, Hub()) is None
+
+
+def test_a_large_run_is_read_in_a_thread_while_its_page_waits(summary, monkeypatch):
+    monkeypatch.setattr(opening, "LARGE", 0)
+    go, threads = threading.Event(), []
+
+    def slowly(*arguments):
+        threads.append(threading.current_thread())
+        assert go.wait(10)
+        return read(*arguments)
+
+    read = opening.open_tail
+    monkeypatch.setattr(opening, "open_tail", slowly)
+    hub = Hub()
+    page = reading(Document(), summary, hub)
+    assert "&lt;b&gt;large" in page.body
+    assert not hub.holds(("run", str(summary.path)))
+    source = hub.source(("opening", str(summary.path)), lambda: pytest.fail("is there already"))
+    assert not source.poll()
+    assert source.message(False) == (None, False)
+    go.set()
+    source._reading.result(10)
+    assert threads != [threading.current_thread()]
+    assert source.poll()
+    assert not source.poll(), "told once"
+    text, done = source.message(False)
+    assert (json.loads(text), done) == (True, True)
+    assert source.message(done)[0] is None
+    assert reading(Document(), summary, hub) is None
+    assert isinstance(read(summary, hub)[1], RunTail)
+
+
+def test_one_that_cannot_be_read_is_left_to_who_opens_it(summary, monkeypatch):
+    monkeypatch.setattr(opening, "LARGE", 0)
+    hub = Hub()
+    (summary.path / "run.json").write_text("{")
+    assert reading(Document(), summary, hub) is not None
+    key = ("opening", str(summary.path))
+    source = hub.source(key, lambda: pytest.fail("is there already"))
+    assert isinstance(source, Opening)
+    assert source._reading.exception(10)
+    assert reading(Document(), summary, hub) is None
+    assert not hub.holds(key)
+
+
+def test_a_directory_that_takes_long_is_waited_for_by_the_page_alone(summary, monkeypatch):
+    go, tell = threading.Event(), store.Listing.poll
+    monkeypatch.setattr(store.Listing, "poll", lambda listing: go.wait(10) and tell(listing))
+    monkeypatch.setattr(shelf, "PATIENCE", 0.01)
+    monkeypatch.setattr(Shelf.look, "__defaults__", (0.01,))
+    slow = Shelf(summary.path.parent)
+    assert not slow.read
+    assert slow.runs() == []
+    assert "the runs" in searching(Document(), slow, Hub()).body
+    go.set()
+    slow._looking.result(10)
+    slow.look()
+    assert slow.read
+    assert [run.name for run in slow.runs()] == ["<b>large</b>"]
