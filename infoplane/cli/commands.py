@@ -207,6 +207,11 @@ def catalogue(options: argparse.Namespace) -> None:
         card = estimators.card(options.id)
         printing.show(options, printing.card_as_data(card), lambda: printing.card_page(card))
         return
+    if options.markdown:
+        from infoplane.estimators.page import markdown
+
+        print(markdown(), end="")
+        return
     cards = estimators.catalogue()
     printing.show(
         options,

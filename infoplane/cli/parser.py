@@ -108,6 +108,7 @@ def parser() -> argparse.ArgumentParser:
 
     sub = verb("catalogue", commands.catalogue, "catalogue mi.kde", as_json=True)
     sub.add_argument("id", nargs="?", help="one estimator")
+    sub.add_argument("--markdown", action="store_true", help="all cards as the page of the docs")
     return top
 
 
