@@ -45,6 +45,7 @@ from infoplane.estimators.registry import Bounds, Estimator, check_params, estim
 from infoplane.estimators.shared import Shared
 from infoplane.types import Cost, Estimate, FloatArray, Kind, Quantity, Status
 
+TOUCH = 0.05  # share of the ceiling by which chance may pass it
 MOST_CLASSES = 256  # labels up to which V enters the critic one-hot
 
 Steps = Annotated[int, Bounds(1, 1_000_000)]
@@ -122,7 +123,7 @@ def _estimate(
     return conclude(
         float(np.mean(values)),
         stderr=stderr,
-        slack=1e-6 if min(ceilings) == math.log(n) else 3 * stderr + 1e-6,
+        slack=min(3 * stderr, TOUCH * min(ceilings)) + 1e-6,
         ceiling=min(ceilings),
         info={"steps_done": result.steps, "held_out": len(local), "batch_used": size},
         **common,

@@ -16,9 +16,9 @@ N, D = 60, 4
 
 # Parameters with which a card is called throughout, so that a slow one stays quick.
 SETTINGS: dict[str, dict] = {
-    **{f"mi.{name}": {"steps": 5} for name in ("mine", "nwj", "js", "infonce", "smile", "tuba")},
-    "mi.minde": {"steps": 3, "repeats": 2},
-    "interaction.score": {"steps": 3, "repeats": 2},
+    **{f"mi.{name}": {"steps": 2, "hidden": 8, "embed": 4} for name in ("mine", "nwj", "js", "infonce", "smile", "tuba")},
+    "mi.minde": {"steps": 2, "repeats": 1},
+    "interaction.score": {"steps": 2, "repeats": 1},
 }
 
 REPRESENTATION = (
@@ -121,6 +121,12 @@ def side_by_side(entry):
     return [Toy(entry, (y, np.hstack([layer(y, d=2), 0.1 + layer(y, 1, d=2) ** 2])), 1, 0, {})]
 
 
+def few(entry):
+    """Two layers and labels of few samples: integers make large tables."""
+    y = labels()
+    return [Toy(entry, (layer(y), y), 0, 1, {"levels": 2}).rows(slice(24))]
+
+
 def predictions(entry):
     """Inputs, targets and predictions."""
     y = labels()
@@ -143,6 +149,7 @@ SPECIAL = {
     ],
     "mi.codes": lambda entry: [Toy(entry, (labels(), layer(labels())), 1, 0, {})],
     "mi.stochastic": side_by_side,
+    "interaction.pid": few,
     "divergence.cauchy_schwarz_conditional": predictions,
 }
 """Cards that take more than (v, t), (t,) or (t, y), or a T of a special make."""
