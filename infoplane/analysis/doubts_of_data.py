@@ -8,11 +8,12 @@ from __future__ import annotations
 import math
 
 from infoplane.analysis.case import Case, bits
-from infoplane.types import Status
+from infoplane.types import Quantity, Status
 
 DEAD_SHARE = 0.5  # share of dead units from which a layer's number is doubted
 TIES = 0.05  # share of repeated rows that a nearest-neighbour estimator bears
 TAIL = 20.0  # largest deviation over the 99.5 % quantile
+FEW = 50  # samples below which every information is uncertain
 RARE = 10  # members of a class below which its conditional entropy is guesswork
 WIDE_SIGMA = 3.0  # noise over the root mean square distance from which everything looks the same
 
@@ -107,8 +108,10 @@ def heavy_tail(case: Case) -> str | None:
 
 
 def few_samples(case: Case) -> str | None:
-    """Less than twice the samples below which the estimator refuses."""
+    """Less than twice the samples below which the estimator refuses, or hardly any at all."""
     n, least = case.context.portrait.n, case.card.min_samples
+    if case.card.quantity is Quantity.MI and n < FEW:
+        return f"only {n} samples: the error is large; take a larger probe set"
     if least < 10 or n >= 2 * least:  # a least of a few rows is a matter of definition, not of bias
         return None
     return (
