@@ -58,8 +58,10 @@ class Process:
 class Server(Process):
     """`panel serve apps/`, or `infoplane.views.serve.serve`, on a free port."""
 
-    def __init__(self, runs: Path, log: Path, *, plain: bool = True, **environment: str) -> None:
-        self.port = free_port()
+    def __init__(
+        self, runs: Path, log: Path, *, plain: bool = True, port: int = 0, **environment: str
+    ) -> None:
+        self.port = port or free_port()
         if plain:
             command = [
                 "-m",

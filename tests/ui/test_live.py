@@ -5,6 +5,7 @@ import sys
 import time
 
 import pytest
+from ui.conftest import open_page
 from ui.serving import ROOT, Process, Server
 
 from infoplane.views.feed import CREDIT
@@ -167,3 +168,24 @@ def test_closed_pages_leave_nothing_behind(live, served):
     live.goto("about:blank")
     time.sleep(0.1)
     assert served.running
+
+
+def test_a_lost_server_is_told_and_the_page_comes_back_by_itself(live, served, browser):
+    live.goto("about:blank")
+    context, page = open_page(browser)  # what fails here fails on purpose
+    page.goto(served.url)
+    page.wait_for_function(f"{READY} && {MODEL}('live')", timeout=30_000)
+    alert = page.get_by_role("alert")
+    assert not alert.is_visible()
+    served.kill()
+    alert.wait_for(timeout=20_000)
+    assert "comes back by itself" in alert.inner_text()
+    again = Server(served.folder / "runs", served.folder / "again.log", port=served.port)
+    try:
+        page.wait_for_function(f"{READY} && {MODEL}('live')", timeout=30_000)
+        alert.wait_for(state="hidden", timeout=30_000)
+        assert "test run" in page.title()
+    finally:
+        context.close()
+        again.kill()
+    assert again.complaints() == []
