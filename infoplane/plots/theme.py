@@ -24,7 +24,7 @@ def holoviews() -> Any:
     import holoviews as hv
 
     if "bokeh" not in hv.Store.renderers or hv.Store.current_backend != "bokeh":
-        hv.extension("bokeh", logo=False)
+        hv.extension("bokeh", logo=False, inline=True)  # no CDN: a notebook may be offline
     return hv
 
 
