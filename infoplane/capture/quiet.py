@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import sys
 import warnings
 from collections.abc import Iterator
@@ -15,6 +16,9 @@ from torch import Tensor, nn
 
 NOISE = 0
 """Seed of the random states inside a probe pass."""
+
+NOT_OURS = re.compile("(?!infoplane: )")
+"""Matches all warnings but those of capture itself, which the writer's thread may have to tell."""
 
 
 @contextmanager
@@ -161,7 +165,7 @@ def _unwarned() -> Iterator[None]:
     The filter is put in and out by hand: ``warnings.catch_warnings`` would make python forget which
     warnings it has shown, and the training would repeat each of them after every snapshot.
     """
-    silence: Any = ("ignore", None, Warning, None, 0)
+    silence: Any = ("ignore", NOT_OURS, Warning, None, 0)
     filters: list[Any] = warnings.filters  # type: ignore[assignment]
     filters.insert(0, silence)
     try:

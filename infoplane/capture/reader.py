@@ -41,7 +41,6 @@ class Reader:
     def __init__(self, taps: Sequence[Tap], on_fault: OnFault, *, autocast: bool = True) -> None:
         self.taps = list(taps)
         self.on_fault, self.autocast = on_fault, autocast
-        self._lost: list[tuple[str, Exception]] = []
 
     def read(self, model: nn.Module, probe: Probe) -> dict[str, Tensor]:
         """Return {layer: (n, d) float32 in host memory}; on CUDA copies may be under way.
@@ -49,22 +48,17 @@ class Reader:
         Every hook is attached for this call only and returns None.
         """
         page = _Page(self, probe, pinned=home(model)[0].type == "cuda")
-        try:
-            with undisturbed(model, autocast=self.autocast), page.attached(model):
-                for start in range(0, probe.n, probe.batch_size):
-                    page.turn(start, min(start + probe.batch_size, probe.n))
-                    page.result(probe.run(model, page.start, page.stop))
-            return page.finish()
-        finally:  # told only now: warnings are off during the pass
-            lost, self._lost = self._lost, []
-            for name, error in lost:
-                self.on_fault(name, error)
+        with undisturbed(model, autocast=self.autocast), page.attached(model):
+            for start in range(0, probe.n, probe.batch_size):
+                page.turn(start, min(start + probe.batch_size, probe.n))
+                page.result(probe.run(model, page.start, page.stop))
+        return page.finish()
 
     def disable(self, tap: Tap, error: Exception) -> None:
         """Stop reading a tap."""
         if tap in self.taps:
             self.taps.remove(tap)
-            self._lost.append((tap.layer.name, error))
+            self.on_fault(tap.layer.name, error)
 
 
 class _Page:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ RECURRENT = ("RNN", "LSTM", "GRU")
 
 LAYERS = 24
 """Layers watched by default at most; beyond that a network is watched by its blocks."""
+
+HOME_MADE = re.compile("elu|swish|silu|mish|sigmoid|tanh|softplus|softsign", re.IGNORECASE)
+"""Names of activation modules that people write themselves, without weights."""
 
 CALLS = 12
 """Calls of the same weights that each count as a layer; beyond that they are steps in time."""
@@ -83,8 +87,9 @@ def is_activation(call: Call) -> bool:
     if call.module is None:
         return True
     home = type(call.module).__module__.rpartition(".")[2]
+    known = home in ("activation", "activations") or (call.leaf and HOME_MADE.search(call.kind))
     weighs = any(True for _ in call.module.parameters(recurse=False))
-    return call.kind == "PReLU" or (home in ("activation", "activations") and not weighs)
+    return call.kind == "PReLU" or (bool(known) and not weighs)
 
 
 def _default(calls: Sequence[Call]) -> Selection:

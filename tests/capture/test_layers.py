@@ -201,6 +201,15 @@ def test_a_deep_network_is_watched_by_its_blocks():
     assert len(names(flat, ROWS)) == 30  # it has no blocks
 
 
+def test_an_activation_written_by_hand_is_one():
+    class NewGELU(nn.Module):
+        def forward(self, x):
+            return 0.5 * x * (1 + torch.tanh(x))
+
+    model = nn.Sequential(nn.Linear(4, 4), NewGELU(), nn.Linear(4, 2))
+    assert names(model, ROWS) == ["1", "2"]
+
+
 def test_a_normalisation_of_a_normalisation_is_a_layer_of_its_own():
     model = nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4), nn.LayerNorm(4), nn.Linear(4, 2))
     assert names(model, ROWS) == ["1", "2", "3"]
