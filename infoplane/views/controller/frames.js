@@ -1,31 +1,52 @@
 // -- frames -----------------------------------------------------------------------------------------
 
-let asked = false, resting = null
-function refresh() {  // at most once an animation frame
+// What a reader does is drawn at once. What a growing run brings is drawn at once in the plane; the
+// curves, the table and the slider follow a few times a second: Bokeh paints each figure anew for any
+// change in it, which takes far longer than everything here.
+const BESIDE_EVERY = 220  // milliseconds
+let asked = false, resting = null, all = true, beside = 0, catching_up = null
+function refresh() { all = true; ask() }
+function ask() {  // at most one drawing an animation frame
   if (asked) return
   asked = true
   requestAnimationFrame(() => { asked = false; draw() })
+}
+function due_beside() {
+  if (!all && performance.now() - beside < BESIDE_EVERY) {
+    catching_up ??= setTimeout(refresh, BESIDE_EVERY)
+    return false
+  }
+  clearTimeout(catching_up)
+  catching_up = null; all = false; beside = performance.now()
+  return true
 }
 function draw() {
   const there = mount()
   settle_wanted()
   if (chosen.estimator >= measured().length) chosen.estimator = 0
+  const whole_page = due_beside() || !there
   apply_theme()
-  draw_ranges(); draw_density(); draw_time(); draw_titles(); draw_bounds(); draw_null(); draw_rivals(); draw_iso()
+  draw_ranges(); draw_bounds(); draw_null(); draw_rivals(); draw_iso()
   put("ghost", trails("trail", p => [p.x, p.y]))
-  draw_curves("compression", "x", "xl", "xh"); draw_curves("fitting", "y", "yl", "yh")
-  draw_turns(); draw_scalars(); draw_heads(); draw_cursor()
+  draw_heads()
+  if (whole_page) {
+    draw_density(); draw_time(); draw_titles(); draw_null_curves()
+    draw_curves("compression", "x", "xl", "xh"); draw_curves("fitting", "y", "yl", "yh")
+    draw_turns(); draw_scalars(); draw_cursor()
+  }
   clearTimeout(resting)
   resting = setTimeout(draw_hits, 150)  // what the pointer can ask for is made when the picture rests
   if (!there) { setTimeout(refresh, 60); return }
   write("run", meta().name ?? ""); write("subtitle", meta().subtitle ?? "")
-  write_switches(); write_states(); write_status(); write_table(); write_slider(); write_summary(false)
+  write_status()
+  if (whole_page) { write_switches(); write_states(); write_table(); write_slider(); write_summary(false) }
   controller.drawn++
 }
 function wake(cause) {
   if (cause === view) restore()
   if (cause !== view) { ingest(); received = performance.now(); const seq = live.data.seq[0]; requestAnimationFrame(() => requestAnimationFrame(() => { if (ack.data.seq[0] !== seq) ack.data = {seq: [seq]} })) }
-  refresh()
+  if (cause === view) refresh()
+  else ask()
 }
 
 const controller = live.__ip = {wake, chosen, known, points, here, peak, steps, go, drawn: 0, models: {raw, head_rows, scalars, scalar_head, texts, facts, live}}

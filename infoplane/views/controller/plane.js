@@ -53,22 +53,24 @@ function draw_bounds() {
   put("bounds", lines); put("bounds_text", words); put("compression_bound", bound_x); put("fitting_bound", bound_y)
 }
 
+function nulls() {  // [layer, its points with a null until now], of the picked layer or of all
+  const shown = chosen.minus ? [] : [...layers().keys()].filter(l => chosen.layer === null || chosen.layer === l)
+  return shown.map(l => [l, points(l).slice(0, upto(points(l), now())).filter(p => finite(p.x) && finite(p.yn))]).filter(([, list]) => list.length)
+}
 function draw_null() {
-  const path = {xs: [], ys: []}, end = {x: [], y: []}, area = {xs: [], ys: []}, line = {xs: [], ys: []}
-  if (!chosen.minus) layers().forEach((_, l) => {
-    const list = points(l).slice(0, upto(points(l), now())).filter(p => finite(p.x) && finite(p.yn))
-    if (!list.length) return
-    if (chosen.layer === null || chosen.layer === l) {
-      path.xs.push(list.map(p => p.x)); path.ys.push(list.map(p => p.yn))
-      end.x.push(list.at(-1).x); end.y.push(list.at(-1).yn)
-      const top = list.map(p => finite(p.yq) ? p.yq : p.yn), us = list.map(p => p.u)
-      line.xs.push(us); line.ys.push(top)
-      if (chosen.layer === l) { area.xs.push([...us, ...us.slice().reverse()]); area.ys.push([...top, ...top.map(() => 0)]) }
-    }
-  })
-  put("null", path); put("null_end", end); put("fitting_null", area); put("fitting_null_line", line)
-  const i = end.x.indexOf(Math.min(...end.x))
-  put("null_text", i < 0 ? {x: [], y: [], text: []} : {x: [end.x[i]], y: [end.y[i]], text: ["null"]})
+  const found = nulls().map(([, list]) => list), ends = found.map(list => list.at(-1)), first = ends.reduce((a, b) => a && a.x <= b.x ? a : b, null)
+  put("null", {xs: found.map(list => list.map(p => p.x)), ys: found.map(list => list.map(p => p.yn))})
+  put("null_end", {x: ends.map(p => p.x), y: ends.map(p => p.yn)})
+  put("null_text", first ? {x: [first.x], y: [first.yn], text: ["null"]} : {x: [], y: [], text: []})
+}
+function draw_null_curves() {
+  const area = {xs: [], ys: []}, line = {xs: [], ys: []}
+  for (const [l, list] of nulls()) {
+    const top = list.map(p => finite(p.yq) ? p.yq : p.yn), us = list.map(p => p.u)
+    line.xs.push(us); line.ys.push(top)
+    if (chosen.layer === l) { area.xs.push([...us, ...us.slice().reverse()]); area.ys.push([...top, ...top.map(() => 0)]) }
+  }
+  put("fitting_null", area); put("fitting_null_line", line)
 }
 
 function draw_rivals() {  // the paths under the other estimators: of a picked layer, named; of all layers, numbered
