@@ -58,8 +58,9 @@ def evaluate(options: argparse.Namespace) -> None:
     """Estimate what is missing in a run."""
     import infoplane as ip
 
+    run = _await_run(options.run) if options.follow else ip.open_run(options.run)
     summary = ip.evaluate(
-        _await_run(options.run) if options.follow else ip.open_run(options.run),
+        run,
         [(name, _params(options.param)) for name in options.estimators],
         workers=options.workers,
         null=options.null,
@@ -67,7 +68,29 @@ def evaluate(options: argparse.Namespace) -> None:
         follow=options.follow,
         progress=not options.quiet,
     )
-    printing.show(options, asdict(summary), lambda: print(summary))
+    kept = _keep_alerts(options.run)
+    printing.show(options, asdict(summary) | {"alerts": kept}, lambda: print(summary))
+    if kept and not options.json:
+        counts = ", ".join(f"{count} {level}" for level, count in kept.items())
+        print(f"alerts  {counts}; kept in the run, shown under Diagnostics")
+
+
+def _keep_alerts(path: Path) -> dict[str, int]:
+    """Keep in the run what its measurements give cause to look at; return how many of each level.
+
+    A reader without leave to write still gets the count.
+    """
+    import contextlib
+
+    import infoplane as ip
+    from infoplane.views import alerts
+
+    run = ip.open_run(path)
+    found = alerts.alerts(run)
+    with contextlib.suppress(OSError):
+        alerts.keep(run, found)
+    counts = {level: sum(alert.level == level for alert in found) for level in alerts.LEVELS}
+    return {level: count for level, count in counts.items() if count}
 
 
 def serve(options: argparse.Namespace) -> None:

@@ -1,12 +1,14 @@
 """Every alert has a run that raises it and one, as near as may be, that must not."""
 
+import json
 from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 
+from infoplane.cli import main
 from infoplane.store import Run, open_run
-from infoplane.types import Flags, Measurement
+from infoplane.types import Flags, Measurement, ProbeData, Snapshot
 from infoplane.views import alerts, diagnostics
 
 ROW = Measurement(
@@ -133,3 +135,18 @@ def test_planes_are_shown_where_two_probe_sets_were_measured():
     assert [curve["kind"] for curve in figure["curves"]] == ["train", "test"]
     assert figure["curves"][0]["y"] == pytest.approx([2.0])  # bits
     assert diagnostics.planes(rows[:1], {"a": "T1"}) == []
+
+
+def test_evaluating_keeps_the_alerts_in_the_run_once(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    with Run.create(tmp_path / "run") as run:
+        run.begin((ProbeData(rng.normal(size=(50, 2)).astype(np.float32), np.arange(50) % 2),))
+        run.write(Snapshot(0, {"a": np.zeros((50, 3), np.float32)}, {"loss": float("nan")}))
+    words = ["evaluate", str(tmp_path / "run"), "mi.binning", "--null", "0", "--quiet", "--json"]
+    for _ in range(2):
+        assert main(words) == 0
+        assert json.loads(capsys.readouterr().out)["alerts"]["ERROR"] == 2
+    kept = [note["kind"] for note in open_run(tmp_path / "run").annotations(alerts.KIND)]
+    assert sorted(kept) == ["dead layer", "diverged"]
+    shown = diagnostics.answer(open_run(tmp_path / "run"), {})
+    assert all(alert["kept"] for alert in shown["alerts"])
