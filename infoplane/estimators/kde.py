@@ -27,6 +27,7 @@ from infoplane.estimators.contract import (
     symbols,
 )
 from infoplane.estimators.kernel_sums import KEPT, Sums, kernel_products, kernel_sums
+from infoplane.estimators.mixtures import in_units
 from infoplane.estimators.nulls import Shuffles
 from infoplane.estimators.registry import Bounds, check_params, estimator
 from infoplane.estimators.shared import Shared, recall, serving
@@ -38,7 +39,6 @@ ADAPTIVE = "mi.kde_adaptive"
 _WEIGHTS = 512  # classes × draws of a null that one pass over the kernel serves
 _ALONE = 1e-3  # kernel mass of all other rows below which a row counts as isolated
 _ISOLATED = 0.5  # share of isolated rows from which `isolated` is flagged
-_FAR = 1e150  # entries are cut there, in units of √8 σ
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,9 +261,7 @@ def _layer(values: FloatArray, params: Mapping[str, Any]) -> Layer:
     flags = Flags([*flags, *heavy_tailed(values)])
     if not live.shape[1]:
         return Layer(live, sigma, values.shape[1], flags)
-    with np.errstate(over="ignore"):
-        scaled = live / (math.sqrt(8.0) * sigma)
-    scaled = np.clip(scaled, -_FAR, _FAR)  # squares stay finite; such rows are isolated anyway
+    scaled = in_units(live, np.full(live.shape[1], math.sqrt(8.0) * sigma))
     return Layer(scaled - np.median(scaled, axis=0), sigma, values.shape[1], flags)
 
 

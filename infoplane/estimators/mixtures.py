@@ -18,7 +18,7 @@ from infoplane.types import Flags, FloatArray, IntArray
 
 _BLOCK = 1 << 18  # log ratios held at once
 _HIGHEST = 600.0  # log ratios are cut there where their exponential is needed
-_FAR = 1e150  # means are cut there, in units of the deviation
+_FAR = 1e140  # beyond it means grow as their logarithm, in units of the deviation
 _ROUNDING = 1e-9  # error of an exponent that is tolerated from products of matrices
 _NEAR = 45.0  # log ratio below minus which a component does not count
 
@@ -42,11 +42,21 @@ class Mixture:
     flags: Flags
 
 
+def in_units(x: FloatArray, unit: FloatArray) -> FloatArray:
+    """Columns divided by their units; beyond 1e140 only the order and the distinctness are kept."""
+    with np.errstate(over="ignore"):
+        result = x / unit
+    far = np.abs(result) > _FAR
+    if far.any():
+        logs = np.log(np.abs(x[far])) - np.log(np.broadcast_to(unit, x.shape)[far])
+        result[far] = np.sign(x[far]) * _FAR * (1.0 + logs - np.log(_FAR))
+    return np.asarray(result)
+
+
 def equal_noise(values: FloatArray, sigma: float) -> Mixture:
     """One deviation for all: means in its unit, deviations 1."""
     live, flags = live_columns(values)
-    with np.errstate(over="ignore"):
-        mean = np.clip(live / sigma, -_FAR, _FAR)
+    mean = in_units(live, np.full(live.shape[1], sigma))
     mean -= np.median(mean, axis=0)
     flags = Flags([*flags, *heavy_tailed(values)])
     return Mixture(mean, np.ones((1, mean.shape[1])), values.shape[1], flags)
@@ -61,8 +71,7 @@ def own_noise(mean: FloatArray, spread: FloatArray) -> Mixture:
     flags = [] if not dead else ["constant"] if dead == d else [f"dead={dead}"]
     flags += heavy_tailed(mean)
     unit = spread.max(axis=0)
-    with np.errstate(over="ignore"):
-        mean = np.clip(mean / unit, -_FAR, _FAR)
+    mean = in_units(mean, unit)
     return Mixture(mean - np.median(mean, axis=0), spread / unit, d, Flags(flags))
 
 

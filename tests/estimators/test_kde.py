@@ -154,3 +154,12 @@ def test_dead_units_do_not_count():
 def test_variance_must_be_positive(variance):
     with pytest.raises(InputError, match=r"`variance` of `mi.kde` must be a number in"):
         kde(labels(), layer(), variance=variance)
+
+
+def test_a_layer_of_huge_values_keeps_its_rows_apart():
+    y = np.arange(60) % 3
+    t = np.random.default_rng(0).standard_normal((60, 2))
+    for scale in (1e30, 1e200, 1e300):
+        result = kde(y, t * scale)
+        assert result.value == pytest.approx(math.log(3), abs=1e-9)
+        assert "isolated" in result.flags
