@@ -322,6 +322,8 @@ def _conclude_ross(
         )
     rare = int(counts[counts <= params["k"]].sum())
     flags = [*flags, f"rare_class={rare}"] if rare else flags
+    if rare > 0.5 * len(codes):  # most classes have fewer neighbours than asked for
+        common["status"] = Status.UNRELIABLE
     if (counts > 1).sum() == 1:
         status = {"status": Status.DEGENERATE}
         return conclude(0.0, flags=[*flags, "single_class"], **common | status)

@@ -276,3 +276,9 @@ def test_ranks_in_the_plane_equal_plain_counts(n):
     inside = (neighbours.chebyshev(points, points) < radius[:, None]).sum(axis=1)
     expected = np.maximum(inside - 1, 0)
     np.testing.assert_array_equal(counting.plane_closer(points, radius), expected)
+
+
+def test_mostly_rare_classes_are_unreliable(toy):
+    _, t = toy
+    assert ksg(np.arange(400) % 100, t).status is Status.UNRELIABLE
+    assert ksg(np.arange(400) % 40, t).status is Status.OK
