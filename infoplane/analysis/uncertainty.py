@@ -73,6 +73,11 @@ def subsampling(
     The variance over subsamples is that of a sample of m from n; the estimate on all n then has
     se = sd · √(m / (n − m)) for an estimate whose variance falls like 1 / n.
 
+    Measured coverage of the truth at nominal 0.95 (200 to 500 rounds, 20 draws): `mi.binning` on 4
+    levels 0.95 (n = 500) and 0.92 (n = 2000), `mi.ksg` 0.96 (n = 500), `mi.gaussian` without
+    shrinkage 0.95 (n = 400, ρ = 0.9); with its shrinkage, whose bias of −0.045 nat there the
+    interval leaves out, 0.78.
+
     Parameters
     ----------
     name : str
