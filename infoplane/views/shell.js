@@ -80,7 +80,7 @@ window.infoplane = (() => {
     const panel = document.getElementById("layer"), main = document.getElementById("main").getBoundingClientRect()
     const box = (name) => Bokeh.index.find_one(Bokeh.documents.map((d) => d.get_model_by_name(name)).find(Boolean))?.el.getBoundingClientRect()
     const top = box("fitting"), bottom = box("ip-footer")
-    if (panel.hidden || !top || !bottom) return
+    if (!panel || panel.hidden || !top || !bottom) return
     Object.assign(panel.style, {top: `${top.top - main.top}px`, left: `${top.left - main.left}px`, bottom: `${main.bottom - bottom.top}px`})
   }
   addEventListener("resize", () => setTimeout(place_panel, 150))  // after Bokeh has laid the figures out
