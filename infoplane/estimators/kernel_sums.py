@@ -1,7 +1,8 @@
 """Sums of Gaussian kernels over all rows and over the rows of the own class, in one pass.
 
 A kernel beyond exp(−32) adds nothing to a sum that starts at 1, so most pairs of a layer need no
-exponential and many no distance. The near ones may be kept in single precision: a null multiplies
+exponential and many no distance; where nearly all are near, the kernel is often of low rank. The
+near ones may be kept in single precision: a null multiplies
 them with many weights.
 """
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from infoplane.estimators import on_device
 from infoplane.estimators.backend import exp
+from infoplane.estimators.low_rank import ROWS, LowRank, low_rank
 from infoplane.estimators.near_pairs import LEAF, Block, Few, Pairs, members
 from infoplane.types import FloatArray, IntArray
 
@@ -69,7 +71,7 @@ class Sums:
 
     everyone: FloatArray
     own: FloatArray
-    kernel: Kernel | None = None
+    kernel: Kernel | LowRank | None = None
 
 
 def kernel_sums(
@@ -101,6 +103,11 @@ def kernel_sums(
         return Sums(*on_device.kernel_sums(t, codes, powers))
     if len(sizes) > 1 and len(codes) < LEAF * len(sizes):
         return _many_classes(t, codes, powers, keep)
+    if len(powers) == 1 and len(t) >= ROWS and t.shape[1] < LEAF:
+        whole = low_rank(t, powers[0])
+        if whole is not None:
+            everyone = whole.times(np.ones((len(t), 1)), powers[0]).T
+            return Sums(everyone, whole.own(codes)[None], whole)
     pairs, many = Pairs(math.sqrt(powers[0]) * t, codes, NEAR), len(t) ** 2 // 2
     kept = Kernel(powers[0], pairs.order) if keep and len(t) in KEPT else None
     everyone, own = np.zeros((2, len(powers), len(t)))

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from infoplane.estimators import near_pairs as module
-from infoplane.estimators.kernel_sums import kernel_products, kernel_sums
+from infoplane.estimators.kernel_sums import Kernel, kernel_products, kernel_sums
+from infoplane.estimators.low_rank import LowRank
 
 
 def dense(t, power):
@@ -92,3 +93,18 @@ def test_a_kept_kernel_multiplies_in_single_precision(monkeypatch, t, power):
     others = dense(t, power) @ weights - weights
     error = np.abs(kernel.times(weights, power) - weights - others)
     assert (error <= 3e-6 * others + 1e-13).all()
+
+
+@pytest.mark.parametrize(("spread", "kind"), [(0.15, LowRank), (1e-9, LowRank), (30.0, Kernel)])
+def test_a_kernel_of_low_rank_is_found_and_sums_alike(spread, kind):
+    rng = np.random.default_rng(5)
+    t = spread * rng.normal(size=(1100, 2))
+    t[7] += 50.0  # a row apart from all others
+    codes = rng.integers(0, 3, 1100)
+    sums = kernel_sums(t, codes, (4,), keep=True)
+    assert type(sums.kernel) is kind
+    kernel, same = dense(t, 4), codes[:, None] == codes
+    assert sums.everyone[0] == pytest.approx(kernel.sum(axis=1), abs=2e-9)
+    assert sums.own[0] == pytest.approx((kernel * same).sum(axis=1), abs=2e-9)
+    weights = rng.uniform(size=(1100, 2))
+    assert sums.kernel.times(weights, 4) == pytest.approx(kernel @ weights, rel=1e-6)
