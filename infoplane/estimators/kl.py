@@ -8,7 +8,9 @@ high dimensions, at the price of a variance that grows with their norm: it is gu
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -32,6 +34,9 @@ from infoplane.estimators.sides import Side, mixed, side, without_neighbours
 from infoplane.types import Cost, Estimate, FloatArray, IntArray, Kind, Quantity, Status
 
 KL = "mi.kl"
+Weigh = Callable[[int], FloatArray]
+"""Weights for so many dimensions."""
+
 PLAIN_DIMS = 4  # up to here the plain k-th neighbour is used: the bias is below the spread
 TREE_DIMS = 10
 LARGE_NORM = 5.0  # ‖w‖ from which the weights are flagged
@@ -39,11 +44,12 @@ HUGE_NORM = 50.0  # ‖w‖ from which the estimate is unreliable
 RANK = 1e-10  # smallest share of the largest variance that counts as a direction
 
 
-def weights(k: int, d: int) -> FloatArray:
+def weights(k: int, d: int, *, compat: str | None = None) -> FloatArray:
     """Weights w (k,) of the k neighbours in d dimensions.
 
-    Up to four dimensions w = e_k, the plain estimator. Beyond, the solution of smallest norm of
-    Σ w_j = 1 and Σ_j w_j Γ(j+2ℓ/d)/Γ(j) = 0 for ℓ = 1 … ⌊d/4⌋, with w_j = 0 unless j = ⌊ik/d⌋ for
+    Up to four dimensions w = e_k, the plain estimator; e_1, whatever k, with ``compat="published"``
+    (less bias, more spread). Beyond, the solution of smallest norm of Σ w_j = 1 and
+    Σ_j w_j Γ(j+2ℓ/d)/Γ(j) = 0 for ℓ = 1 … ⌊d/4⌋, with w_j = 0 unless j = ⌊ik/d⌋ for
     some i.
 
     Raises
@@ -53,7 +59,7 @@ def weights(k: int, d: int) -> FloatArray:
         of itself.
     """
     if d <= PLAIN_DIMS:
-        return np.asarray(np.eye(k)[k - 1])
+        return np.asarray(np.eye(k)[0 if compat else k - 1])
     orders = np.arange(1, d // 4 + 1)
     used = np.unique(np.arange(1, d + 1) * k // d)
     used = used[used > 0]
@@ -129,23 +135,23 @@ def support(points: FloatArray) -> FloatArray:
     return np.asarray(left[:, :rank] * math.sqrt(len(points)))
 
 
-def _local_continuous(x: FloatArray, t: FloatArray, k: int) -> tuple[FloatArray, int, float]:
+def _local_continuous(x: FloatArray, t: FloatArray, weigh: Weigh) -> tuple[FloatArray, int, float]:
     joint = np.hstack([x, t])
-    of_joint = weights(k, joint.shape[1])
-    h_x, ties_x = local_entropy(x, weights(k, x.shape[1]))
-    h_t, ties_t = local_entropy(t, weights(k, t.shape[1]))
+    of_joint = weigh(joint.shape[1])
+    h_x, ties_x = local_entropy(x, weigh(x.shape[1]))
+    h_t, ties_t = local_entropy(t, weigh(t.shape[1]))
     h, ties = local_entropy(joint, of_joint)
     return h_x + h_t - h, max(ties, ties_x, ties_t), float(np.linalg.norm(of_joint))
 
 
 def _local_classes(
-    codes: IntArray, t: FloatArray, k: int
+    codes: IntArray, t: FloatArray, k: int, weigh: Weigh
 ) -> tuple[FloatArray, int, float, IntArray]:
     """Local terms h(t) − h(t|class) of the rows in classes large enough, and these rows."""
     counts = np.bincount(codes)
     rows = np.flatnonzero(counts[codes] > k + 1)
     codes, t = codes[rows], t[rows]
-    w = weights(k, t.shape[1])
+    w = weigh(t.shape[1])
     local, ties = local_entropy(t, w)
     for label in np.unique(codes):
         members = np.flatnonzero(codes == label)
@@ -159,19 +165,20 @@ def _null(
     v: Any, t: Any, *, draws: int, rng: Rng = None, shared: Shared | None = None, **params: Any
 ) -> FloatArray:
     """Shuffle the pairing; the two marginal entropies are estimated once."""
-    k, rng = check_params(KL, params)["k"], generator(rng)
+    params, rng = check_params(KL, params), generator(rng)
+    k, weigh = params["k"], partial(weights, params["k"], compat=params["compat"])
     first, second = _sides(v, t, k)
     if first.codes is not None and second.codes is not None:
         return shuffled(tally(first.codes), tally(second.codes), draws, rng)
     if first.points is not None and second.points is not None:
         x, y = support(first.points), support(second.points)
-        w = weights(k, x.shape[1] + y.shape[1])
-        margins = sum(local_entropy(p, weights(k, p.shape[1]))[0].mean() for p in (x, y))
+        w = weigh(x.shape[1] + y.shape[1])
+        margins = sum(local_entropy(p, weigh(p.shape[1]))[0].mean() for p in (x, y))
         joints = (np.hstack([x[rng.permutation(len(x))], y]) for _ in range(draws))
         return np.array([margins - local_entropy(joint, w)[0].mean() for joint in joints])
     codes, points = _mixed(first, second)
     return np.array(
-        [_local_classes(rng.permutation(codes), points, k)[0].mean() for _ in range(draws)]
+        [_local_classes(rng.permutation(codes), points, k, weigh)[0].mean() for _ in range(draws)]
     )
 
 
@@ -228,6 +235,7 @@ def kl(
     t: Any,
     *,
     k: Annotated[int, Bounds(1, 100)] = 5,
+    compat: Literal["published"] | None = None,
     rng: Rng = None,
     shared: Shared | None = None,
 ) -> Estimate:
@@ -245,6 +253,8 @@ def kl(
         Representation.
     k : int
         Neighbours; at least 1 + ⌊d/4⌋ for d joint dimensions.
+    compat : "published" or None
+        Take the first neighbour alone, whatever k, up to four dimensions, as the published code.
     rng, shared
         Not used.
 
@@ -263,7 +273,8 @@ def kl(
     ----------
     Berrett, Samworth & Yuan, Ann. Statist. 47, 288 (2019). Butakov et al., ICLR 2024.
     """
-    params = check_params(KL, {"k": k})
+    params = check_params(KL, {"k": k, "compat": compat})
+    weigh = partial(weights, k, compat=compat)
     first, second = _sides(v, t, k)
     same_length(range(first.n), range(second.n))
     n = first.n
@@ -275,11 +286,11 @@ def kl(
         return counted
     bound: float | None = None
     if first.points is not None and second.points is not None:
-        local, ties, norm = _local_continuous(support(first.points), support(second.points), k)
+        local, ties, norm = _local_continuous(support(first.points), support(second.points), weigh)
     else:
         codes, points = _mixed(first, second)
         _enough_per_class(codes, k)
-        local, ties, norm, rows = _local_classes(codes, points, k)
+        local, ties, norm, rows = _local_classes(codes, points, k, weigh)
         bound = entropy_of_counts(np.bincount(codes[rows]))
         flags += [f"rare_class={n - len(rows)}"] if len(rows) < n else []
     flags += [f"ties={ties}", f"jitter={JITTER:g}"] if ties else []
