@@ -281,6 +281,34 @@ def test_precision_makes_little_difference(toy):
         assert value == pytest.approx(same, rel=1e-4, abs=1e-4)
         if dtype is np.float32 and "adaptive" not in toy.card.id:
             assert value == pytest.approx(exact, rel=0.05, abs=0.05)
+    narrow = torch.tensor(toy.t).to(torch.bfloat16)
+    wide = toy.replace(toy.subject, narrow.to(torch.float64).numpy())
+    assert said(toy.replace(toy.subject, narrow)) == said(wide)
+
+
+WHOLE = (np.int8, np.int16, np.int32, np.uint8, torch.int16, torch.uint8)
+"""Types of whole numbers; the same numbers in another of them are the same layer."""
+
+
+def said(toy):
+    """Value and flags, or the type of the refusal."""
+    result = outcome(toy)
+    if isinstance(result, InfoplaneError):
+        return type(result)
+    return pytest.approx(result.value, **CLOSE), result.flags
+
+
+@pytest.mark.parametrize("toy", TOYS)
+def test_one_answer_for_every_integer_type(toy):
+    whole = np.rint(8 * np.abs(toy.t)).astype(np.int64)
+    expected = said(toy.replace(toy.subject, whole))
+    for dtype in WHOLE:
+        other = (
+            torch.tensor(whole).to(dtype) if isinstance(dtype, torch.dtype) else whole.astype(dtype)
+        )
+        assert said(toy.replace(toy.subject, other)) == expected, dtype
+    bits = toy.t > np.median(toy.t)
+    assert said(toy.replace(toy.subject, bits)) == said(toy.replace(toy.subject, bits.astype(int)))
 
 
 # -------------------------------------------------------------------------------------- invariances

@@ -13,9 +13,11 @@ from infoplane.types import Kind, Quantity
 
 N = 2000
 
+BOUNDS = ("mine", "nwj", "js", "infonce", "smile", "tuba")
+
 # Trained estimators: fewer updates than by default, and fewer rows, at the same tolerance.
 TRAINED = {
-    **{f"mi.{name}": {"steps": 100, "rate": 5e-3} for name in ("mine", "nwj", "js", "infonce", "smile", "tuba")},
+    **{f"mi.{name}": {"steps": 100, "rate": 5e-3} for name in BOUNDS},
     "mi.minde": {"steps": 500},
 }
 

@@ -14,9 +14,11 @@ from infoplane.types import Kind
 
 N, D = 60, 4
 
+BOUNDS = ("mine", "nwj", "js", "infonce", "smile", "tuba")
+
 # Parameters with which a card is called throughout, so that a slow one stays quick.
 SETTINGS: dict[str, dict] = {
-    **{f"mi.{name}": {"steps": 2, "hidden": 8, "embed": 4} for name in ("mine", "nwj", "js", "infonce", "smile", "tuba")},
+    **{f"mi.{name}": {"steps": 2, "hidden": 8, "embed": 4} for name in BOUNDS},
     "mi.minde": {"steps": 2, "repeats": 1},
     "interaction.score": {"steps": 2, "repeats": 1},
 }
