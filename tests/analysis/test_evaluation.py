@@ -161,7 +161,7 @@ def poison(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("how", "limits", "reason"),
     [
-        ("die", {"workers": 2}, "died 3 times"),
+        ("die", {"workers": 1}, "died 2 times"),
         ("sleep", {"timeout": 2.0}, "longer than the 2 s"),
         pytest.param(
             "memory", {"memory": 2.0}, "MemoryError",
@@ -173,6 +173,7 @@ def test_a_job_that_dies_sleeps_or_devours_is_given_up_and_the_others_finish(
     record, poison, monkeypatch, how, limits, reason
 ):
     monkeypatch.setattr("infoplane.analysis.evaluation.BATCH", 1e9)  # one batch holds all
+    monkeypatch.setattr("infoplane.analysis.hands.ATTEMPTS", 2)
     y, snapshots = growing(steps=(5,))
     run = record(snapshots, y=y)
     summary = ip.evaluate(run, [(poison, {"how": how})], targets=("Y",), null=0, **limits)

@@ -156,8 +156,8 @@ def test_a_network_that_does_not_learn_has_flat_curves(folder):
 
 
 def test_fitting_then_compression_of_the_twelve_bit_task(folder):
-    run = trained(folder / "szt", szt(), [Probe(*szt())], widths=(10, 7, 5, 4, 3), updates=1500,
-                  lr=1.2e-3, batch=256, layers=("tanh1", "tanh2", "softmax"))  # fmt: skip
+    run = trained(folder / "szt", szt(), [Probe(*szt())], widths=(10, 7, 5, 4, 3), updates=900,
+                  lr=2e-3, batch=256, layers=("tanh1", "tanh2", "softmax"))  # fmt: skip
     text = line(run, "softmax")
     assert "fitted by step" in text
     onset = int(text.partition("falls by")[2].partition("from step ")[2].split()[0])
