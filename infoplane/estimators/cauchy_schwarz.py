@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from infoplane.errors import InputError
+from infoplane.estimators.call import column_flags
 from infoplane.estimators.contract import (
     Rng,
     conclude,
@@ -25,10 +26,10 @@ from infoplane.estimators.contract import (
     samples,
     symbols,
 )
-from infoplane.estimators.distances import Distances
+from infoplane.estimators.distances import Distances, standing
 from infoplane.estimators.registry import Bounds, check_params, estimator
 from infoplane.estimators.shared import Shared, recall, serving
-from infoplane.types import Cost, Estimate, Flags, FloatArray, Kind, Quantity, Status
+from infoplane.types import Cost, Estimate, Flags, FloatArray, Kind, Quantity
 
 QMI = "mi.cauchy_schwarz"
 CONDITIONAL = "divergence.cauchy_schwarz_conditional"
@@ -102,9 +103,9 @@ def cauchy_schwarz(
     params = check_params(QMI, {"sigma": sigma, "normalised": normalised})
     serves = serving(shared, t)
     values = recall(serves, "samples", lambda: samples(t, minimum=2, estimator=QMI))
-    kernel_v, kernel_t = _kernel_of(v, "v", sigma), _kernel_of(t, "t", sigma)
+    (kernel_v, ends_v), (kernel_t, ends_t) = _kernel_of(v, "v", sigma), _kernel_of(t, "t", sigma)
     same_length(plain(v, name="v"), values)
-    n, flags = len(values), Flags([*live_columns(values)[1], *heavy_tailed(values)])
+    n, flags = len(values), Flags([*column_flags(values), *ends_v, *ends_t])
     joint, means = _one_pass(kernel_v, kernel_t, n)
     value = _qmi(float(joint[0]), means[0], means[1])
     if normalised:
@@ -121,7 +122,7 @@ def cauchy_schwarz(
         params=params,
         floor=0.0,
         flags=flags,
-        status=Status.DEGENERATE if trivial else Status.OK,
+        status=standing(flags, trivial=trivial),
     )
 
 
@@ -245,11 +246,14 @@ def _blocks(n: int) -> Iterator[slice]:
     return (slice(start, min(start + step, n)) for start in range(0, n, step))
 
 
-def _kernel_of(v: Any, name: str, sigma: float) -> Kernel:
+def _kernel_of(v: Any, name: str, sigma: float) -> tuple[Kernel, Flags]:
+    """Kernel of a variable, and the flag of a width under which it tells nothing apart."""
     if not is_discrete(v):
-        return _gaussian(live_columns(samples(v, name=name, minimum=2, estimator=QMI))[0], sigma)
+        live = live_columns(samples(v, name=name, minimum=2, estimator=QMI))[0]
+        ends = Distances(live).at_an_end(sigma) if live.shape[1] else Flags()
+        return _gaussian(live, sigma), ends
     codes = symbols(v, name=name, estimator=QMI)
-    return lambda rows: (codes[rows, None] == codes).astype(np.float64)
+    return lambda rows: (codes[rows, None] == codes).astype(np.float64), Flags()
 
 
 def _gaussian(points: FloatArray, sigma: float) -> Kernel:

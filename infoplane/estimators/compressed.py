@@ -18,12 +18,12 @@ import numpy as np
 
 from infoplane.errors import InputError
 from infoplane.estimators.autoencoder import encode
+from infoplane.estimators.call import column_flags
 from infoplane.estimators.contract import (
     Rng,
     enough,
     generator,
     is_discrete,
-    live_columns,
     plain,
     same_length,
     samples,
@@ -144,8 +144,8 @@ def _sides(
         left, info["kept_v"] = remembered(left, params)
     if is_discrete(t):
         return left, t, info, Flags()
-    live, flags = live_columns(right)
-    if live.shape[1] == 0:
+    flags = column_flags(right)
+    if "constant" in flags:
         return left, right, info, flags
     right = noisy(right, params, rng)
     if reference is not None:

@@ -127,11 +127,23 @@ def enough(n: int, minimum: int, *, name: str = "t", estimator: str = "") -> Non
 
 
 def is_discrete(v: Any) -> bool:
-    """Whether an array is a discrete variable: integers, booleans or text, in any columns."""
+    """Whether an array is a discrete variable: integers, booleans or text, in any columns.
+
+    A float vector of few whole numbers, ten samples or more to each, is one too: labels that a loss
+    wanted as floats.
+    """
     array = plain(v, name="v")
+    if array.dtype.kind == "f" and array.ndim == 1:
+        return _whole_numbers(array)
     return array.dtype.kind in "biuUS" or (
         array.dtype.kind == "O" and all(isinstance(item, str) for item in array.ravel())
     )
+
+
+def _whole_numbers(vector: NDArray[Any]) -> bool:
+    if not len(vector) or not np.isfinite(vector).all() or (vector != np.rint(vector)).any():
+        return False
+    return len(np.unique(vector)) <= max(2, len(vector) // 10)
 
 
 def symbols(v: Any, *, name: str = "v", estimator: str = "") -> IntArray:

@@ -123,6 +123,7 @@ def _sources(t: Any) -> tuple[Any, Any]:
     tolerance={"xor": 0.01, "and": 0.02, "copy": 0.01},
     needs="layers",
     meaningful_null=("Y",),
+    version=2,
 )
 def pid(
     t: Any,

@@ -28,6 +28,7 @@ from infoplane.types import Cost, Estimate, FloatArray, IntArray, Kind, Quantity
 
 GAUSSIAN = "mi.gaussian"
 LARGEST = 1 - 1e-12  # canonical correlation from which T is a linear function of V
+FEW = 0.1  # share of H(V) from which the bias of the classes' covariances makes it unreliable
 RIDGE = 1e-9  # of the mean variance: what keeps a collapsed class from log 0
 
 Shrinkage = Annotated[float, Bounds(0, 1)] | Literal["auto"]
@@ -92,12 +93,13 @@ def _inverse_root(matrix: FloatArray) -> FloatArray:
     limits=(
         "blind to dependence that is not linear: 0 for a Student pair that shares its scale",
         "for labels it compares one Gaussian with a mixture: it can pass H(Y), which is flagged",
-        "biased up by about d_v d_t / 2n without shrinkage",
+        "biased up by about d_v d_t / 2n, for labels (C − 1) d² / 4n, without shrinkage",
     ),
     reference="Kay, Signal Process. 27 (1992); Ledoit & Wolf, J. Multivariate Anal. 88 (2004)",
     tolerance={"gaussian": 0.06, "gaussian_2d": 0.08, "gaussian_5d": 0.1, "independent": 0.02,
                "autoregressive": 0.06},
     meaningful_null=("X", "Y"),
+    version=2,
 )  # fmt: skip
 def gaussian(
     v: Any,
@@ -119,7 +121,8 @@ def gaussian(
         Representation.
     shrinkage : float in [0, 1] or "auto"
         Share of the identity mixed into the covariance of the standardised columns. "auto" is the
-        intensity of Ledoit and Wolf: near 0 for n ≫ d, and what keeps d ≥ n finite.
+        intensity of Ledoit and Wolf: near 0 for n ≫ d, and what keeps d ≥ n finite. For labels,
+        the mean intensity of the classes, used for all.
     rng, shared
         Not used.
 
@@ -127,7 +130,9 @@ def gaussian(
     -------
     Estimate
         For a continuous V ``info["shrinkage"]``, ``info["correlations"]`` and, by the delta method,
-        ``stderr`` = √(Σ r_i² / n).
+        ``stderr`` = √(Σ r_i² / n). For labels ``info["bias"]`` = (C − 1) d(d + 1) / 4n, the bias
+        without shrinkage, not subtracted: above a tenth of H(V) the estimate is unreliable and
+        flagged ``few_per_class``.
 
     References
     ----------
@@ -196,14 +201,29 @@ def _of_labels(
     codes, t = codes[rows], t[rows] - t[rows].mean(axis=0)
     groups = [t[codes == label] for label in np.flatnonzero(kept)]
     groups = [group - group.mean(axis=0) for group in groups]
+    weights = np.array([len(group) for group in groups]) / len(t)
+    # one intensity for all: with its own for each, the smaller sample is shrunk more and the
+    # difference of the log determinants measures that; so it also cannot be negative
+    auto = isinstance(shrinkage, str)
+    delta = float(weights @ [ledoit_wolf(group) for group in groups]) if auto else float(shrinkage)
     least = RIDGE * float((t**2).mean())
-    inside = sum(len(group) / len(t) * _shrunk_log_det(group, shrinkage, least) for group in groups)
-    value = _shrunk_log_det(t, shrinkage, least) - inside
+    inside = [_shrunk_log_det(group, delta, least) for group in groups]
+    value = 0.5 * (_shrunk_log_det(t, delta, least) - float(weights @ inside))
     ceiling = entropy_of_counts(counts[kept])
-    return conclude(0.5 * value, ceiling=ceiling, flags=flags, slack=0.02, **common)
+    n, d = t.shape
+    bias = (len(groups) - 1) * d * (d + 1) / (4 * n)
+    few = bias > FEW * ceiling
+    return conclude(
+        value,
+        ceiling=ceiling,
+        flags=[*flags, f"few_per_class={bias:.2g}"] if few else flags,
+        slack=0.02,
+        status=Status.UNRELIABLE if few else Status.OK,
+        info={"shrinkage": delta, "bias": bias},
+        **common,
+    )
 
 
-def _shrunk_log_det(centred: FloatArray, shrinkage: float | str, least: float) -> float:
+def _shrunk_log_det(centred: FloatArray, delta: float, least: float) -> float:
     """Return log det of a covariance shrunk to the identity of its own mean variance."""
-    delta = ledoit_wolf(centred) if isinstance(shrinkage, str) else float(shrinkage)
     return log_det(centred, 1 - delta, delta * float((centred**2).mean()) + least)

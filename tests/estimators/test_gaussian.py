@@ -106,3 +106,22 @@ def test_scale_swap_copies_and_degenerate():
     y = np.arange(300) % 3
     y[0] = 9
     assert "rare_class" in gaussian(y, t).flags
+
+
+def test_independent_labels_of_correlated_units_are_no_information():
+    rng = np.random.default_rng(5)
+    t = rng.standard_normal((400, 5)) @ rng.standard_normal((5, 5))
+    y = rng.permutation(np.arange(400) % 4)
+    result = gaussian(y, t)
+    assert 0 <= result.value < 0.1
+    assert result.status is Status.OK
+    wide = rng.standard_normal((400, 50)) @ rng.standard_normal((50, 50))
+    few = gaussian(y, wide)
+    assert "few_per_class" in few.flags
+    assert few.status is Status.UNRELIABLE
+
+
+def test_labels_given_as_floats_are_labels():
+    y = np.arange(300) % 3
+    t = np.random.default_rng(0).standard_normal((300, 2)) + np.eye(3)[y][:, :2]
+    assert gaussian(y.astype(float), t).value == gaussian(y, t).value
