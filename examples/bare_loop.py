@@ -65,7 +65,7 @@ def main(folder: str | Path, epochs: int = 2) -> Path:
     loader = torch.utils.data.DataLoader(data, batch_size=64, shuffle=True)
 
     run = ip.Run.create(Path(folder) / "resnet")
-    probes = {"test": ip.Probe(x[1200:], y[1200:]), "train": ip.Probe(x[:500], y[:500])}
+    probes = {"test": ip.Probe(x[1200:1500], y[1200:1500]), "train": ip.Probe(x[:300], y[:300])}
     schedule = ip.log_spaced(20, until=epochs * len(loader))
     with run, ip.watch(model, probes, run, every=schedule) as w:
         for epoch in range(epochs):

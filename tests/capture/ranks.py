@@ -1,4 +1,4 @@
-"""Two processes of a distributed training, for test_support: ``python ranks.py RANK PORT FOLDER``.
+"""Two processes of a distributed training, for test_support: ``python ranks.py PORT FOLDER``.
 
 Each writes what it found as ``RANK.json``: whether a watched DDP training is bit-identical to the
 bare one, and what is said to weights that are really sharded (FSDP, fully_shard, DTensors).
@@ -7,6 +7,7 @@ bare one, and what is said to weights that are really sharded (FSDP, fully_shard
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -81,4 +82,7 @@ def main(rank, port, folder):
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])
+    second = os.fork()  # before torch has computed anything: its threads do not survive a fork
+    main(int(second == 0), int(sys.argv[1]), sys.argv[2])
+    if second:
+        assert os.waitpid(second, 0)[1] == 0

@@ -227,11 +227,7 @@ def ranks():
         port = free.getsockname()[1]
     script = Path(__file__).with_name("ranks.py")
     with tempfile.TemporaryDirectory() as folder:
-        started = [
-            subprocess.Popen([sys.executable, str(script), str(rank), str(port), folder])
-            for rank in (0, 1)
-        ]
-        assert [process.wait(timeout=120) for process in started] == [0, 0]
+        subprocess.run([sys.executable, script, str(port), folder], check=True, timeout=120)
         return [json.loads((Path(folder) / f"{rank}.json").read_text()) for rank in (0, 1)]
 
 

@@ -95,12 +95,9 @@ from infoplane.capture import Probe, watch
 from infoplane.store import Run
 
 x = torch.ones(8, 4)
-model = torch.nn.Linear(4, 2)
-optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
-watch(model, Probe(x), Run.create(sys.argv[1]), every=2, optimizer=optimiser).start()
-for _ in range(3):
-    model(x).sum().backward()
-    optimiser.step()
+watcher = watch(torch.nn.Linear(4, 2), Probe(x), Run.create(sys.argv[1]), every=2).start()
+for step in range(1, 4):
+    watcher.step(step)
 """
 
 

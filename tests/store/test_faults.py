@@ -84,7 +84,7 @@ def check(path, kit, told):
 
 @pytest.mark.parametrize(
     ("error", "stride"),
-    [(errno.ENOSPC, 1), (None, 2), (errno.EACCES, 5), (errno.EIO, 6), (errno.EINTR, 7)],
+    [(errno.ENOSPC, 1), (None, 4), (errno.EACCES, 5), (errno.EIO, 6), (errno.EINTR, 7)],
 )
 def test_each_call_fails_once(error, stride, kit, tmp_path, monkeypatch):
     at, descriptors = 1, len(os.listdir("/dev/fd"))

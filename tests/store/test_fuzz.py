@@ -86,12 +86,12 @@ def read_everything(path):
 
 
 def test_mutated_records_with_good_checksums(run):
-    """12,000 records as a malicious writer would make them."""
+    """6,000 records as a malicious writer would make them."""
     rng = random.Random(1)
     lines = (run.path / "journal" / "w0.jsonl").read_bytes().splitlines()
     payloads = [line[9:] for line in lines]
     accepted = 0
-    for _ in range(1200):
+    for _ in range(600):
         index = Index()
         for payload in [mutate(rng, rng.choice(payloads)) for _ in range(10)]:
             try:
@@ -102,32 +102,32 @@ def test_mutated_records_with_good_checksums(run):
             accepted += 1
             index.apply("w0", record)
         index.measurements(index.entries()), index.scalars()
-    assert 500 < accepted < 11_000, "the mutations are too weak or too strong to test anything"
+    assert 250 < accepted < 5_500, "the mutations are too weak or too strong to test anything"
 
 
 def test_mutated_journals(run, tmp_path):
-    """4,000 whole files."""
+    """2,000 whole files."""
     rng = random.Random(2)
     data = (run.path / "journal" / "w0.jsonl").read_bytes()
     path, total = tmp_path / "mutated.jsonl", 0
-    for _ in range(4000):
+    for _ in range(2000):
         path.write_bytes(mutate(rng, data))
         reader = JournalReader(path)
         records = reader.poll()
         total += len(records)
         assert len(records) <= data.count(b"\n")
         path.unlink()
-    assert total > 4000 * data.count(b"\n") * 0.6  # damage stays local
+    assert total > 2000 * data.count(b"\n") * 0.6  # damage stays local
 
 
 def test_mutated_runs(run):
-    """600 runs, read through the whole public face."""
+    """400 runs, read through the whole public face."""
     rng = random.Random(3)
     targets = [run.path / "run.json", run.path / "journal" / "w0.jsonl"]
     targets += sorted((run.path / "snapshots").iterdir())
     originals = {path: path.read_bytes() for path in targets}
     fine = 0
-    for _ in range(600):
+    for _ in range(400):
         path = rng.choice(targets)
         data = originals[path]
         if path.suffix == ".jsonl":
@@ -147,15 +147,15 @@ def test_mutated_runs(run):
         path.unlink()
         path.write_bytes(originals[path])
     read_everything(run.path)
-    assert 20 < fine < 580
+    assert 15 < fine < 385
 
 
 def test_mutated_safetensors(tmp_path):
-    """4,000 files of strangers."""
+    """2,000 files of strangers."""
     rng = random.Random(4)
     data = save({"a": np.arange(6, dtype="f4").reshape(2, 3), "b": np.zeros((2, 2), "f2")})
     path, good = tmp_path / "x.safetensors", 0
-    for _ in range(4000):
+    for _ in range(2000):
         path.write_bytes(mutate(rng, data))
         try:
             snapshots.read_file(path)
@@ -163,4 +163,4 @@ def test_mutated_safetensors(tmp_path):
         except InfoplaneError:
             pass
         path.unlink()
-    assert 50 < good < 3950
+    assert 25 < good < 1975

@@ -17,7 +17,7 @@ import pytest
 from infoplane.errors import RunLockedError, StoreError
 from infoplane.store import Run, open_run, verify
 
-ROUNDS = 50
+ROUNDS = 25
 WRITER = textwrap.dedent(
     """
     # Waits for "path start", forks a writer for it, says when it is dead. The writer tells what was
@@ -61,7 +61,7 @@ WRITER = textwrap.dedent(
 
 
 def test_kill_9_loses_nothing_acknowledged(tmp_path_factory):
-    """Everything acknowledged is readable after each of 50 kills, and the run can go on."""
+    """Everything acknowledged is readable after each of 25 kills, and the run can go on."""
     path = tmp_path_factory.mktemp("killed") / "run"  # on a real disk
     rng = random.Random(0)
     acknowledged: dict[str, set[int]] = {"step": set(), "scalar": set(), "row": set()}
@@ -213,7 +213,7 @@ ANNOTATOR = textwrap.dedent(
     from infoplane.types import Measurement
     path, name = sys.argv[1:]
     with open_run(path).annotator() as notes:
-        for i in range(60):
+        for i in range(30):
             notes.measure([
                 Measurement(f"{name}-{i}-{j}", i, "net.0", "mi", "Y", "mi.kde", 1, {}, float(j))
                 for j in range(5)
@@ -223,7 +223,7 @@ ANNOTATOR = textwrap.dedent(
 
 
 def test_four_annotators_and_a_writer_and_readers(kit, record):
-    """Each of 1,200 rows is there; a reader and a tail beside them saw no damage on the way."""
+    """Each of 600 rows is there; a reader and a tail beside them saw no damage on the way."""
     run = record()
     workers = [
         subprocess.Popen([sys.executable, "-c", ANNOTATOR, run.path, name]) for name in "abcd"
@@ -242,7 +242,7 @@ def test_four_annotators_and_a_writer_and_readers(kit, record):
     assert [worker.wait() for worker in workers] == [0] * 4
     seen += sum(len(record.get("rows", [])) for record in tail.poll())
     reader.refresh()
-    expected = {f"{name}-{i}-{j}" for name in "abcd" for i in range(60) for j in range(5)}
+    expected = {f"{name}-{i}-{j}" for name in "abcd" for i in range(30) for j in range(5)}
     assert {row.key for row in reader.measurements()} == expected
     assert seen == len(expected)
     assert reader.steps == list(range(step))

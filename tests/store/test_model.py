@@ -148,5 +148,5 @@ def content(salt):
 def test_a_run_does_what_the_model_does():
     run_state_machine_as_test(
         Machine,
-        settings=settings(max_examples=25, stateful_step_count=20, derandomize=True, deadline=None),
+        settings=settings(max_examples=15, stateful_step_count=20, derandomize=True, deadline=None),
     )
