@@ -66,6 +66,9 @@ def evaluate(options: argparse.Namespace) -> None:
         null=options.null,
         seed=options.seed,
         follow=options.follow,
+        retry=options.retry,
+        timeout=options.timeout,
+        memory=options.memory,
         progress=not options.quiet,
     )
     kept = _keep_alerts(options.run)

@@ -67,6 +67,11 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--null", type=int, default=20, help="shuffled draws per estimate")
     sub.add_argument("--seed", type=int, default=0)
     sub.add_argument("--follow", action="store_true", help="go on while the run grows")
+    sub.add_argument("--retry", action="store_true", help="try failed measurements again")
+    sub.add_argument("--timeout", type=float, metavar="SECONDS",
+                     help="give a job up after so long; starts a worker process")  # fmt: skip
+    sub.add_argument("--memory", type=float, metavar="GIB",
+                     help="most that a worker process may allocate")  # fmt: skip
     sub.add_argument("--quiet", action="store_true", help="no progress bar")
 
     sub = verb("serve", commands.serve, "serve runs --port 5006")
