@@ -1,5 +1,8 @@
+import tracemalloc
+
 import numpy as np
 import pytest
+import torch  # noqa: F401  (its modules are no estimator's memory)
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -7,6 +10,8 @@ from twins.spectral import gaussian_kernel, squared_distances
 
 from infoplane.estimators import distances
 from infoplane.estimators.distances import Distances, nearest, pairwise
+from infoplane.estimators.kernel_sums import kernel_sums
+from infoplane.estimators.neighbours import joint_counts
 from infoplane.estimators.shared import Shared
 
 CLOUDS = arrays(np.float64, (7, 3), elements=st.floats(-100, 100, width=16))
@@ -135,3 +140,21 @@ def test_a_wild_outlier_is_flagged():
     assert Distances(cloud()).at_an_end(1e12) == ("sigma_high",)
     assert Distances(cloud()).at_an_end(1e-12) == ("sigma_low",)
     assert Distances(cloud()).at_an_end(1.0) == ()
+
+
+@pytest.mark.parametrize("work", ["kernel sums", "neighbours", "distances"])
+def test_pairs_are_taken_in_blocks_and_never_all_held(monkeypatch, work):
+    n = 3000
+    t = np.random.default_rng(0).normal(size=(n, 12))
+    monkeypatch.setattr("infoplane.estimators.distances.HELD", 0)
+    monkeypatch.setattr("infoplane.estimators.distances.BLOCK", 1 << 20)
+    ask = {
+        "kernel sums": lambda: kernel_sums(3.0 * t, np.arange(n) % 3, (4,)),
+        "neighbours": lambda: joint_counts(t[:, :6], t[:, 6:], 5),
+        "distances": lambda: Distances(t).nearest(5),
+    }[work]
+    tracemalloc.start()
+    ask()
+    largest = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert largest < n * n * 8 / 6  # 12 MiB: a sixth of all pairs in float64
