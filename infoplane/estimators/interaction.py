@@ -34,7 +34,7 @@ from infoplane.estimators.contract import (
     symbols,
 )
 from infoplane.estimators.neighbours import standardise
-from infoplane.estimators.registry import Bounds, check_params, estimator
+from infoplane.estimators.registry import Bounds, Estimator, check_params, estimator
 from infoplane.estimators.shared import Shared
 from infoplane.types import Cost, Estimate, Flags, FloatArray, IntArray, Kind, Quantity, Status
 
@@ -187,123 +187,81 @@ Dim = Annotated[int, Bounds(1, 64)]
 Shrinkage = Annotated[float, Bounds(0, 1)]
 
 
-@estimator(
-    id="interaction.total_correlation",
+_READS = """
+
+Parameters
+----------
+t : sequence or mapping of (n, d_i) arrays, or one array (n, N)
+    The variables: layers, or the columns of one array. Integers are counted.
+dim : int
+    Principal components kept of each layer.
+shrinkage : float in [0, 1]
+    Share of the identity mixed into the covariance.
+rng, shared
+    Not used.
+
+Returns
+-------
+Estimate
+    ``info`` holds all four of tc, dtc, o and s.
+"""
+
+
+def _of_layers(name: str, pick: str, summary: str, *, limit: str = "", **card: Any) -> Estimator:
+    """Register one of the four quantities, which differ in what they pick of the same parts."""
+
+    def quantity(
+        t: Any,
+        *,
+        dim: Dim = 4,
+        shrinkage: Shrinkage = 0.0,
+        rng: Rng = None,
+        shared: Shared | None = None,
+    ) -> Estimate:
+        return _conclude(name, t, dim, shrinkage, pick)
+
+    quantity.__doc__ = summary + _READS
+    limits = (*_LIMITS, *([limit] if limit else []))
+    return estimator(id=name, limits=limits, **card, **_COMMON)(quantity)
+
+
+total_correlation = _of_layers(
+    "interaction.total_correlation",
+    "tc",
+    "Total correlation TC = Σ h(X_i) − h(X) of several layers, in nats.",
     label="total correlation",
     measures="TC of layers as Gaussians (or of integer codes, counted)",
     formula="TC = Σ h(X_i) − h(X)",
-    limits=_LIMITS,
     reference="Watanabe, IBM J. Res. Dev. 4 (1960)",
-    **_COMMON,
 )
-def total_correlation(
-    t: Any,
-    *,
-    dim: Dim = 4,
-    shrinkage: Shrinkage = 0.0,
-    rng: Rng = None,
-    shared: Shared | None = None,
-) -> Estimate:
-    """Total correlation TC = Σ h(X_i) − h(X) of several layers, in nats.
-
-    Parameters
-    ----------
-    t : sequence or mapping of (n, d_i) arrays, or one array (n, N)
-        The variables: layers, or the columns of one array. Integers are counted.
-    dim : int
-        Principal components kept of each layer.
-    shrinkage : float in [0, 1]
-        Share of the identity mixed into the covariance.
-    rng, shared
-        Not used.
-
-    Returns
-    -------
-    Estimate
-        ``info`` holds all four of tc, dtc, o and s.
-    """
-    return _conclude("interaction.total_correlation", t, dim, shrinkage, "tc")
-
-
-@estimator(
-    id="interaction.dual_total_correlation",
+dual_total_correlation = _of_layers(
+    "interaction.dual_total_correlation",
+    "dtc",
+    "Dual total correlation DTC = h(X) − Σ h(X_i|X_−i) of several layers, in nats.",
     label="dual total correlation",
     measures="DTC of layers as Gaussians (or of integer codes, counted)",
     formula="DTC = h(X) − Σ h(X_i|X_−i)",
-    limits=_LIMITS,
     reference="Han, Inf. Control 36 (1978)",
-    **_COMMON,
 )
-def dual_total_correlation(
-    t: Any,
-    *,
-    dim: Dim = 4,
-    shrinkage: Shrinkage = 0.0,
-    rng: Rng = None,
-    shared: Shared | None = None,
-) -> Estimate:
-    """Dual total correlation DTC = h(X) − Σ h(X_i|X_−i) of several layers, in nats.
-
-    Parameters
-    ----------
-    t, dim, shrinkage, rng, shared
-        As in ``interaction.total_correlation``.
-    """
-    return _conclude("interaction.dual_total_correlation", t, dim, shrinkage, "dtc")
-
-
-@estimator(
-    id="interaction.o_information",
+o_information = _of_layers(
+    "interaction.o_information",
+    "o",
+    "O-information Ω = TC − DTC of several layers, in nats; positive when redundancy outweighs.",
     label="O-information",
     measures="Ω of layers as Gaussians: redundancy minus synergy",
     formula="Ω = TC − DTC",
-    limits=(*_LIMITS, "a small Ω may hide large redundancy and synergy that cancel"),
+    limit="a small Ω may hide large redundancy and synergy that cancel",
     reference="Rosas et al., Phys. Rev. E 100, 032305 (2019)",
-    **_COMMON,
 )
-def o_information(
-    t: Any,
-    *,
-    dim: Dim = 4,
-    shrinkage: Shrinkage = 0.0,
-    rng: Rng = None,
-    shared: Shared | None = None,
-) -> Estimate:
-    """O-information Ω = TC − DTC of several layers, in nats; positive when redundancy outweighs.
-
-    Parameters
-    ----------
-    t, dim, shrinkage, rng, shared
-        As in ``interaction.total_correlation``.
-    """
-    return _conclude("interaction.o_information", t, dim, shrinkage, "o")
-
-
-@estimator(
-    id="interaction.s_information",
+s_information = _of_layers(
+    "interaction.s_information",
+    "s",
+    "S-information TC + DTC = Σ I(X_i; X_−i) of several layers, in nats.",
     label="S-information",
     measures="S of layers as Gaussians: all dependence, redundant and synergistic",
     formula="S = TC + DTC = Σ I(X_i; X_−i)",
-    limits=_LIMITS,
     reference="Rosas et al., Phys. Rev. E 100, 032305 (2019)",
-    **_COMMON,
 )
-def s_information(
-    t: Any,
-    *,
-    dim: Dim = 4,
-    shrinkage: Shrinkage = 0.0,
-    rng: Rng = None,
-    shared: Shared | None = None,
-) -> Estimate:
-    """S-information TC + DTC = Σ I(X_i; X_−i) of several layers, in nats.
-
-    Parameters
-    ----------
-    t, dim, shrinkage, rng, shared
-        As in ``interaction.total_correlation``.
-    """
-    return _conclude("interaction.s_information", t, dim, shrinkage, "s")
 
 
 def margins(count: int, order: int) -> Iterator[tuple[int, ...]]:
