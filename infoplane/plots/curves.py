@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from infoplane.analysis.naming import measures, quantities
 from infoplane.analysis.phases import phases_of
 from infoplane.errors import InputError
-from infoplane.plots.theme import CEILING, NULL, axis, colour, curve, holoviews, measures, pick
+from infoplane.plots.theme import CEILING, NULL, axis, colour, curve, holoviews, pick
 from infoplane.types import NATS_TO_BITS, FloatArray
 
 _STEP = "1 + step"
@@ -33,8 +34,8 @@ def compression(ds: xr.Dataset, *, estimator: str | None = None, phases: bool = 
     parts += _ceiling(hv, ds.attrs.get("log_n"))
     if phases:
         parts += _onsets(hv, ds, name)
-    title = f"Compression · {name}\n{measures(name)}"
-    return _over_steps(hv, parts, title, "I(X;T) [bits]")
+    title = f"Compression · {name}\n{measures(name)}".rstrip()
+    return _over_steps(hv, parts, title, f"{quantities(name)[0]} [bits]")
 
 
 def fitting(ds: xr.Dataset, *, estimator: str | None = None) -> Any:
@@ -43,7 +44,7 @@ def fitting(ds: xr.Dataset, *, estimator: str | None = None) -> Any:
     name = pick(ds, estimator)
     parts = _all_layers(hv, ds, name, "Y", null=True)
     parts += _ceiling(hv, ds.attrs.get("h_y"))
-    return _over_steps(hv, parts, f"Fitting · {name}", "I(T;Y) [bits]")
+    return _over_steps(hv, parts, f"Fitting · {name}", f"{quantities(name)[1]} [bits]")
 
 
 def quantity(ds: xr.Dataset, name: str) -> Any:

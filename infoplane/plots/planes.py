@@ -8,8 +8,9 @@ import numpy as np
 import xarray as xr
 
 from infoplane.analysis.bound import Bound
-from infoplane.plots.theme import CEILING, NULL, axis, colour, curve, holoviews, measures, pick
-from infoplane.types import NATS_TO_BITS
+from infoplane.analysis.naming import measures, quantities
+from infoplane.plots.theme import CEILING, NULL, axis, colour, curve, holoviews, pick
+from infoplane.types import NATS_TO_BITS, FloatArray
 
 
 def plane(
@@ -31,7 +32,8 @@ def plane(
     ceilings, null : bool
         Draw log n and H(Y), and each layer's shuffled-label null as a faint ghost path.
     bound : Bound, optional
-        The information-bottleneck curve, drawn behind.
+        The information-bottleneck curve, drawn behind; that of the Dataset when it holds one
+        (:func:`~infoplane.analysis.analyse`).
 
     Returns
     -------
@@ -42,18 +44,21 @@ def plane(
     name = pick(ds, estimator)
     parts = []
     if bound is not None:
-        parts.append(_bound_curve(hv, bound))
+        parts.append(_bound_curve(hv, bound.i_x, bound.i_y))
+    elif "bound_i_x" in ds:
+        parts.append(_bound_curve(hv, ds["bound_i_x"].values, ds["bound_i_y"].values))
     if ceilings:
         parts += _ceilings(hv, ds)
     for i, layer in enumerate(map(str, ds["layer"].values)):
         parts += _layer(hv, ds, name, layer, colour(i), null)
+    across, up = quantities(name)
     options: dict[str, Any] = {
         "width": 640,
         "height": 480,
         "show_legend": False,
-        "title": f"Information plane · {name}",
-        "xlabel": f"I(X;T) [bits], {measures(name)}",
-        "ylabel": "I(T;Y) [bits]",
+        "title": f"Information plane · {name}\n{measures(name)}".rstrip(),
+        "xlabel": f"{across} [bits]",
+        "ylabel": f"{up} [bits]",
         "show_grid": True,
     }
     return hv.Overlay(parts).opts(hv.opts.Overlay(**options))
@@ -61,11 +66,11 @@ def plane(
 
 def bound(curve_: Bound) -> Any:
     """Draw an information-bottleneck curve, to be overlaid on a plane."""
-    return _bound_curve(holoviews(), curve_)
+    return _bound_curve(holoviews(), curve_.i_x, curve_.i_y)
 
 
-def _bound_curve(hv: Any, found: Bound) -> Any:
-    rows = np.stack([found.i_x, found.i_y], axis=1) * NATS_TO_BITS
+def _bound_curve(hv: Any, i_x: FloatArray, i_y: FloatArray) -> Any:
+    rows = np.stack([i_x, i_y], axis=1) * NATS_TO_BITS
     line = hv.Curve(rows, "I(X;T)", "I(T;Y)", label="bottleneck bound")
     return line.opts(color=CEILING, line_dash="dashed", line_width=1.5)
 

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from infoplane.errors import InputError, UnknownEstimatorError
-from infoplane.estimators import card
+from infoplane.errors import InputError
 from infoplane.types import NATS_TO_BITS, FloatArray
 
 # Categorical, told apart under the common colour-vision deficiencies, in the network's order.
@@ -48,14 +47,6 @@ def curve(ds: xr.Dataset, name: str, **at: str) -> FloatArray:
     if any(value not in ds[key].values for key, value in present.items()):
         return np.full(ds.sizes["step"], np.nan)
     return np.asarray(ds[name].sel(present).values * NATS_TO_BITS, dtype=float)
-
-
-def measures(estimator: str) -> str:
-    """Return what the number really is, from the card; the label for an unknown estimator."""
-    try:
-        return card(estimator.partition("(")[0]).measures
-    except UnknownEstimatorError:
-        return estimator
 
 
 def axis(ds: xr.Dataset) -> FloatArray:

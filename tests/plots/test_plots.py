@@ -7,6 +7,7 @@ import pytest
 import xarray as xr
 
 from infoplane import plots
+from infoplane.analysis.bottleneck import add_bound
 from infoplane.analysis.bound import ib_bound
 from infoplane.analysis.calibration import Reading
 from infoplane.errors import InputError
@@ -85,6 +86,8 @@ def test_plane_takes_the_bound_and_composes(ds):
     assert line.array()[-1] == pytest.approx([1.0, 1.0])
     render(figure)
     render(plots.plane(ds) * plots.bound(bound))
+    with_bound = plots.plane(add_bound(ds, bound))  # the Dataset's own
+    assert any(c.label == "bottleneck bound" for c in elements(with_bound, hv.Curve))
     render(plots.compression(ds) + plots.fitting(ds))
 
 
