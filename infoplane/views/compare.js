@@ -113,7 +113,8 @@ Object.assign(infoplane, (() => {
       return centre
     })
     marks.push({kind: "dots", r: 4.5, x: points.map((p) => p.x), y: points.map((p) => p.y), title: points.map((p) => `${p.name}: ${p.x.toFixed(2)} bits, ${p.of.replaceAll("_", " ")} ${p.y.toFixed(3)}`), style: "fill-opacity:.75"})
-    if (of.length > 1 && of.length <= 8) marks.push({kind: "text", x: centres.map((c) => c.x), y: centres.map((c) => c.y), dy: -9, text: centres.map((c) => c.group)})
+    const middle = (Math.min(...points.map((p) => p.x)) + Math.max(...points.map((p) => p.x))) / 2
+    if (of.length > 1 && of.length <= 8) for (const c of centres) marks.push({kind: "text", x: [c.x], y: [c.y], dx: c.x > middle ? -8 : 8, anchor: c.x > middle ? "end" : "start", text: [c.group], style: "font-size:11px"})
     plot(canvas, {height: 300, x: {label: "bits lost since the peak"}, y: {label: names, title: true}, says: "compression against accuracy, a dot each run", marks})
   }
 

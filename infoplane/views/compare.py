@@ -114,7 +114,7 @@ def answer(shelf: Shelf, question: Mapping[str, Any]) -> dict[str, Any]:
     place, which = (question.get(name) for name in ("layer", "run"))
     place = place if type(place) is int and 0 <= place < layers else layers - 1
     if type(which) is not int or not 0 <= which < len(sets):
-        which = max(range(len(sets)), key=lambda i: min(sets[i][0].sizes["estimator"], 2))
+        which = max(range(len(sets)), key=lambda i: _comparable(sets[i][0]))
     return told | {
         "estimator": estimator,
         "keys": keys,
@@ -146,6 +146,11 @@ def agreement(ds: xr.Dataset) -> dict[str, Any]:
             for p in pairs
         ],
     }
+
+
+def _comparable(ds: xr.Dataset) -> tuple[bool, int]:
+    """Rank a run by whether its estimators can be compared, and on how many steps."""
+    return ds.sizes["estimator"] > 1, ds.sizes["step"]
 
 
 def _one_of(value: Any, choices: Sequence[str], usual: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -159,7 +160,9 @@ def _named(name: str, value: Any) -> str:
         return "-".join(map(str, value))
     if value is None:
         return f"no {name.replace('_', ' ')}"
-    return value if isinstance(value, str) else f"{name.replace('_', ' ')} {value}"
+    if isinstance(value, str):
+        return PurePath(value).name or value  # of a file, its name
+    return f"{name.replace('_', ' ')} {value}"
 
 
 def _natural(title: str) -> tuple[list[tuple[int, float, str]], str]:

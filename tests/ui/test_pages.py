@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from ui.growing import write
+from ui.manners import FAINT, OVERFLOW, UNNAMED
 from ui.serving import Server
 
 pytestmark = pytest.mark.ui
@@ -164,6 +165,29 @@ def test_the_runs_page_searches_and_its_search_is_an_address(pages, served):
     pages.wait_for_function("document.querySelectorAll('#planes figure').length === 1")
     pages.get_by_role("link", name="Runs").click()
     pages.wait_for_function("document.querySelectorAll('#runs tr').length >= 2")
+
+
+PAGES = ("compare", "diagnostics", "calibrate", "playground", "runs")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_everything_has_a_name_and_enough_contrast_in_light_and_dark(pages, served, name):
+    pages.goto(f"{served.url}?page={name}")
+    pages.wait_for_function(READY, timeout=30_000)
+    if name in ("compare", "diagnostics"):
+        pages.wait_for_selector("main figure svg", state="attached", timeout=30_000)
+    for scheme in ("light", "dark"):
+        pages.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        assert pages.evaluate(FAINT) == []
+    assert pages.evaluate(UNNAMED) == []
+    assert pages.locator("h1").count() == 1
+    for width, height in ((1920, 1080), (1280, 720)):
+        pages.set_viewport_size({"width": width, "height": height})
+        assert pages.evaluate(OVERFLOW) == 0
+    pages.set_viewport_size({"width": 1440, "height": 900})
+    pages.emulate_media(color_scheme="light", reduced_motion="reduce")
+    pages.keyboard.press("Tab")  # the first stop leads past the rail
+    assert pages.evaluate("document.activeElement.className") == "skip"
 
 
 def test_nothing_on_these_pages_asks_for_anything_but_this_server(pages, served):

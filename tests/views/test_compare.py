@@ -85,6 +85,17 @@ def test_cells_are_made_by_any_setting_by_run_or_by_all_that_differs():
     assert mixed == {"relu": [], "tanh": ["lr"]}
 
 
+def test_a_title_names_a_file_without_its_folder():
+    sets = [(dataset([1, 2]), {"images": f"/somewhere/{name}.idx"}) for name in "ab"]
+    assert list(replicates.gathered(sets, "images")) == ["a.idx", "b.idx"]
+
+
+def test_the_run_whose_estimators_can_be_compared_is_read_first():
+    one, two = dataset([1, 2, 3]), dataset([1, 2])
+    two = xr.concat([two, two.assign_coords(estimator=["mi.kde"])], "estimator", data_vars="all")
+    assert max((one, two), key=compare._comparable) is two
+
+
 def test_settings_of_a_task_are_settings():
     assert replicates.settings({"lr": 1, "options": {"corruption": 0.2}}) == {
         "lr": 1,
