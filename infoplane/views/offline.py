@@ -23,6 +23,9 @@ from bokeh.models import LayoutDOM
 from infoplane.errors import StoreError
 from infoplane.views.text import label
 
+_SIGNS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~"
+# Base 85 is a twentieth shorter than base 64; signs that mean something to HTML are put aside.
+_SAFE = bytes.maketrans(b"<>&", b",.:")
 _LIBRARIES = ("bokeh.min.js", "bokeh-widgets.min.js")
 
 # Bokeh compiles its callbacks ('unsafe-eval') and styles its elements ('unsafe-inline').
@@ -55,9 +58,22 @@ _PAGE = """<!doctype html>
 _START = """
 (async () => {
   const nonce = document.currentScript.nonce
+  const decode = text => {  // base 85: four bytes in five signs, the last group cut short
+    const value = new Uint8Array(128), bytes = new Uint8Array(Math.ceil(text.length / 5) * 4)
+    for (let i = 0; i < 85; i++) value["ALPHABET".charCodeAt(i)] = i
+    const view = new DataView(bytes.buffer), missing = (5 - text.length % 5) % 5
+    for (let i = 0, at = 0; i < text.length; at += 4) {
+      let sum = 0
+      for (let k = 0; k < 5; k++, i++) {
+        sum = sum * 85 + (i < text.length ? value[text.charCodeAt(i)] : 84)
+      }
+      view.setUint32(at, sum)
+    }
+    return bytes.subarray(0, bytes.length - missing)
+  }
   const unpack = async id => {
     const node = document.getElementById(id)
-    const bytes = Uint8Array.from(atob(node.textContent), c => c.charCodeAt(0))
+    const bytes = decode(node.textContent)
     node.remove()
     const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))
     return new Response(stream).text()
@@ -96,7 +112,7 @@ def _libraries() -> str:
 
 def _packed(text: str) -> str:
     # mtime 0: the same content gives the same file
-    return base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode("ascii")
+    return base64.b85encode(gzip.compress(text.encode(), 9, mtime=0)).translate(_SAFE).decode()
 
 
 def page(
@@ -150,7 +166,7 @@ def page(
         target=target,
         libraries=_libraries(),
         document=packed,
-        start=_START,
+        start=_START.replace("ALPHABET", _SIGNS.encode().translate(_SAFE).decode()),
     )
 
 
