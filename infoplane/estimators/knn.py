@@ -328,18 +328,28 @@ def _conclude_ross(
         status = {"status": Status.DEGENERATE}
         return conclude(0.0, flags=[*flags, "single_class"], **common | status)
     local, ties, _ = ross_local(codes, points, params["k"], params["workers"])
-    return _conclude_local(local, ties, entropy_of_counts(counts[counts > 1]), flags, common)
+    kept = counts[counts > 1]
+    ceiling = entropy_of_counts(kept)
+    # classes that lie apart read ψ(n) − ⟨ψ(n_c)⟩, which is H(V) + (C − 1)/2n or so
+    reach = float(digamma(kept.sum()) - kept @ digamma(kept) / kept.sum())
+    return _conclude_local(local, ties, ceiling, flags, common, slack=reach - ceiling)
 
 
 def _conclude_local(
-    local: FloatArray, ties: int, ceiling: float, flags: list[str], common: dict[str, Any]
+    local: FloatArray,
+    ties: int,
+    ceiling: float,
+    flags: list[str],
+    common: dict[str, Any],
+    *,
+    slack: float = 0.0,
 ) -> Estimate:
     stderr = float(local.std(ddof=1)) / math.sqrt(len(local))
     return conclude(
         float(local.mean()),
         ceiling=ceiling,
         floor=0.0,
-        slack=3 * stderr + 1e-9,
+        slack=slack + 3 * stderr + 1e-9,
         stderr=stderr,
         flags=[*flags, f"ties={ties}", "jitter=1e-10"] if ties else flags,
         info={"samples_used": len(local)},

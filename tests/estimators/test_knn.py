@@ -282,3 +282,11 @@ def test_mostly_rare_classes_are_unreliable(toy):
     _, t = toy
     assert ksg(np.arange(400) % 100, t).status is Status.UNRELIABLE
     assert ksg(np.arange(400) % 40, t).status is Status.OK
+
+
+def test_classes_that_lie_apart_break_no_bound():
+    y = np.arange(300) % 3
+    t = np.random.default_rng(0).standard_normal((300, 2)) + 100 * np.eye(3)[y][:, :2]
+    found = ksg(y, t)
+    assert found.value > found.ceiling
+    assert found.status is Status.SATURATED
