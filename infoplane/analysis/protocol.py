@@ -27,6 +27,8 @@ def methods(run: Run, *, probe: str | None = None) -> str:
     settings: dict[str, list[Measurement]] = {}
     for row in rows:
         settings.setdefault(label_of(row.estimator, row.params), []).append(row)
+    if any("V" in measures(group[0].estimator) for group in settings.values()):
+        parts.append("Below, V is the target that an estimator is asked about.")
     parts += [_estimator(label, group) for label, group in settings.items()]
     parts += [_verdicts(rows), _software(ds)]
     return " ".join(part for part in parts if part)
@@ -46,8 +48,13 @@ def _data(run: Run, ds: xr.Dataset) -> str:
         f"Representations of {len(run.layers)} layers were recorded in evaluation mode on a fixed "
         f"probe set of n = {attrs['n']} samples ({labels}; log n = {bits(attrs['log_n'])}, "
         f"H(X) = {bits(attrs['h_x'])} over its distinct rows) at {len(steps)} steps{span} "
-        f"(run {run.name!r}, {run.uuid})."
+        f"(run {run.name!r}, {run.uuid}{_seed(run)})."
     )
+
+
+def _seed(run: Run) -> str:
+    seed = (run.config or {}).get("seed")
+    return f", training seed {seed}" if isinstance(seed, int) else ""
 
 
 def _reductions(run: Run) -> str:
@@ -62,7 +69,8 @@ def _reductions(run: Run) -> str:
 def _estimator(label: str, rows: Sequence[Measurement]) -> str:
     """Say what one estimator setting is, with all its parameters."""
     row = rows[0]
-    params = ", ".join(f"{key} = {_value(value)}" for key, value in sorted(row.params.items()))
+    given = {key: value for key, value in sorted(row.params.items()) if value is not None}
+    params = ", ".join(f"{key} = {_value(value)}" for key, value in given.items())
     text = f"{label} (version {row.version}"
     text += f"; {params})" if params else ")"
     what = measures(row.estimator)
@@ -75,10 +83,12 @@ def _estimator(label: str, rows: Sequence[Measurement]) -> str:
     text += f"; intervals: {covered[0]}" if covered else ""
     draws = sorted({r.null.draws for r in rows if r.null is not None})
     shuffled = sorted({r.target for r in rows if r.null is not None})
+    seeds = sorted({int(r.info["seed"]) for r in rows if "seed" in r.info})
     if draws:
         text += f"; null for {', '.join(shuffled)} from {_numbers(draws)} shuffled pairings"
     elif row.quantity == Quantity.MI:
         text += "; no null was drawn"
+    text += f"; random streams from seed {_numbers(seeds)}" if seeds else ""
     return text + "."
 
 

@@ -47,6 +47,7 @@ class _Answer:
     ask: Ask
     card: Card
     target: Target
+    seed: int
     seconds: float = 0.0
     estimate: Estimate | None = None
     null: Null | None = None
@@ -101,7 +102,8 @@ class Bench:
     ) -> _Answer:
         entry = card(ask.estimator)
         target = variables.y if ask.target in ("Y", "") else Target(ask.target)
-        answer = _Answer(key, ask, entry, variables.x if ask.target == "X" else target)
+        target = variables.x if ask.target == "X" else target
+        answer = _Answer(key, ask, entry, target, self._settings.seed)
         start = time.perf_counter()
         try:
             first = self._arguments(entry, ask, job, t, variables)
@@ -218,7 +220,9 @@ def _measurement(job: Job, answer: _Answer, portrait: Portrait) -> Measurement:
         return failure(job, answer.key, answer.ask, answer.error, seconds=answer.seconds)
     verdict, reason = weigh(answer.held)
     interval = answer.interval
-    covers = {"interval": interval.covers} if interval is not None else {}
+    drawn: dict[str, Any] = {} if interval is None else {"interval": interval.covers}
+    if answer.null is not None or interval is not None or not answer.card.deterministic:
+        drawn["seed"] = answer.seed
     return Measurement(
         key=answer.key,
         step=job.step,
@@ -244,7 +248,7 @@ def _measurement(job: Job, answer: _Answer, portrait: Portrait) -> Measurement:
         unit=answer.card.unit,
         info={
             **_plain(estimate.info),
-            **covers,
+            **drawn,
             "checks": [finding.rule for finding in answer.held],
         },
         probe=job.probe,

@@ -148,7 +148,7 @@ def test_methods_hold_what_a_reviewer_asks_for(record):
         f"n = {N} samples", "2 classes", "H(Y) = 1.00 bits", "log n = 9.00 bits", run.uuid,
         "10 steps, from step 0 to 256", "by flatten", "float32", "bins = 30", "range = (-1, 1)",
         "variance = 0.01", "20 shuffled pairings", "10 shuffled pairings", "version 1", "numpy",
-        "infoplane", "are ok", "caution", "not usable", "nats",
+        "infoplane", "are ok", "caution", "from seed 0", "V is the target", "not usable", "nats",
     ):  # fmt: skip
         assert needed in text, needed
 
