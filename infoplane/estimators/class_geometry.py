@@ -79,6 +79,14 @@ def geometry_of(call: LabelledCall) -> Geometry:
     return recall(call.shared, key, lambda: geometry(call.x, call.codes))
 
 
+def wide(call: LabelledCall) -> list[str]:
+    """Flag ``wide`` when there are as many units as samples beyond the class means.
+
+    The means of noise are then nearly a simplex frame, and hold most of the noise.
+    """
+    return ["wide"] if call.d >= call.n - len(call.counts) else []
+
+
 def refuse_coincident(call: LabelledCall, squares: FloatArray | float) -> None:
     """Raise RefusedError when a squared distance between class means is zero."""
     if not np.all(np.asarray(squares) > 1e-26):

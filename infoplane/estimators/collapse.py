@@ -15,21 +15,23 @@ and Hutter (2022).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
 
-from infoplane.estimators.call import read_labelled
+from infoplane.estimators.call import LabelledCall, read_labelled
 from infoplane.estimators.class_geometry import (
     classifier_rows,
     frame_errors,
     geometry_of,
     refuse_coincident,
+    wide,
 )
 from infoplane.estimators.contract import Rng
 from infoplane.estimators.registry import estimator
 from infoplane.estimators.shared import Shared
-from infoplane.types import Cost, Estimate, Kind, Quantity
+from infoplane.types import Cost, Estimate, Kind, Quantity, Status
 
 PAPYAN = "Papyan, Han and Donoho 2020, PNAS 117(40)"
 COMMON: dict[str, Any] = {
@@ -46,13 +48,26 @@ COMMON: dict[str, Any] = {
 _LAWS = ("row order", "label names", "rotation", "scaling", "shift", "constant unit")
 
 
+def _judged(
+    call: LabelledCall, value: float, *, flags: Sequence[str] = (), **more: Any
+) -> Estimate:
+    """Conclude what noise in many units passes for collapse: unreliable in a wide layer."""
+    marks = wide(call)
+    status = {"status": Status.UNRELIABLE} if marks else {}
+    return call.conclude(value, floor=0.0, flags=[*flags, *marks], **status, **more)
+
+
 @estimator(
     id="collapse.nc1",
     label="NC1",
     measures="variability within classes against that between, along the class means",
     formula="tr(Σ_W Σ_B⁺) / C",
     invariant=_LAWS,
-    limits=("Papyan's notebook leaves out the 1/C", "infinite when class means coincide: refused"),
+    limits=(
+        "Papyan's notebook leaves out the 1/C",
+        "infinite when class means coincide: refused",
+        "needs more samples than units: noise in a wide layer looks collapsed (flag wide)",
+    ),
     tolerance={"simplex with isotropic noise": 1e-9},
     reference=PAPYAN,
     **COMMON,
@@ -90,8 +105,8 @@ def nc1(
     spread = np.square(shape.within @ axes.T).mean(axis=0)
     count = len(shape.means)
     value = float((spread / values).sum()) / (count if normalised else 1)
-    low = ["rank_deficient"] if len(values) < min(count - 1, call.x.shape[1]) else []
-    return call.conclude(value, floor=0.0, flags=low, info={"rank": len(values), "classes": count})
+    low = ["rank_deficient"] if len(values) < min(count - 1, call.d) else []
+    return _judged(call, value, flags=low, info={"rank": len(values), "classes": count})
 
 
 @estimator(
@@ -185,6 +200,7 @@ def cdnv(t: Any, y: Any, *, rng: Rng = None, shared: Shared | None = None) -> Es
     limits=(
         "with unbalanced classes the limit is no simplex: use form='orthogonal'",
         "impossible when d < C − 1, and always reached by two classes",
+        "needs more samples than units: the means of noise are nearly a simplex (flag wide)",
     ),
     tolerance={"simplex": 1e-9},
     reference=PAPYAN + "; unbalanced: Dang et al. 2023",
@@ -235,4 +251,6 @@ def nc2(
     refuse_coincident(call, np.square(centred).sum(axis=1))
     refuse_coincident(call, np.square(rows).sum(axis=1))
     errors = frame_errors(rows, centred)
-    return call.conclude(errors[form], floor=0.0, info=errors)
+    if weight is not None:
+        return call.conclude(errors[form], floor=0.0, info=errors)
+    return _judged(call, errors[form], info=errors)

@@ -162,3 +162,14 @@ def test_more_classes_than_dimensions():
     assert nc1(t, y).value == pytest.approx(slow.nc1(t, y))
     line = np.outer(np.arange(5.0)[np.arange(80) % 5] + 0.01 * np.arange(80) % 3, [1, 1, 1, 1, 1])
     assert "rank_deficient" in nc1(line, np.arange(80) % 5).flags
+
+
+def test_noise_in_more_units_than_samples_is_not_taken_for_collapse():
+    y = np.arange(20) % 4
+    t = np.random.default_rng(1).normal(size=(20, 2000))
+    for function in (nc1, nc2):
+        result = function(t, y)
+        assert result.value < 0.1  # what it looks like
+        assert "wide" in result.flags
+        assert result.status is Status.UNRELIABLE
+        assert function(t[:, :8], y).status is Status.OK
