@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from infoplane.estimators import on_device
 
-MANY = 1 << 20  # exponentials of one pass from which torch is worth its import
+MANY = 1 << 24  # exponentials of one pass: below, importing torch costs more than a run saves
 LARGE = 1500  # rows of a float32 matrix from which its eigenvalues take torch half the time
 _GRAIN = 1 << 15  # entries a call: up to here torch starts no threads of its own
 
