@@ -60,8 +60,11 @@ def test_hostile_names_execute_nothing_on_any_surface(server, page):
     assert page.locator("#runs tr").count() == 2
     assert page.locator("#runs img, #runs b").count() == 0
     assert page.evaluate("window.pwned") is None
-    for name, ready in (("diagnostics", "#alerts li"), ("compare", "#groups svg")):
+    told = "#about-alerts:not(:text('Looking'))"
+    pages = {"diagnostics": told, "compare": "#groups svg", "calibrate": "h1", "playground": "h1"}
+    for name, ready in pages.items():
         page.goto(f"{server.url}?page={name}")
+        page.wait_for_function(READY, timeout=30_000)
         page.wait_for_selector(ready, timeout=30_000)
         page.wait_for_timeout(200)
         assert page.evaluate("window.pwned") is None

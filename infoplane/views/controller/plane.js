@@ -36,18 +36,17 @@ function draw_bounds() {
   if (meta().log_n && !chosen.minus) vertical(meta().log_n * k, "log n")
   const own = Math.max(...layers().map((_, l) => here(l)?.xc ?? NaN).filter(finite), -Infinity)
   if (finite(own) && !chosen.minus && Math.abs(own - (meta().log_n ?? 0) * k) > 0.02 * own && own < x.end) vertical(own, e.ceiling || "ceiling")
+  const limit = (meta().limits ?? []).find(l => l.probe === chosen.probe), over = {xs: [], ys: []}, edge = {xs: [], ys: []}
   if (meta().h_y && !chosen.minus) {
     const at = meta().h_y * k
-    lines.xs.push([x.start, x.end]); lines.ys.push([at, at]); say(x.start, at, "H(Y)", "left", "bottom", 7, -4)
+    lines.xs.push([x.start, x.end]); lines.ys.push([at, at]); say(x.start, at, limit ? "H(Y) · shade: above the IB bound, no T can be there" : "H(Y)", "left", "bottom", 7, -4)
     bound_y.xs.push([models.time.start, far]); bound_y.ys.push([at, at])
   }
   if (chosen.minus) { lines.xs.push([x.start, x.end]); lines.ys.push([0, 0]); say(x.start, 0, "null", "left", "bottom", 7, -4) }
-  const limit = (meta().limits ?? []).find(l => l.probe === chosen.probe), over = {xs: [], ys: []}, edge = {xs: [], ys: []}
   if (limit && !chosen.minus) {  // no T lies above the information-bottleneck bound
-    const xs = limit.x.map(v => v * k), ys = limit.y.map(v => v * k), [cx, cy] = limit.corner.map(v => v * k)
+    const xs = limit.x.map(v => v * k), ys = limit.y.map(v => v * k)
     over.xs.push([...xs, x.end, x.end, x.start, x.start]); over.ys.push([...ys, ys.at(-1), y.end, y.end, 0])
     edge.xs.push(xs); edge.ys.push(ys)
-    say(cx, cy, "IB bound: no T can lie in the shade", "left", "top", 12, 7)
   }
   put("limit", over); put("limit_line", edge)
   put("bounds", lines); put("bounds_text", words); put("compression_bound", bound_x); put("fitting_bound", bound_y)
@@ -193,14 +192,20 @@ function draw_titles() {
   const say = (model, text) => set(model, {text})
   set(figures.plane.below[0], {axis_label: `${e.x_title}${less("xn")} ${unit}  → remembers input`})
   set(figures.plane.left[0], {axis_label: `${e.y_title}${less("yn")} ${unit}  → predicts label`})
-  const width = figures.plane.inner_width || 700, legend = ["dashed = same moment", "ring and thin line = caution", "dotted = not usable", "◇ = null, labels shuffled"]
-  const sure = width > 700 ? ellipses() : ""
-  if (sure) legend.push(sure)
   const others = measured().map((e, i) => `${i + 1} ${e.label}`).filter((_, i) => i !== chosen.estimator)
-  say(models.plane_subtitle, chosen.overlay && chosen.layer === null && others.length ? `thin paths: ${others.join(", ")}`
-    : (width > 560 ? legend : width > 420 ? ["ring, thin = caution", legend[2], legend[3]] : ["ring = caution", legend[2]]).join(" · "))
-  say(models.compression_subtitle, `${e.x_title}${less("xn")} ${unit} · ▼ a fall begins, ▽ largest so far${bands("xl")}`)
-  say(models.fitting_subtitle, `${e.y_title}${less("yn")} ${unit} · ▲ a rise ends${chosen.minus ? "" : " · dots = null, 95 % of draws below"}${bands("yl")}`)
+  const legend = chosen.overlay && chosen.layer === null && others.length ? [`thin paths: ${others.join(", ")}`]
+    : ["ring, thin line = caution", "dotted = not usable", "dashed = same moment", "◇ = null, labels shuffled", ellipses()]
+  say(models.plane_subtitle, fitting(legend, figures.plane))
+  say(models.compression_subtitle, fitting([`${e.x_title}${less("xn")} ${unit}`, "▼ a fall begins, ▽ largest so far", bands("xl")], figures.compression))
+  const null_words = chosen.minus ? "" : "dots = null, 95 % of draws below"
+  say(models.fitting_subtitle, fitting([`${e.y_title}${less("yn")} ${unit}`, "▲ a rise ends", null_words, bands("yl")], figures.fitting))
+}
+const ruler = document.createElement("canvas").getContext("2d")
+function fitting(parts, plot) {  // as many of the phrases as there is room for, the first always
+  const said = parts.filter(Boolean), room = (plot.inner_width || 400) + 40
+  ruler.font = `12px ${models.plane_subtitle.text_font}`
+  while (said.length > 1 && ruler.measureText(said.join(" · ")).width > room) said.pop()
+  return said.join(" · ")
 }
 function ellipses() {
   const kinds = new Set(layers().map((_, l) => certain(l) ? here(l)?.band : 0))
@@ -210,5 +215,5 @@ function bands(low) {
   const kinds = new Set()
   layers().forEach((_, l) => points(l).forEach(p => { if (finite(p[low])) kinds.add(p.band) }))
   const whose = layers().length > MANY ? "band of a picked layer" : "band"
-  return kinds.has(2) ? ` · ${whose} = range of pooled steps` : kinds.has(1) ? ` · ${whose} = 95 % interval` : ""
+  return kinds.has(2) ? `${whose} = range of pooled steps` : kinds.has(1) ? `${whose} = 95 % interval` : ""
 }
