@@ -7,14 +7,17 @@ Object.assign(infoplane, (() => {
 
   function diagnostics(number, answer) {
     id("hint").textContent = answer.error ?? ""
-    if (answer.error) return
+    if (answer.error) { if (id("measure")) id("measure").disabled = false; return }
     list(answer.alerts)
     figures("training", answer.training)
     figures("quantities", answer.quantities)
     id("training-title").parentElement.hidden = answer.training.length === 0
     const probes = [...new Set(answer.quantities.flatMap((q) => q.curves.map((c) => c.kind)))]
     id("about-quantities").textContent = !answer.quantities.length ? "" : `At the end of a line: its layer.${probes.length > 1 ? ` Solid: ${probes[0]}; dashed: ${probes.slice(1).join(", ")}.` : ""}`
-    id("unmeasured").hidden = answer.quantities.some((q) => q.beyond)
+    id("measure").disabled = answer.measuring
+    id("measuring").textContent = answer.measuring ? "being measured; what is there appears by itself …" : answer.refusal
+    if (answer.measuring) setTimeout(() => ask(), 1500)
+    id("unmeasured").hidden = !answer.measuring && !answer.refusal && answer.quantities.some((q) => q.beyond)
   }
   function list(alerts) {
     const groups = new Map()  // what is said of several layers is said once
@@ -50,5 +53,6 @@ Object.assign(infoplane, (() => {
     })
   }
   id("keep")?.addEventListener("click", () => ask({keep: true}, true))
+  id("measure")?.addEventListener("click", () => { id("measure").disabled = true; ask({measure: true}, true) })
   return {diagnostics}
 })())

@@ -28,6 +28,7 @@ from infoplane.views.shelf import Shelf
 from infoplane.views.state import PageState
 from infoplane.views.tail import Nudge
 from infoplane.views.text import plain
+from infoplane.views.workshop import WORKSHOP, Workshop
 
 POINTS = 200  # of a curve, log-spaced
 
@@ -51,8 +52,10 @@ Looked for: {checked}.</p>
 <div class="figures" id="training"></div></section>
 <section aria-labelledby="quantities-title"><h2 id="quantities-title">Quantities of each layer</h2>
 <p class="hint" id="about-quantities"></p><div class="figures" id="quantities"></div>
-<div id="unmeasured" hidden><p class="hint">No quantity beyond the plane was measured in this run.
-Measure some, and they appear here by themselves:</p>
+<div id="unmeasured" hidden><p class="hint">No quantity beyond the plane was measured in this
+run.</p><p><button type="button" class="button" id="measure">measure the usual ones now</button>
+<span class="hint" id="measuring" role="status" aria-live="polite"></span></p>
+<p class="hint">Or, with any estimator of <code>infoplane catalogue</code>:</p>
 <pre class="command">infoplane evaluate {path} {usual}</pre></div></section></div>""")
 USUAL = ("rank.effective", "sparsity.zero", "collapse.nc1", "dimension.lid")
 
@@ -92,8 +95,14 @@ def build(document: Document, state: PageState, shelf: Shelf, hub: Hub) -> Page:
     )
 
 
-def answer(run: Run, question: Mapping[str, Any]) -> dict[str, Any]:
-    """Tell alerts and curves; with ``{"keep": True}`` the alerts are written into the run first."""
+def answer(run: Run, question: Mapping[str, Any], workshop: Workshop = WORKSHOP) -> dict[str, Any]:
+    """Tell alerts and curves.
+
+    With ``{"keep": True}`` the alerts are written into the run first, with ``{"measure": True}``
+    the usual quantities are estimated in a process of their own.
+    """
+    if question.get("measure") is True:
+        workshop.measure(run.path, USUAL)
     found = alerts.alerts(run)
     if question.get("keep") is True:
         alerts.keep(run, found)
@@ -107,6 +116,8 @@ def answer(run: Run, question: Mapping[str, Any]) -> dict[str, Any]:
     rows = run.measurements()
     return {
         "alerts": told,
+        "measuring": workshop.measuring(run.path),
+        "refusal": workshop.refusal(run.path),
         "training": training(run.scalars()),
         "quantities": [*planes(rows, labels), *quantities(rows, labels)],
     }

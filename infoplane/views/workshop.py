@@ -14,11 +14,12 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 from infoplane.errors import InputError
 from infoplane.views.intake import recipe_files
@@ -101,6 +102,7 @@ class Workshop:
     def __init__(self, limit: int = LIMIT) -> None:
         self.limit = limit
         self._jobs: list[Job] = []
+        self._measuring: dict[Path, tuple[subprocess.Popen[bytes], IO[bytes]]] = {}
         self._lock = threading.Lock()
         self._number = 0
         atexit.register(self.close)
@@ -126,7 +128,7 @@ class Workshop:
             path = _free_place(directory / "playground", recipe["task"])
             job = Job(self._number, path, recipe, _train(path, {**recipe, **files}))
             job.estimate = _infoplane(
-                path, "evaluate", str(path), *ESTIMATORS, "--null", "10", "--follow", "--quiet"
+                "evaluate", str(path), *ESTIMATORS, "--null", "10", "--follow", "--quiet"
             )
             self._jobs = [*self._jobs, job][-_KEPT:]
             return job
@@ -138,16 +140,52 @@ class Workshop:
                 job.cancelled = True
                 _interrupt(job.train)
 
+    def measure(self, path: Path, estimators: Sequence[str]) -> None:
+        """Estimate more of a run, in a process of its own.
+
+        Raises
+        ------
+        InputError
+            If the run is being measured already, or as many runs as may be are.
+        """
+        with self._lock:
+            going = [place for place in self._measuring if self.measuring(place)]
+            if path in going or len(going) >= self.limit:
+                raise InputError("Runs are being measured already; wait until that has ended.")
+            words = ("evaluate", str(path), *estimators, "--null", "0", "--quiet")
+            if path in self._measuring:
+                self._measuring.pop(path)[1].close()
+            said = tempfile.TemporaryFile()  # noqa: SIM115 read when the process has ended
+            self._measuring[path] = _infoplane(*words, sink=said), said
+
+    def measuring(self, path: Path) -> bool:
+        """Whether more of a run is being estimated now."""
+        process, _ = self._measuring.get(path, (None, None))
+        return process is not None and process.poll() is None
+
+    def refusal(self, path: Path) -> str:
+        """Return why the last estimation of a run failed; empty when it did not."""
+        process, said = self._measuring.get(path, (None, None))
+        if process is None or said is None or not process.poll():
+            return ""
+        said.seek(0)
+        lines = said.read(20_000).decode("utf-8", "replace").strip().splitlines()
+        return plain(lines[-1] if lines else "the process ended without a word", 300)
+
     def jobs(self) -> list[dict[str, Any]]:
         """Tell about all trainings, newest first."""
         return [job.told() for job in reversed(self._jobs)]
 
     def close(self) -> None:
         """End everything; called when the server ends."""
-        for job in self._jobs:
-            for process in (job.train, job.estimate):
-                if process is not None and process.poll() is None:
-                    _interrupt(process)
+        started = [process for job in self._jobs for process in (job.train, job.estimate)]
+        measuring = [process for process, _ in self._measuring.values()]
+        for process in (*started, *measuring):
+            if process is not None and process.poll() is None:
+                _interrupt(process)
+        for _, said in self._measuring.values():
+            said.close()
+        self._measuring.clear()
 
 
 def _words(recipe: Mapping[str, str]) -> str:
@@ -218,23 +256,21 @@ def _free_place(folder: Path, task: str) -> Path:
 def _train(path: Path, recipe: Mapping[str, str]) -> subprocess.Popen[bytes]:
     words = [f"--{name}={value}" for name, value in recipe.items() if name != "task"]
     words += [f"--snapshots={SNAPSHOTS}", f"--out={path}"]
-    return _infoplane(path, "train", recipe["task"], *words, log=path.with_suffix(".log"))
+    with path.with_suffix(".log").open("xb") as log:
+        return _infoplane("train", recipe["task"], *words, sink=log)
 
 
-def _infoplane(path: Path, *words: str, log: Path | None = None) -> subprocess.Popen[bytes]:
+def _infoplane(*words: str, sink: IO[bytes] | None = None) -> subprocess.Popen[bytes]:
     """Run ``infoplane …`` in a process group of its own, on one thread."""
-    with contextlib.ExitStack() as stack:
-        sink: Any = subprocess.DEVNULL
-        if log is not None:
-            sink = stack.enter_context(log.open("xb"))
-        return subprocess.Popen(
-            [sys.executable, "-m", "infoplane", *words],
-            stdin=subprocess.DEVNULL,
-            stdout=sink,
-            stderr=sink,
-            start_new_session=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
+    said: Any = subprocess.DEVNULL if sink is None else sink
+    return subprocess.Popen(
+        [sys.executable, "-m", "infoplane", *words],
+        stdin=subprocess.DEVNULL,
+        stdout=said,
+        stderr=said,
+        start_new_session=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
 
 
 def _interrupt(process: subprocess.Popen[bytes]) -> None:

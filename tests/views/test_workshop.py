@@ -86,6 +86,7 @@ def shop():
         for process in (job.train, job.estimate):
             process.kill()
             process.wait()
+    made.close()
 
 
 def until(condition, seconds=60):
@@ -122,3 +123,35 @@ def test_a_training_that_fails_says_why(shop, tmp_path, monkeypatch):
 def test_no_name_from_outside_reaches_the_path(shop, tmp_path):
     job = shop.start(tmp_path, GOOD | {"name": "../../x", "out": "/etc"})
     assert job.path == tmp_path / "playground" / "szt-1"
+
+
+def test_a_run_is_measured_once_at_a_time_and_a_few_runs_at_once(shop, tmp_path, monkeypatch):
+    class Going:
+        code = None
+
+        def poll(self):
+            return self.code
+
+        def kill(self): ...
+
+        wait = kill
+
+    started = []
+    monkeypatch.setattr(
+        workshop, "_infoplane", lambda *words, sink: started.append((words, sink)) or Going()
+    )
+    one, two = tmp_path / "one", tmp_path / "two"
+    shop.measure(one, ["rank.effective"])
+    assert started[0][0][:3] == ("evaluate", str(one), "rank.effective")
+    assert shop.measuring(one)
+    for path in (one, two):  # the limit of this shop is one
+        with pytest.raises(InputError, match="being measured"):
+            shop.measure(path, ["rank.effective"])
+    shop._measuring[one][0].code = 1
+    started[0][1].write(b"a traceback\ninfoplane: `bins` must be <b>positive</b>\n")
+    assert not shop.measuring(one)
+    assert shop.refusal(one) == "infoplane: `bins` must be <b>positive</b>"
+    assert shop.refusal(two) == ""
+    shop.measure(two, ["rank.effective"])
+    assert shop.measuring(two)
+    shop._measuring[two][0].code = 0
