@@ -13,6 +13,7 @@ WRAPPERS = {
     "OptimizedModule": ("_orig_mod", "torch.compile"),
     "DistributedDataParallel": ("module", "DistributedDataParallel"),
     "DataParallel": ("module", "DataParallel"),
+    "_FabricModule": ("_forward_module", "Fabric"),  # which may hold a DistributedDataParallel
 }
 """Class name → (attribute that holds the module, what wraps it)."""
 

@@ -121,6 +121,8 @@ def _trained(
     finally:
         BARE.reset(tokens[0])
         WITNESSES.reset(tokens[1])
+    for watcher in watchers:  # those that were only started
+        watcher.close()
     seconds = time.perf_counter() - begun
     values: dict[str, bytes] = dict(_random_states())
     values.update(_bits("returned", result))

@@ -117,8 +117,9 @@ def _completed(call: Call) -> list[Call]:
     """Return what a call is the activation or the normalisation of, a residual sum's parts, too."""
     if is_activation(call):
         parts = call.summands if call.source is None else (call.source,)
-    elif "Norm" in call.kind and call.source is not None and "Norm" not in call.source.kind:
-        parts = (call.source,)
+    elif "Norm" in call.kind and call.source is not None:
+        of_its_own = any(word in call.source.kind for word in ("Norm", "Embedding"))
+        parts = () if of_its_own else (call.source,)
     else:
         parts = ()
     return [part for part in parts if not is_activation(part)]

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
-from infoplane.capture import MemorySink, Probe, every
+from infoplane.capture import MemorySink, Probe, every, watch
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -90,6 +90,20 @@ class TestLightning:
         with pytest.raises(ZeroDivisionError):
             self.fit([self.callback(sink)], fail=True)
         assert sink.status == "failed"
+
+
+def test_fabrics_wrappers_are_looked_through():
+    from lightning.fabric import Fabric
+
+    model, sink = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.Tanh()), MemorySink()
+    fabric = Fabric(accelerator="cpu", devices=1)
+    wrapped, optimiser = fabric.setup(model, torch.optim.SGD(model.parameters(), lr=0.1))
+    with watch(wrapped, Probe(torch.ones(5, 4)), sink, every=1, optimizer=optimiser):
+        fabric.backward(wrapped(torch.ones(2, 4)).sum())
+        optimiser.step()
+    assert sink.info["unwrapped"] == ["Fabric"]
+    assert [layer.name for layer in sink.layers] == ["1"]
+    assert sink.steps == [0, 1]
 
 
 class TestTransformers:

@@ -213,6 +213,8 @@ def test_an_activation_written_by_hand_is_one():
 def test_a_normalisation_of_a_normalisation_is_a_layer_of_its_own():
     model = nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4), nn.LayerNorm(4), nn.Linear(4, 2))
     assert names(model, ROWS) == ["1", "2", "3"]
+    text = nn.Sequential(nn.Embedding(5, 4), nn.LayerNorm(4), nn.Linear(4, 2))  # so is a table
+    assert names(text, torch.zeros(9, 3, dtype=torch.long)) == ["0", "1", "2"]
 
 
 def test_names_that_match_nothing_are_refused_with_near_ones():

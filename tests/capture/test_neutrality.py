@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import infoplane
-from infoplane.capture import MemorySink, Probe, verify_neutrality
+from infoplane.capture import MemorySink, Probe, verify_neutrality, watch
 from infoplane.errors import InputError
 
 
@@ -57,6 +57,25 @@ class Nosy(nn.Module):
         if not torch.is_grad_enabled():
             self.fc.bias += 1
         return self.fc(x)
+
+
+def test_a_watch_in_one_line_is_proved_and_ended():
+    sinks = []
+
+    def train():
+        torch.manual_seed(0)
+        model = torch.nn.Linear(3, 2)
+        optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
+        sinks.append(MemorySink())
+        watch(model, Probe(torch.ones(4, 3)), sinks[-1], every=1, optimizer=optimiser).start()
+        for _ in range(3):
+            model(torch.randn(5, 3)).square().sum().backward()
+            optimiser.step()
+
+    report = verify_neutrality(train)
+    assert report
+    assert report.snapshots == 4
+    assert [sink.status for sink in sinks] == [None, "finished"]
 
 
 def test_a_changed_training_is_found_and_named():
