@@ -10,12 +10,13 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial.distance import cdist
 
 from infoplane.types import FloatArray, IntArray
 
 MOST = 160  # rows of a factor, beyond which it costs what it saves
 ROWS = 1024  # rows of a layer from which it is tried
-_PROBE = 32  # rows that tell whether it is worth trying
+_PROBE = 16  # rows that tell whether it is worth trying
 _WORTH = 1 / 16  # mean square of the kernel from which it is
 _ERROR = 1e-9  # of a sum over a row
 
@@ -42,15 +43,15 @@ class LowRank:
 def low_rank(t: FloatArray, power: int) -> LowRank | None:
     """Return the kernel of the rows of T (n, d) when its rank is low, else None."""
     t = math.sqrt(power) * t
-    some = np.stack([_row(t, i) for i in range(0, len(t), max(1, len(t) // _PROBE))])
+    some = _rows(t, t[:: len(t) // _PROBE])
     factor = _factor(t) if float(np.square(some).mean()) >= _WORTH else None
     return None if factor is None else LowRank(power, factor)
 
 
-def _row(t: FloatArray, pivot: int) -> FloatArray:
-    difference = t - t[pivot]
-    exponent = np.einsum("ij,ij->i", difference, difference)
-    return np.asarray(np.exp(-np.minimum(exponent, 700.0)))
+def _rows(t: FloatArray, some: FloatArray) -> FloatArray:
+    """Kernel of some rows with all, from the differences themselves."""
+    exponent = cdist(some, t, "sqeuclidean")
+    return np.asarray(np.exp(-np.minimum(exponent, 700.0, out=exponent)))
 
 
 def _factor(t: FloatArray) -> FloatArray | None:
@@ -66,7 +67,7 @@ def _factor(t: FloatArray) -> FloatArray | None:
         behind = 0.3 if r < MOST // 2 else 0.95
         if r >= MOST // 8 and error > goal ** (behind * r / MOST):
             return None
-        rows[r] = _row(t, pivot)
+        rows[r] = _rows(t, t[pivot : pivot + 1])[0]
         rows[r] -= rows[:r, pivot] @ rows[:r]
         rows[r] /= math.sqrt(top)
         left = np.maximum(left - np.square(rows[r]), 0.0)
