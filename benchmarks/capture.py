@@ -11,7 +11,8 @@ the machine does hits both. Printed for each model:
 - the writer thread's share beside it, in processor time;
 - the floor: the bytes of a snapshot at the speed at which this machine copies memory, next to the
   forward pass over the probe set, without which there is nothing to copy;
-- the same with ``budget="2%"``: the share, and how many snapshots it allowed.
+- the same with ``budget="2%"``: how many snapshots it allowed, and their share of both trainings,
+  which is the time that the watch sees pass.
 """
 
 from __future__ import annotations
@@ -122,6 +123,7 @@ class Cost:
     """What one watched training took, in seconds of processor time."""
 
     training: float
+    both: float
     watching: float
     writer: float
     snapshot: float
@@ -168,7 +170,7 @@ def train(name: str, seconds: float, folder: Path, **options: object) -> Cost:
     writer = (time.process_time() - process) - (time.thread_time() - thread)
     assert all(map(torch.equal, bare.model.parameters(), seen.model.parameters()))
     return Cost(
-        sum(seen.seconds), watching, writer, statistics.median(taking or [0.0]),
+        sum(seen.seconds), sum(bare.seconds + seen.seconds), watching, writer, statistics.median(taking or [0.0]),
         statistics.median(idle or [0.0]), statistics.median(bare.seconds + seen.seconds), taken,
         rows, size, forward(seen.model, probe),
     )  # fmt: skip
@@ -219,7 +221,7 @@ def main() -> None:
                 name, f"{1e3 * c.step:.2f} ms", f"{c.rows}", f"{1e3 * c.snapshot:.2f} ms",
                 f"{1e3 * c.forward:.2f} ms", f"{1e3 * c.size / speed:.3f} ms",
                 f"{1e6 * c.idle:.0f} µs", f"{c.taken}", f"{c.share:.1%}", f"{c.projected:.2%}",
-                f"{c.writer / (2 * c.training):.1%}",
+                f"{c.writer / c.both:.1%}",
             )
             for name, c in zip(options.models, costs, strict=True)
         ],
@@ -228,7 +230,7 @@ def main() -> None:
     )  # fmt: skip
     table(
         'The same with budget="2%"',
-        [(name, f"{c.taken}", f"{c.share:.2%}")
+        [(name, f"{c.taken}", f"{c.watching / c.both:.2%}")
          for name, c in zip(options.models, frugal, strict=True)],
         ("model", "taken", "share"),
     )  # fmt: skip
