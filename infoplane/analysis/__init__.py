@@ -21,7 +21,7 @@ _PUBLIC = {
     "calibrate": "calibration",
     "calibrate_run": "calibration",
     "compare_estimators": "agreement",
-    "conclusion": "reading",
+    "conclusion": "paragraph",
     "extrapolation": "uncertainty",
     "find_phases": "phases",
     "findings": "reading",
@@ -68,13 +68,13 @@ if TYPE_CHECKING:
     from infoplane.analysis.exporting import export as export
     from infoplane.analysis.exporting import tidy as tidy
     from infoplane.analysis.online_sink import online as online
+    from infoplane.analysis.paragraph import conclusion as conclusion
     from infoplane.analysis.phases import add_phases as add_phases
     from infoplane.analysis.phases import find_phases as find_phases
     from infoplane.analysis.phases import phases_of as phases_of
     from infoplane.analysis.processing import add_processing as add_processing
     from infoplane.analysis.processing import violations as violations
     from infoplane.analysis.protocol import methods as methods
-    from infoplane.analysis.reading import conclusion as conclusion
     from infoplane.analysis.reading import findings as findings
     from infoplane.analysis.replication import gather as gather
     from infoplane.analysis.trajectory import trajectories as trajectories

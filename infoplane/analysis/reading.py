@@ -63,18 +63,18 @@ def findings(source: Run | xr.Dataset, *, estimator: str | None = None) -> str:
         Paragraphs: the run, the layers, what cannot be concluded, agreement of the estimators.
     """
     ds = source if isinstance(source, xr.Dataset) else trajectories(source)
-    if _nothing(ds):
-        return _nothing(ds)
+    if nothing_measured(ds):
+        return nothing_measured(ds)
     chosen = estimator or most_usable(ds)
     layers = _layers(ds, chosen)
     parts = [
         _opening(ds, chosen),
         *layers,
-        _meaning(chosen, " ".join(layers)),
-        _contradiction(ds, chosen),
+        meaning(chosen, " ".join(layers)),
+        contradiction(ds, chosen),
     ]
     if not isinstance(source, xr.Dataset):
-        parts.append(_other_probes(source, ds, chosen))
+        parts.append(other_probe_sets(source, ds, chosen))
     parts.append(_cannot(ds, chosen))
     if ds.sizes["estimator"] > 1:
         parts.append(read_agreement(compare_estimators(ds)))
@@ -83,35 +83,7 @@ def findings(source: Run | xr.Dataset, *, estimator: str | None = None) -> str:
     return "\n".join(part for part in parts if part)
 
 
-def conclusion(source: Run | xr.Dataset, *, estimator: str | None = None) -> str:
-    """Say the same in one paragraph for somebody who sees the information plane for the first time.
-
-    For each layer: fitted by when, compressed by how much or not, and the verdict.
-    """
-    ds = source if isinstance(source, xr.Dataset) else trajectories(source)
-    if _nothing(ds):
-        return _nothing(ds)
-    chosen = estimator or most_usable(ds)
-    layers = _in_short(ds, chosen)
-    sentences = [
-        f"In plain words, from {_plural(ds.sizes['step'], 'snapshot')} of "
-        f"{_plural(int(ds.attrs.get('n', 0)), 'sample')} read with {chosen}:",
-        *layers,
-        _meaning(chosen, " ".join(layers)),
-        _sentence(_geometry(ds, chosen)) if _compressed(" ".join(layers)) else "",
-        _contradiction(ds, chosen),
-        "" if isinstance(source, xr.Dataset) else _other_probes(source, ds, chosen),
-        _short_agreement(ds, chosen),
-        "This is one run: nothing is said about other seeds.",
-    ]
-    return " ".join(sentence for sentence in sentences if sentence)
-
-
-def _sentence(clause: str) -> str:
-    return f"{clause[:1].upper()}{clause[1:]}." if clause else ""
-
-
-def _meaning(estimator: str, told: str) -> str:
+def meaning(estimator: str, told: str) -> str:
     """Say what "fitted" and "compressed" mean here, as far as these words were used."""
     across, up = quantities(estimator)
     parts = []
@@ -120,7 +92,7 @@ def _meaning(estimator: str, told: str) -> str:
             "has fitted when it first holds 90 % of the most that it ever tells about the labels "
             f"({up}, less what shuffled labels give)"
         )
-    if _compressed(told):
+    if says_compressed(told):
         parts.append(
             f"is compressed when {across}, how well its values tell the inputs apart, falls from a "
             "peak by more than noise explains and does not come back by half"
@@ -128,11 +100,12 @@ def _meaning(estimator: str, told: str) -> str:
     return f"A layer {', and '.join(parts)}." if parts else ""
 
 
-def _compressed(told: str) -> bool:
+def says_compressed(told: str) -> bool:
+    """Whether a text says of some layer that it is compressed."""
     return "compressed: " in told.replace("not compressed", "") or "compressed by" in told
 
 
-def _geometry(ds: xr.Dataset, estimator: str) -> str:
+def geometry(ds: xr.Dataset, estimator: str) -> str:
     """Say what a fall of I(X;T) is not; nothing where X was not asked about."""
     if "X" not in ds["target"].values:
         return ""
@@ -142,7 +115,8 @@ def _geometry(ds: xr.Dataset, estimator: str) -> str:
     )
 
 
-def _nothing(ds: xr.Dataset) -> str:
+def nothing_measured(ds: xr.Dataset) -> str:
+    """Return the sentence for a run without information measured, "" for any other."""
     if not ds.sizes["step"]:
         return NOTHING[0]
     return "" if ds.sizes["estimator"] else NOTHING[1]
@@ -165,13 +139,13 @@ def _opening(ds: xr.Dataset, estimator: str) -> str:
     span = f"steps ({steps[0]} to {steps[-1]})" if len(steps) > 1 else f"step ({steps[0]})"
     text = (
         f"Read with {estimator}, which measures {' and '.join(there) or 'nothing about X or Y'}, "
-        f"at {len(steps)} {span} on {_plural(int(ds.attrs.get('n', 0)), 'sample')}, in bits"
+        f"at {len(steps)} {span} on {count_of(int(ds.attrs.get('n', 0)), 'sample')}, in bits"
     )
     entropy = float(ds.attrs.get("h_y", np.nan))
     text += f"; H(Y) = {bits(entropy)}." if np.isfinite(entropy) else "."
     fastest = fastest_loss_decrease(ds)
     if fastest is not None:
-        text += f" On the log-step axis the loss falls fastest around {_when(ds, fastest)}."
+        text += f" On the log-step axis the loss falls fastest around {when(ds, fastest)}."
     return text + _gradients(ds)
 
 
@@ -180,7 +154,7 @@ def _gradients(ds: xr.Dataset) -> str:
     recorded = [str(name) for name in ds.data_vars if str(name).startswith(GRADIENT)]
     turned = {name: gradient_transition(ds, name) for name in recorded}
     clauses = [
-        f"{name.removeprefix(GRADIENT).lstrip('/') or 'all'} from {_when(ds, step)} on"
+        f"{name.removeprefix(GRADIENT).lstrip('/') or 'all'} from {when(ds, step)} on"
         for name, step in turned.items()
         if step is not None
     ]
@@ -197,22 +171,25 @@ def _layers(ds: xr.Dataset, estimator: str) -> list[str]:
     said = []
     for layer in map(str, ds["layer"].values):
         fit, squeeze = fitting(ds, layer, estimator), compression(ds, layer, estimator)
-        clauses = _dead(fit, squeeze) or [_fitting(ds, fit, up), _compression(ds, squeeze, across)]
+        clauses = dead_clause(fit, squeeze) or [
+            _fitting(ds, fit, up),
+            _compression(ds, squeeze, across),
+        ]
         said.append((layer, "; ".join(filter(None, clauses)) or "not measured"))
     return [
-        f"{_names([layer for layer, _ in group])}: {text}."
+        f"{names_of([layer for layer, _ in group])}: {text}."
         for text, group in groupby(said, key=lambda pair: pair[1])
     ]
 
 
-def _names(layers: Sequence[str]) -> str:
+def names_of(layers: Sequence[str]) -> str:
     """Return ``"a"``, ``"a, b and c"``, or the ends of a longer list with its length."""
     if len(layers) < 4:
         return " and ".join(filter(None, (", ".join(layers[:-1]), layers[-1])))
     return f"{layers[0]} … {layers[-1]} ({len(layers)})"
 
 
-def _dead(fit: Fitting, squeeze: Compression) -> list[str]:
+def dead_clause(fit: Fitting, squeeze: Compression) -> list[str]:
     """Say that a layer is dead, when it is at half of its steps or more; nothing otherwise."""
     counts = fit.judged if fit.judged.total else squeeze.judged
     if 2 * counts.constant < max(counts.total, 1) or fit.peak > 0.0:
@@ -245,7 +222,7 @@ def _fitting(ds: xr.Dataset, fit: Fitting, name: str) -> str:
     shuffled = fit.null > 0.05 * fit.last  # worth telling
     null = f" where shuffled labels give {bits(fit.null)}" if shuffled else ""
     verdict = fit.support.said("since")
-    return f"fitted by {_when(ds, fit.step)}{late}, {bits(fit.last)} {end}{null} ({verdict})"
+    return f"fitted by {when(ds, fit.step)}{late}, {bits(fit.last)} {end}{null} ({verdict})"
 
 
 def _compression(ds: xr.Dataset, squeeze: Compression, name: str) -> str:
@@ -282,7 +259,7 @@ def _unreadable(counts: Judged, name: str) -> str:
 
 
 def _span(ds: xr.Dataset, fall: Phase) -> str:
-    text = f"from {_when(ds, fall.onset)} to {_when(ds, fall.end)}"
+    text = f"from {when(ds, fall.onset)} to {when(ds, fall.end)}"
     if fall.onset_high > fall.onset_low:
         text += f", the turn between steps {fall.onset_low} and {fall.onset_high}"
     return text
@@ -293,7 +270,7 @@ def _p_value(phase: Phase) -> str:
     return "p < 0.001" if p < 1e-3 else f"p = {p:.3f}"
 
 
-def _contradiction(ds: xr.Dataset, estimator: str) -> str:
+def contradiction(ds: xr.Dataset, estimator: str) -> str:
     """Say so when the network knows its labels and no layer shows any dependence on Y."""
     if "accuracy" not in ds or "Y" not in ds["target"].values:
         return ""
@@ -310,7 +287,7 @@ def _contradiction(ds: xr.Dataset, estimator: str) -> str:
     )
 
 
-def _other_probes(run: Run, ds: xr.Dataset, estimator: str) -> str:
+def other_probe_sets(run: Run, ds: xr.Dataset, estimator: str) -> str:
     """Say which layers know Y on the first probe set and not on another one."""
     told = []
     for probe in run.probes:
@@ -332,7 +309,7 @@ def _carried_over(ds: xr.Dataset, other: xr.Dataset, estimator: str) -> str:
     text = ""
     if lost:
         text = (
-            f"On the probe set {there!r} no dependence on Y is detected in {_names(lost)}, so "
+            f"On the probe set {there!r} no dependence on Y is detected in {names_of(lost)}, so "
             f"nothing shows that what is known about the labels of {here!r} carries over."
         )
     if kept:
@@ -349,99 +326,12 @@ def _net(fit: Fitting) -> float:
     return fit.last - (fit.null if np.isfinite(fit.null) else 0.0)
 
 
-def _in_short(ds: xr.Dataset, estimator: str) -> list[str]:
-    """Return one sentence for the layers that can be read and one for each reason they cannot."""
-    read: list[str] = []
-    unread: dict[str, list[str]] = {}
-    for layer in map(str, ds["layer"].values):
-        fit, squeeze = fitting(ds, layer, estimator), compression(ds, layer, estimator)
-        if _dead(fit, squeeze):
-            unread.setdefault("dead: no unit changes from sample to sample", []).append(layer)
-        elif {fit.kind, squeeze.kind} <= {"unreadable", "absent"}:
-            why = dict.fromkeys(c.judged.against for c in (fit, squeeze) if c.judged.against)
-            unread.setdefault(f"unreadable: {', and '.join(why)}", []).append(layer)
-        else:
-            read.append(f"{layer} {_briefly(ds, fit, squeeze)}")
-    sentences = [f"{'; '.join(read)}."] if read else []
-    for reason, layers in unread.items():
-        sentences.append(f"{_names(layers)} {'are' if len(layers) > 1 else 'is'} {reason}.")
-    return sentences
-
-
-def _briefly(ds: xr.Dataset, fit: Fitting, squeeze: Compression) -> str:
-    """Say of one layer what it tells about the labels, whether it compresses, and the verdicts."""
-    about = {
-        "absent": "",
-        "fitted": f"had fitted by {_when(ds, fit.step, short=True)}"
-        f"{', at the end of the run,' if fit.late else ''}",
-        "nothing": "shows no dependence on the labels",
-        "little": f"tells at most {bits(fit.peak)} about the labels",
-        "crowded": "tells hardly more about the labels than about shuffled ones",
-        "unreadable": f"cannot be read about the labels, because {fit.judged.against},",
-    }
-    inputs = {
-        "absent": "",
-        "rises": "was not compressed",
-        "flat": "was not seen to compress",
-        "few": "has too few usable steps to look for compression",
-        "clipped": "cannot be said to compress, because many values lie beyond the bins",
-        "unreadable": f"cannot be read about the inputs, because {squeeze.judged.against}",
-    }
-    if squeeze.fall is not None:
-        amount, back = bits(squeeze.fall.amount), bits(squeeze.again)
-        start = _when(ds, squeeze.fall.onset, short=True)
-        kept = f", of which {back} came back" if squeeze.again else ""
-        inputs["falls"] = f"was compressed by {amount} from {start} on{kept}"
-        inputs["dips"] = (
-            f"lost {amount} from {start} on but regained {back}, so it was not compressed"
-        )
-    said = [about[fit.kind], inputs[squeeze.kind]]
-    return f"{' and '.join(filter(None, said))}{_verdicts(fit, squeeze)}"
-
-
-def _verdicts(fit: Fitting, squeeze: Compression) -> str:
-    """Return the verdicts on what was said of the labels and of the inputs, in brackets."""
-    labels = {"fitted": fit.support, "little": fit.judged, "crowded": fit.judged}.get(fit.kind)
-    inputs = squeeze.judged if squeeze.kind not in ("absent", "unreadable") else None
-    inputs = squeeze.support if squeeze.fall is not None else inputs
-    told = [
-        (counts.word, counts.why, about)
-        for counts, about in ((labels, "the labels"), (inputs, "the inputs"))
-        if counts is not None
-    ]
-    if len({(word, why) for word, why, _ in told}) == 1:
-        word, why, _ = told[0]
-        return f" (verdict {word}{' because ' + why if why else ''})"
-    each = ", ".join(f"{w} on {about}{' because ' + why if why else ''}" for w, why, about in told)
-    return f" (verdict {each})" if each else ""
-
-
-def _short_agreement(ds: xr.Dataset, estimator: str) -> str:
-    """Say which other estimators see I(X;T) rise and fall at the same steps."""
-    agree: list[str] = []
-    differ: list[str] = []
-    for pair in compare_estimators(ds):
-        if pair.target == "X" and estimator in (pair.first, pair.second) and pair.mean is not None:
-            other = pair.second if pair.first == estimator else pair.first
-            (agree if pair.agrees else differ).append(f"{other} ({pair.mean:.2f})")
-    if not agree and not differ:
-        return ""
-    parts = []
-    if agree:
-        parts.append(f"{' and '.join(agree)} {'see' if len(agree) > 1 else 'sees'} much the same")
-    if differ:
-        parts.append(f"{' and '.join(differ)} {'do' if len(differ) > 1 else 'does'} not")
-    return (
-        f"Whether the same rises and falls show with other estimators: {', '.join(parts)} (in "
-        "brackets the rank correlation of the curves)."
-    )
-
-
 def _end(ds: xr.Dataset, step: int) -> str:
     return "at the end" if step == int(ds["step"].values[-1]) else f"at step {step}"
 
 
-def _when(ds: xr.Dataset, step: int, *, short: bool = False) -> str:
+def when(ds: xr.Dataset, step: int, *, short: bool = False) -> str:
+    """Return ``"epoch 26 (step 338)"``, or the step where no epochs were recorded."""
     if "epoch" not in ds.coords:
         return f"step {step}"
     epoch = float(ds["epoch"].sel(step=step))
@@ -462,7 +352,7 @@ def _cannot(ds: xr.Dataset, estimator: str) -> str:
             f"nothing is read from the {bad} of {measured} measurements by {estimator} that are "
             "not usable"
         )
-    clauses += [caveat] if (caveat := _geometry(ds, estimator)) else []
+    clauses += [caveat] if (caveat := geometry(ds, estimator)) else []
     if "Y" in ds["target"].values and not np.isfinite(chosen["mi_null"].sel(target="Y")).any():
         clauses.append(f"no null was drawn, so {up} may hold what shuffled labels give too")
     broken = [violation for violation in violations(ds) if violation.estimator == estimator]
@@ -489,5 +379,6 @@ def _calibrated(run: Run, estimator: str) -> str:
     return f"Calibration on twins of {note['layer']} (step {note['step']}): {worst}."
 
 
-def _plural(count: int, noun: str) -> str:
+def count_of(count: int, noun: str) -> str:
+    """Return ``"1 sample"`` or ``"41 samples"``."""
     return f"{count} {noun}{'s' * (count != 1)}"
