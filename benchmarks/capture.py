@@ -170,7 +170,8 @@ def train(name: str, seconds: float, folder: Path, **options: object) -> Cost:
     writer = (time.process_time() - process) - (time.thread_time() - thread)
     assert all(map(torch.equal, bare.model.parameters(), seen.model.parameters()))
     return Cost(
-        sum(seen.seconds), sum(bare.seconds + seen.seconds), watching, writer, statistics.median(taking or [0.0]),
+        sum(seen.seconds), sum(bare.seconds + seen.seconds), watching, writer,
+        statistics.median(taking or [0.0]),
         statistics.median(idle or [0.0]), statistics.median(bare.seconds + seen.seconds), taken,
         rows, size, forward(seen.model, probe),
     )  # fmt: skip
