@@ -25,8 +25,8 @@ from infoplane.views.wire import Wire
 
 log = logging.getLogger(__name__)
 
-CREDIT = 8
-"""Messages under way to one browser at most; it answers four times a second."""
+CREDIT = 5
+"""Messages under way to one browser at most; it answers six times a second."""
 
 
 class Told(Source, Protocol):
@@ -157,7 +157,7 @@ const answer = () => {
 }
 requestAnimationFrame(() => requestAnimationFrame(() => {
   ack.painted = number
-  ack.waiting ??= setTimeout(answer, Math.max(0, 240 - (performance.now() - (ack.told_at ?? 0))))
+  ack.waiting ??= setTimeout(answer, Math.max(0, 160 - (performance.now() - (ack.told_at ?? 0))))
 }))
 """
 
