@@ -15,6 +15,7 @@ from bokeh.document import Document
 from markupsafe import Markup
 
 from infoplane import store
+from infoplane.errors import CorruptRunError
 from infoplane.store import RunSummary
 from infoplane.views.feed import SessionFeed
 from infoplane.views.hub import Hub
@@ -34,7 +35,15 @@ _READING = Markup("""
 
 
 def open_tail(summary: RunSummary, hub: Hub) -> tuple[tuple[str, str], RunTail]:
-    """Return the tail of a run that all sessions share, after the hub's key of it."""
+    """Return the tail of a run that all sessions share, after the hub's key of it.
+
+    Raises
+    ------
+    InfoplaneError
+        If the run is broken or cannot be read.
+    """
+    if summary.status.state == "broken":
+        raise CorruptRunError(f"{summary.status.reason}.")
     key = ("run", str(summary.path))
     tail = hub.source(key, lambda: RunTail(store.open_run(summary.path)))
     assert isinstance(tail, RunTail)
