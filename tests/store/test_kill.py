@@ -17,7 +17,7 @@ import pytest
 from infoplane.errors import RunLockedError, StoreError
 from infoplane.store import Run, open_run, verify
 
-ROUNDS = 25
+ROUNDS = 50
 WRITER = textwrap.dedent(
     """
     # Waits for "path start", forks a writer for it, says when it is dead. The writer tells what was
@@ -61,7 +61,7 @@ WRITER = textwrap.dedent(
 
 
 def test_kill_9_loses_nothing_acknowledged(tmp_path_factory):
-    """Everything acknowledged is readable after each of 25 kills, and the run can go on."""
+    """Everything acknowledged is readable after each of 50 kills, and the run can go on."""
     path = tmp_path_factory.mktemp("killed") / "run"  # on a real disk
     rng = random.Random(0)
     acknowledged: dict[str, set[int]] = {"step": set(), "scalar": set(), "row": set()}
