@@ -3,8 +3,8 @@
 // What a reader does is drawn at once. What a growing run brings is drawn at once in the plane; the
 // curves, the table and the slider follow a few times a second: Bokeh paints each figure anew for any
 // change in it, which takes far longer than everything here.
-const BESIDE_EVERY = 220  // milliseconds
-let asked = false, resting = null, all = true, beside = 0, catching_up = null
+const BESIDE_EVERY = 220  // milliseconds; on a slow machine three times as long as drawing all takes
+let told_state = null, asked = false, resting = null, all = true, beside = 0, cost = 0, catching_up = null
 function refresh() { all = true; ask() }
 function ask() {  // at most one drawing an animation frame
   if (asked) return
@@ -12,12 +12,14 @@ function ask() {  // at most one drawing an animation frame
   requestAnimationFrame(() => { asked = false; draw() })
 }
 function due_beside() {
-  if (!all && performance.now() - beside < BESIDE_EVERY) {
-    catching_up ??= setTimeout(refresh, BESIDE_EVERY)
+  const begun = performance.now(), pause = Math.max(BESIDE_EVERY, Math.min(3 * cost, 3000))
+  if (!all && begun - beside < pause) {
+    catching_up ??= setTimeout(refresh, pause)
     return false
   }
   clearTimeout(catching_up)
-  catching_up = null; all = false; beside = performance.now()
+  catching_up = null; all = false; beside = begun
+  requestAnimationFrame(() => setTimeout(() => { cost = performance.now() - begun }))  // painted by then
   return true
 }
 function draw() {
@@ -45,7 +47,9 @@ function draw() {
 function wake(cause) {
   if (cause === view) restore()
   if (cause !== view) { ingest(); received = performance.now(); const seq = live.data.seq[0]; requestAnimationFrame(() => requestAnimationFrame(() => { if (ack.data.seq[0] !== seq) ack.data = {seq: [seq]} })) }
-  if (cause === view) refresh()
+  const turned = live.data.state[0] !== told_state  // how the run stands is told at once
+  told_state = live.data.state[0]
+  if (cause === view || turned) refresh()
   else ask()
 }
 
