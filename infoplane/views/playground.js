@@ -5,7 +5,7 @@ Object.assign(infoplane, (() => {
   const CHUNK = 384 * 1024  // bytes of a file in one message, below the server's limit in base64
   const STRENGTH = {l2: 0.001, dropout: 0.2, noise: 0.1, cs_ib: 1}  // a start for each regulariser
   const id = (name) => document.getElementById(name), form = id("recipe")
-  let again = null, sending = null, jobs_known = []
+  let again = null, sending = null, announced = 0, jobs_known = []
 
   function playground(number, answer) {
     clearTimeout(again)
@@ -78,7 +78,10 @@ Object.assign(infoplane, (() => {
       id("said").textContent = `${sending.name} was added`
       return stop_sending("")
     }
-    if (state.size !== sending.size) return stop_sending("The server did not take the file.")
+    if (state.size !== sending.size) {  // an answer from before the file was announced, or one that got lost
+      if (++announced > 3) return stop_sending("The server did not take the file.")
+      return ask({upload: sending.name, size: sending.size}, true)
+    }
     bar.value = state.received / sending.size
     const reader = new FileReader(), offset = state.received
     reader.onload = () => ask({chunk: reader.result.slice(reader.result.indexOf(",") + 1), offset}, true)
@@ -98,6 +101,7 @@ Object.assign(infoplane, (() => {
     id("refused").textContent = ""
     if (file.size > first.largest || file.size === 0) return stop_sending(`A file must have 1 byte to ${first.largest / 2 ** 20} MiB; compress it with gzip.`)
     sending = file
+    announced = 1
     target.disabled = true
     id("sending").hidden = false
     clearTimeout(again)

@@ -183,7 +183,7 @@ def test_everything_has_a_name_and_enough_contrast_in_light_and_dark(pages, serv
     assert pages.locator("h1").count() == 1
     for width, height in ((1920, 1080), (1280, 720)):
         pages.set_viewport_size({"width": width, "height": height})
-        assert pages.evaluate(OVERFLOW) == 0
+        pages.wait_for_function(f"{OVERFLOW} === 0")  # figures are drawn anew first
     pages.set_viewport_size({"width": 1440, "height": 900})
     pages.emulate_media(color_scheme="light", reduced_motion="reduce")
     pages.keyboard.press("Tab")  # the first stop leads past the rail
