@@ -175,7 +175,7 @@ PAPER = Paper(
     ),
     left_out=(
         "The two phases of the gradients appear without compression too: needs gradient "
-        "statistics; record them with `infoplane.watch(…, gradients=True)`.",
+        "statistics; record them with `ip.watch(…, capture=('output', 'gradients'))`.",
         "Compression of the task-irrelevant part of the input: another network and task.",
         "Early stopping at 94 % validation accuracy: a choice of one threshold on one network.",
     ),

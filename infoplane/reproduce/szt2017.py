@@ -39,7 +39,9 @@ def _order(evidence: Evidence) -> Finding:
     ends = [[float(curve(ds, BINNING, layer)[-1]) for layer in LAYERS] for ds in evidence["tanh"]]
     ordered = [all(a >= b - 0.01 for a, b in pairwise(end)) for end in ends]
     means = " ≥ ".join(f"{value:.2f}" for value in np.mean(ends, axis=0))
-    return Finding(in_all(ordered), f"means {means} bits; ordered in {sum(ordered)} of {len(ordered)} seeds")
+    return Finding(
+        in_all(ordered), f"means {means} bits; ordered in {sum(ordered)} of {len(ordered)} seeds"
+    )
 
 
 def _fitting(evidence: Evidence) -> Finding:
@@ -114,6 +116,6 @@ PAPER = Paper(
         "Converged layers lie near the information-bottleneck bound: the page draws the bound and "
         "each layer's distance; the paper gives no distance.",
         "Drift and diffusion of the gradients: needs gradient statistics; record them with "
-        "`infoplane.watch(…, gradients=True)`.",
+        "`ip.watch(…, capture=('output', 'gradients'))`.",
     ),
 )
