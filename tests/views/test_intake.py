@@ -55,10 +55,11 @@ def test_what_is_sent_is_kept_under_a_name_of_ours_and_found_by_id(tmp_path):
     [
         (b"no idx at all", "not an IDX file"),
         (IMAGES[:-1], "truncated or damaged"),
-        (gzip.compress(IMAGES)[:-9], "cannot be read"),
+        (gzip.compress(IMAGES, mtime=0)[:-9], "cannot be read"),
         (as_idx(np.zeros((2, 2)))[:3], "not an IDX file"),
         (b"\0\0\x0d\1" + np.array([2], ">u4").tobytes() + bytes(8), "whole numbers"),
     ],
+    ids=["no idx", "cut", "cut gzip", "header alone", "fractions"],
 )
 def test_what_is_no_idx_file_is_refused_in_words_and_not_kept(tmp_path, content, words):
     with pytest.raises(InputError, match=words) as refused:
