@@ -10,6 +10,7 @@ from typing import Any
 from bokeh.document import Document
 from markupsafe import Markup
 
+from infoplane.analysis import conclusion, findings, methods
 from infoplane.errors import InfoplaneError, InputError
 from infoplane.store import Run
 from infoplane.views import layer, plane
@@ -57,6 +58,12 @@ _LAYER = Markup("""
     figures=layer.FIGURES
 )
 
+_READING = Markup("""
+<aside class="reading" id="reading" aria-labelledby="reading-title" hidden>
+<header><h2 id="reading-title">What can be concluded</h2><span class="grow"></span>
+<button type="button" class="button">close</button></header>
+<div class="prose" tabindex="0" aria-live="polite"></div></aside>""")
+
 
 def build(document: Document, state: PageState, shelf: Shelf, hub: Hub) -> Page:
     """Build the plane of the run in the address, or of the newest; words when there is none."""
@@ -86,7 +93,7 @@ def _plane(
 
     return Page(
         heading=plain(tail.run.name) or "Run",
-        body=_LAYER,
+        body=_LAYER + _READING,
         figures=kit(),
         scripts=("layer.js",),
         first={"run": run_id, "frame": first, "view": _view(state), "defaults": {"unit": "bits"}},
@@ -96,7 +103,9 @@ def _plane(
 
 
 def _look_at(run: Run, question: Mapping[str, Any]) -> dict[str, Any]:
-    """Answer the Layer panel. The question comes from a browser: anything may stand in it."""
+    """Answer the panels. The question comes from a browser: anything may stand in it."""
+    if question.get("reading") is True:
+        return {"reading": _read(run)}
     names = run.layers
     index, step, probe = (question.get(name) for name in ("layer", "step", "probe"))
     if type(index) is not int or not 0 <= index < len(names):
@@ -111,6 +120,19 @@ def _look_at(run: Run, question: Mapping[str, Any]) -> dict[str, Any]:
     if question.get("history") is True:
         answer["history"] = layer.history(run, names[index], probe)
     return answer
+
+
+def _read(run: Run) -> list[list[str]]:
+    """Return what can be concluded from a run: sections, each a title and its paragraphs."""
+    parts = (
+        ("", conclusion(run)),
+        ("In detail", findings(run)),
+        ("Methods", methods(run)),
+    )
+    return [
+        [title, *(plain(line, 4000) for line in text.splitlines() if line.strip())]
+        for title, text in parts
+    ]
 
 
 @cache

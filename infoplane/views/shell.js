@@ -101,6 +101,7 @@ window.infoplane = (() => {
   }
   let past = null
   function layer(number, answer) {
+    if (answer.reading || reads === number) return read(answer)
     if (answer.history) past = answer.history
     if (number !== asked) return
     const panel = document.getElementById("layer"), figures = panel.querySelector(".figures")
@@ -120,6 +121,27 @@ window.infoplane = (() => {
     kit.view.data = {...kit.view.data, layer: [next]}
   }
   for (const button of document.querySelectorAll("#layer button")) button.addEventListener("click", () => show_layer(Number(button.value)))
+
+  // -- Reading: what can be concluded, in words, as of the moment it was opened -----------------------
+  const reading = document.getElementById("reading")
+  let reads = 0
+  function open_reading(open = reading.hidden) {
+    reading.hidden = !open
+    if (!open) return
+    reading.querySelector(".prose").replaceChildren(element("p", "Reading the measurements …"))
+    reads = ++asked
+    wanted = ""
+    model("question").tags = [reads, {reading: true}]
+    reading.querySelector("button").focus()
+  }
+  function read(answer) {
+    const paragraphs = (answer.reading ?? [["", answer.error]]).flatMap(([title, ...lines]) =>
+      [...(title ? [element("h3", title)] : []), ...lines.map((line) => element("p", line))])
+    reading.querySelector(".prose").replaceChildren(...paragraphs)
+  }
+  reading?.addEventListener("open", () => open_reading())
+  reading?.querySelector("button").addEventListener("click", () => open_reading(false))
+  addEventListener("keydown", ({key}) => { if (key === "Escape" && reading && !reading.hidden) open_reading(false) })
 
   // -- pages that ask for what they show -------------------------------------------------------------
   let next_question = {}, waiting = null, last_asked = 0

@@ -67,6 +67,20 @@ def test_a_deep_link_opens_the_layer_panel(pages, served):
     assert pages.locator("#layer dd").first.inner_text().startswith("5 ")
 
 
+def test_explore_says_what_can_be_concluded(pages, served):
+    pages.goto(served.url)
+    pages.wait_for_function(READY, timeout=60_000)
+    pages.wait_for_selector("[data-act=reading]:not([hidden])", timeout=20_000)
+    pages.keyboard.press("r")
+    sheet = pages.locator("#reading")
+    pages.wait_for_selector("#reading h3", timeout=20_000)
+    assert sheet.locator("h3").all_inner_texts() == ["In detail", "Methods"]
+    assert "nothing is said about other seeds" in sheet.inner_text()
+    assert sheet.get_by_role("button", name="close").evaluate("e => e === document.activeElement")
+    pages.keyboard.press("Escape")
+    pages.wait_for_selector("#reading", state="hidden")
+
+
 def test_diagnostics_says_what_is_there_and_how_to_measure_more(pages, served):
     pages.goto(f"{served.url}?page=diagnostics")
     pages.wait_for_function("document.getElementById('about-alerts').textContent !== 'Looking …'")

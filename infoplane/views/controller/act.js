@@ -56,6 +56,7 @@ const actions = {
     refresh()
   },
   save: (_, event) => save(event.shiftKey ? "svg" : "png"),
+  reading: () => document.getElementById("reading")?.dispatchEvent(new Event("open")),  // the page's, not the view's
   guide: () => { guide_open = !guide_open; refresh() },
   play, now: () => { stop(); go(null) },
 }
@@ -75,7 +76,7 @@ function on_key(event) {
   const keys = {
     ArrowLeft: () => { stop(); go_index(index_now() - jump) }, ArrowRight: () => { stop(); go_index(index_now() + jump) },
     Home: () => { stop(); go_index(0) }, End: () => { stop(); go_index(list.length - 1) },
-    u: () => actions.unit(chosen.unit === "bits" ? "nats" : "bits"), n: actions.minus, a: actions.overlay, t: actions.theme, "?": actions.guide, s: () => save("png"), S: () => save("svg"),
+    u: () => actions.unit(chosen.unit === "bits" ? "nats" : "bits"), n: actions.minus, a: actions.overlay, r: actions.reading, t: actions.theme, "?": actions.guide, s: () => save("png"), S: () => save("svg"),
     Escape: () => { guide_open = false; chosen.layer = null; toggle_menu(false); hide_tip(); tell(); refresh() },
   }
   if (!button) keys[" "] = play

@@ -91,6 +91,7 @@ function write_states() {
   const overlay = top.querySelector("[data-act=overlay]")
   overlay.setAttribute("aria-pressed", String(chosen.overlay)); overlay.hidden = measured().length < 2
   top.querySelector("[data-act=minus]").setAttribute("aria-pressed", String(chosen.minus))
+  top.querySelector("[data-act=reading]").hidden = document.getElementById("reading") === null
   nodes.guide.hidden = !guide_open
   top.querySelector(".ip-round[data-act=guide]").setAttribute("aria-expanded", String(guide_open))
   const play = nodes.parts[2].querySelector("[data-act=play]")
