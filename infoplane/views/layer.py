@@ -17,7 +17,7 @@ from infoplane.store import Run
 from infoplane.types import FloatArray, ProbeData
 
 FIGURES = Markup("""<div class="figures">
-<figure><figcaption>Activations over training<small>darker = more often · blue = this step</small>
+<figure><figcaption>Activations over training<small>stronger = more often · blue = this step</small>
 </figcaption><div data-figure="history"></div></figure>
 <figure><figcaption>Spectrum<small>share of variance · blue = effective rank</small></figcaption>
 <div data-figure="spectrum"></div></figure>
