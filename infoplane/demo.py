@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -142,20 +141,12 @@ def _child(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
         yield process
     finally:
         if process.poll() is None:
-            _interrupt(process)
+            process.terminate()  # the command line ends in order
             try:
                 process.wait(timeout=10)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-
-
-def _interrupt(process: subprocess.Popen[bytes]) -> None:
-    """Ask a child to end as Ctrl-C would; Windows knows no such signal for a child."""
-    if os.name == "nt":
-        process.terminate()
-    else:
-        process.send_signal(signal.SIGINT)
 
 
 @contextlib.contextmanager
@@ -180,7 +171,7 @@ def _await_estimates(estimator: subprocess.Popen[bytes], run_path: Path, interru
     After Ctrl-C only the estimates under way are waited for; another Ctrl-C ends the waiting.
     """
     if interrupted:
-        _interrupt(estimator)
+        estimator.terminate()
     with contextlib.suppress(KeyboardInterrupt), open_run(run_path) as run:
         total = len(run.steps) * len(run.layers) * len(ESTIMATORS) * len(("X", "Y"))
         say(f"training is over; estimating what is left of {len(run.steps)} snapshots")

@@ -105,6 +105,8 @@ def test_ctrl_c_leaves_a_readable_run(tmp_path):
         [sys.executable, "-m", "infoplane", "demo", "--no-open", "--exit", "--out",
          str(tmp_path / "d"), "--epochs", "100000"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENV,
+        # a suite that a shell runs in the background hands down an ignored SIGINT
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     try:
         deadline = time.monotonic() + 120

@@ -6,8 +6,11 @@ Exit status: 0 done, 1 failed with one clear line on stderr (a traceback only wi
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NoReturn
 
 from infoplane.cli.parser import parser
 from infoplane.cli.printing import printable
@@ -20,7 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
     options = parser().parse_args(arguments)
     try:
-        options.command(options)
+        with _ended_in_order():
+            options.command(options)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # `infoplane list | head`
@@ -32,3 +36,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"infoplane: {printable(' '.join(str(error).split()))}", file=sys.stderr)
         return 1
     return 0
+
+
+@contextlib.contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """Take a request to terminate as Ctrl-C: a cluster's scheduler, a page that cancels.
+
+    Unlike SIGINT it is not ignored by processes that a shell has started in the background.
+    """
+
+    def interrupt(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

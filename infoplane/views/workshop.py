@@ -11,7 +11,6 @@ import contextlib
 import math
 import os
 import re
-import signal
 import subprocess
 import sys
 import tempfile
@@ -275,10 +274,7 @@ def _infoplane(*words: str, sink: IO[bytes] | None = None) -> subprocess.Popen[b
 
 def _interrupt(process: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(ProcessLookupError):
-        if os.name == "nt":
-            process.terminate()
-        else:
-            process.send_signal(signal.SIGINT)
+        process.terminate()  # the command line ends in order
 
 
 def _tail(log: Path, size: int = 2000) -> str:
