@@ -98,4 +98,4 @@ def _train(recipe: Recipe, path: Path, snapshots: int, tell: Callable[[str], Non
             )
         return
     tell(f"{path.name}: training {recipe.epochs} epochs")
-    record(recipe, path, snapshots=snapshots)
+    record(recipe, path, name=path.name, snapshots=snapshots)
