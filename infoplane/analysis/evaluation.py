@@ -163,8 +163,9 @@ def evaluate(
     requests = [_with_params(request, params or {}) for request in estimators]
     settings = Settings(seed, null, costly_null, subsamples)
     limits = _limits(timeout, memory, backend)
-    workers = workers if (timeout, memory) == (None, None) else max(workers, 1)
     _check(requests, workers, settings, targets, backend)
+    capped = (timeout, memory) != (None, None)
+    workers = max(workers, 1) if capped else workers
     count = _Count()
     with open_run(path) as reader:
         _known(reader, layers, steps, follow)
@@ -181,7 +182,8 @@ def evaluate(
             stop=stop,
         )
         with _Bar(progress, agenda, count) as bar:
-            _labour(agenda, _hands(path, settings, requests, workers, backend, limits), count, bar)
+            makers = _hands(path, settings, requests, workers, backend, limits, capped)
+            _labour(agenda, makers, count, bar)
     _nothing(count, agenda, requests)
     _refresh(run)
     return EvaluationSummary(
@@ -252,9 +254,15 @@ def _hands(
     workers: int,
     backend: str | Executor,
     limits: Limits,
+    capped: bool,
 ) -> list[Callable[[], Hand]]:
     """Return makers of hands, one for each worker."""
     modules = sorted({str(complete(request)[0].function.__module__) for request in requests})
+    if "__main__" in modules and capped:
+        raise InputError(
+            "`timeout` and `memory` need estimators that a worker process can import; move yours "
+            "from the script into a module."
+        )
     if not isinstance(backend, str):
         return [lambda: ExecutorHand(backend, path, settings, modules)] * max(1, workers)
     # An estimator defined in the caller's script exists in no other process.

@@ -65,9 +65,15 @@ class ExecutorHand:
 
     def _send(self, jobs: Sequence[Job]) -> Tally:
         records = [job.to_json() for job in jobs]
-        self._future = self._executor.submit(
-            measure_batch, str(self._path.resolve()), asdict(self._settings), self._modules, records
-        )
+        where, settings = str(self._path.resolve()), asdict(self._settings)
+        try:
+            future = self._executor.submit(measure_batch, where, settings, self._modules, records)
+        except Exception as error:  # broken or shut down: no job is to blame, all stay missing
+            raise EvaluationError(
+                f"the executor takes no more jobs ({type(error).__name__}: {error}); start a new "
+                "one and evaluate again: only what is missing is measured"
+            ) from error
+        self._future = future
         made, failed = self._future.result()
         return Tally(made, failed)
 

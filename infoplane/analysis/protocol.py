@@ -124,5 +124,6 @@ def _software(ds: xr.Dataset) -> str:
         "Estimates are in nats, shown in bits (÷ ln 2), raw and unclipped. Rises and falls of a "
         "trajectory are named at a family-wise level of 5 % per trajectory, against flat curves "
         "with independent Gaussian noise of the size that neighbouring points show. "
-        f"infoplane {ds.attrs['infoplane']}, numpy {np.__version__}, scipy {scipy.__version__}."
+        f"Written with infoplane {ds.attrs['infoplane']}, numpy {np.__version__}, "
+        f"scipy {scipy.__version__}."
     )

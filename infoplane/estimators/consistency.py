@@ -171,6 +171,8 @@ def self_consistency(
 
 
 def _images(x: Any, y: Any, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
+    if x is None and y is not None:
+        raise InputError("`y` needs `x`, the images that it belongs to; got `y` alone.")
     if x is None:
         return gaussian_rows(rng=rng)[:2]
     shape = plain(x, name="x").shape

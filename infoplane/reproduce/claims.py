@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
 from infoplane.tasks.training import Recipe
@@ -142,14 +143,19 @@ def fall(bits: xr.DataArray) -> float:
     Peak and end are medians of three neighbouring snapshots, so that one noisy estimate makes
     neither.
     """
-    smooth = median_filter(bits.values, size=3, mode="nearest")
+    smooth = _smooth(bits)
     return float(smooth.max() - smooth[-1])
 
 
 def peak_epoch(bits: xr.DataArray) -> float:
     """Return the epoch at which a curve, smoothed as in :func:`fall`, is largest."""
-    smooth = median_filter(bits.values, size=3, mode="nearest")
-    return float(bits["epoch"][int(smooth.argmax())])
+    return float(bits["epoch"][int(_smooth(bits).argmax())])
+
+
+def _smooth(bits: xr.DataArray) -> NDArray[np.floating]:
+    smooth: NDArray[np.floating] = median_filter(bits.values, size=3)
+    smooth[0], smooth[-1] = np.median(bits.values[:3]), np.median(bits.values[-3:])
+    return smooth
 
 
 def spread(values: Sequence[float], digits: int = 2) -> str:

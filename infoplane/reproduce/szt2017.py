@@ -45,14 +45,14 @@ def _order(evidence: Evidence) -> Finding:
 
 
 def _fitting(evidence: Evidence) -> Finding:
-    gains = []
-    for ds in evidence["tanh"]:
-        bits = curve(ds, BINNING, LAST, "Y")
-        early = float(bits[bits["epoch"] <= 300][-1] - bits[0])
-        gains.append(early / float(bits[-1] - bits[0]))
+    curves = [curve(ds, BINNING, LAST, "Y") for ds in evidence["tanh"]]
+    if any(bits["epoch"][-1] <= 300 for bits in curves):
+        return Finding("undecided", "the training has no more than 300 epochs")
+    early = [float(bits[bits["epoch"] <= 300][-1] - bits[0]) for bits in curves]
+    whole = [float(bits[-1] - bits[0]) for bits in curves]
     return Finding(
-        in_all([gain > 0.5 for gain in gains]),
-        f"{spread(gains)} of the whole gain of I(T;Y) is there by epoch 300",
+        in_all([gain > 0 and part > 0.5 * gain for part, gain in zip(early, whole, strict=True)]),
+        f"gain of I(T;Y) by epoch 300 {spread(early)} of {spread(whole)} bits in all",
     )
 
 

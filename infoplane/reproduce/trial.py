@@ -47,7 +47,7 @@ def reproduce(
     epochs
         Of every training; the published curves have about 8000.
     snapshots
-        Of every run, log-spaced.
+        Of every run that is trained now, log-spaced; finished runs keep theirs.
     workers
         Processes that estimate, as in :func:`infoplane.evaluate`.
     tell
@@ -60,7 +60,7 @@ def reproduce(
     """
     if paper not in PAPERS:
         raise InputError(f"`paper` must be one of {', '.join(PAPERS)}; got {paper!r}.")
-    for name, value in (("seeds", seeds), ("epochs", epochs)):
+    for name, value in (("seeds", seeds), ("epochs", epochs), ("snapshots", snapshots)):
         if value < 1:
             raise InputError(f"`{name}` must be at least 1; got {value}.")
     chosen = PAPERS[paper]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import infoplane as ip
-from infoplane.errors import InputError
+from infoplane.errors import EvaluationError, InputError
 
 
 def small_run(record, name="run"):
@@ -72,6 +72,15 @@ def test_a_job_that_kills_its_worker_becomes_a_row_with_the_reason(record):
     assert summary.failed == len(failed) == 2
     assert {row.step for row in failed} == {1}
     assert all("retry=True" in row.reason for row in failed)
+
+
+def test_an_executor_that_is_over_blames_no_job(record):
+    run = small_run(record)
+    pool = ThreadPoolExecutor(1)
+    pool.shutdown()
+    with pytest.raises(EvaluationError, match="takes no more jobs"):
+        ip.evaluate(run, ["mi.binning"], backend=pool)
+    assert run.measurements() == []
 
 
 def test_a_backend_that_is_none_is_refused(record):

@@ -53,6 +53,7 @@ def test_a_fall_is_measured_from_peak_to_end_and_one_outlier_makes_neither():
     assert fall(xr.DataArray(RISE)) == 0.0
     spiked = [*RISE[:4], 50.0, *RISE[5:7], 0.0, *RISE[8:]]
     assert fall(xr.DataArray(spiked)) < 0.1
+    assert fall(xr.DataArray([*RISE[:-1], 0.0])) < 0.1
     bits = xr.DataArray(RISE_AND_FALL, dims="step", coords={"epoch": ("step", np.arange(10.0))})
     assert peak_epoch(bits) in (2.0, 3.0)
     assert spread([1.0, 2.0, 3.0]) == "2.00 (1.00 … 3.00)"
@@ -67,6 +68,15 @@ def test_compression_holds_on_a_curve_that_falls_and_not_on_one_that_rises():
     assert decide(szt2017.PAPER, "4", rises).decision == "does not hold"
     mixed = {"tanh": [falls["tanh"][0], rises["tanh"][0]]}
     assert decide(szt2017.PAPER, "5", mixed).decision == "undecided"
+
+
+def test_fitting_is_decided_by_the_gain_before_epoch_300():
+    late = [0.0, 0.0, 0.1, 0.1, 0.1, 0.2, 0.4, 0.8, 0.9, 1.0]
+    for bits, decision in ((RISE, "holds"), (late, "does not hold"), (RISE[::-1], "does not hold")):
+        evidence = {"tanh": [trajectories(szt2017.LAYERS, bits)] * 2}
+        assert decide(szt2017.PAPER, "3", evidence).decision == decision
+    short = {"tanh": [trajectories(szt2017.LAYERS, RISE[:3])]}
+    assert decide(szt2017.PAPER, "3", short).decision == "undecided"
 
 
 def test_relu_without_compression_is_told_from_relu_with_it():
