@@ -6,6 +6,7 @@ Layout of a run, format 1.0::
     journal/w0.jsonl              what the run's one writer recorded
     journal/a<16 hex>.jsonl       what one annotator added: measurements, notes
     snapshots/w0-<8 digits>.safetensors    the layers at one step, or a probe set's arrays
+    kept/<name>.safetensors       costly intermediates, named by their content; may be deleted
     lock                          held by the writer, freed by the kernel when it dies
 
 A journal is lines of ``crc32 JSON``, appended and never changed. A snapshot exists if and only if

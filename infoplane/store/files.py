@@ -10,6 +10,7 @@ import contextlib
 import os
 import stat
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -173,6 +174,31 @@ def write_durably(path: Path, data: bytes) -> None:
         remove(temporary)
         raise
     sync_folder(path.parent)
+
+
+def publish(path: Path, data: bytes) -> bool:
+    """Put a file in place unless one is there already; return whether this one was put.
+
+    As `write_durably`, for several writers at once: each has a temporary file of its own, and the
+    first to have it whole on the disk wins.
+    """
+    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex[:16]}.tmp")
+    try:
+        with opened(temporary, _NEW) as fd:
+            write_all(fd, data)
+            os.fsync(fd)
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            return False
+        except OSError:  # a file system without hard links
+            if path.exists():
+                return False
+            _replace(temporary, path)
+    finally:
+        remove(temporary)
+    sync_folder(path.parent)
+    return True
 
 
 def _replace(source: Path, target: Path) -> None:

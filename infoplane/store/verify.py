@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from infoplane.errors import StoreError
-from infoplane.store import codec, files, header, snapshots
+from infoplane.store import codec, files, header, kept, snapshots
 from infoplane.store.index import Index
 from infoplane.store.journal import MAIN, Follower
 
@@ -22,7 +22,8 @@ class Inspection:
     problems : tuple of str
         Damage: something that was acknowledged cannot be read.
     notes : tuple of str
-        Traces of a crash that cost nothing: unfinished lines, files that no line names.
+        What costs nothing: unfinished lines, files that no line names, kept arrays that are
+        damaged and will be made again.
     records, snapshots : int
         How many records and files of arrays were read and found good.
     """
@@ -65,7 +66,13 @@ def verify(path: str | os.PathLike[str]) -> Inspection:
     if index.rejected:
         problems.append(f"{index.rejected} records are not what their kind must be")
     good, damage, strays = _check_files(root / "snapshots", records)
-    return Inspection((*problems, *damage), (*notes, *strays), len(records) - index.rejected, good)
+    spoilt = [
+        f"kept/{name}: not what was written; it will be made again"
+        for name in kept.damaged(root / "kept")
+    ]
+    return Inspection(
+        (*problems, *damage), (*notes, *strays, *spoilt), len(records) - index.rejected, good
+    )
 
 
 def _check_files(

@@ -6,7 +6,7 @@ import os
 import stat
 import threading
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from infoplane.store import files, header, snapshots
 from infoplane.store.annotator import Annotator
 from infoplane.store.index import Entry, Index
 from infoplane.store.journal import Follower
+from infoplane.store.kept import Arrays, keep
 from infoplane.store.status import RunStatus, assess
 from infoplane.store.tail import Tail
 from infoplane.types import Layer, Measurement, ProbeData, Snapshot
@@ -41,7 +42,7 @@ class View:
         self._header = header.read(self.path)
         self._header_due = False
         self._own_header = False  # a writer's table in memory is ahead of the one on disk
-        for folder in (self._journals, self._snapshots):
+        for folder in (self._journals, self._snapshots, self._kept):
             if (mode := files.mode_of(folder)) and not stat.S_ISDIR(mode):
                 raise CorruptRunError(
                     f"{str(folder)!r} must be a folder of the run itself; it is a link or a file. "
@@ -62,6 +63,10 @@ class View:
     @property
     def _snapshots(self) -> Path:
         return self.path / "snapshots"
+
+    @property
+    def _kept(self) -> Path:
+        return self.path / "kept"
 
     def refresh(self) -> int:
         """Read what the journals have gained; return how many records (0.1 ms for none)."""
@@ -285,6 +290,15 @@ class View:
         """Tell how the run stands now (polls the journals)."""
         self.refresh()
         return assess(self.path / "lock", self._follower, self._index, self._index.last_step)
+
+    def kept(self, name: str, make: Callable[[], Arrays]) -> dict[str, NDArray[Any]]:
+        """Return the arrays kept in the run under a name; make and keep them when there are none.
+
+        For what is costly to make and wanted by every later evaluation and every worker process:
+        no lock, any process; of several at once the first one's arrays are those that stay. The
+        name (lower-case letters, digits, hyphens) must say all that the arrays depend on.
+        """
+        return keep(self._kept, name, make)
 
     def annotator(self) -> Annotator:
         """Make a second, independent writer for measurements and notes; no lock, any process."""
