@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -34,6 +35,7 @@ def online(
     null: int = 20,
     seed: int = 0,
     modules: Sequence[str] = (),
+    timeout: float = 600.0,
 ) -> Online:
     """Estimate while the training runs and store no activations: ``watch(model, probe, online())``.
 
@@ -51,6 +53,9 @@ def online(
         Seed of nulls and of estimators that draw.
     modules : sequence of str
         Modules in which estimators of your own are registered, for the worker to import.
+    timeout : float
+        Seconds that one snapshot may take; then it is given up, with a note in its measurements,
+        and the worker is replaced.
 
     Returns
     -------
@@ -58,7 +63,10 @@ def online(
         A sink. When estimation is slower than the schedule, capture's queue drops snapshots and
         counts them; the training does not wait.
     """
-    return Online(estimators, run, tuple(targets), Settings(seed=seed, null=null), tuple(modules))
+    if not timeout > 0:
+        raise InputError(f"`timeout` must be a number of seconds above 0; got {timeout!r}.")
+    settings = Settings(seed=seed, null=null)
+    return Online(estimators, run, tuple(targets), settings, tuple(modules), timeout)
 
 
 class Online:
@@ -79,8 +87,10 @@ class Online:
         targets: tuple[str, ...],
         settings: Settings,
         modules: tuple[str, ...],
+        timeout: float,
     ) -> None:
         self.run, self._settings, self._modules = run, settings, modules
+        self._timeout, self._late = timeout, False
         self._requests, self._targets = tuple(requests), targets
         self.measurements: list[Measurement] = []
         self.refusals: list[Refusal] = []
@@ -89,6 +99,16 @@ class Online:
         self._probes: tuple[ProbeData, ...] = ()
         self._id = uuid.uuid4().hex if run is None else run.uuid
         self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def steps(self) -> list[int]:
+        """Steps that the run holds, so that a resumed watch knows that it is one."""
+        rows = [] if self.run is None else self.run.measurements()
+        return sorted({row.step for row in rows})
+
+    def events(self) -> list[dict[str, Any]]:
+        """List what the run's watches have reported."""
+        return [] if self.run is None else self.run.events()
 
     def begin(
         self, probes: tuple[ProbeData, ...], layers: tuple[Layer, ...], info: Mapping[str, Any]
@@ -150,24 +170,41 @@ class Online:
 
     def _measured(self, jobs: Sequence[Job], snapshot: Snapshot) -> list[Measurement]:
         """Let the worker measure; a worker that dies is replaced, a job that kills is given up."""
-        for _ in range(ATTEMPTS):
+        self._late, why = False, ""
+        for attempt in range(1, ATTEMPTS + 1):
             answer = self._ask(jobs, snapshot)
-            if answer:
+            if answer.endswith(b"\n"):
                 return [decode_measurement(row) for row in json.loads(answer)]
             self._stop()
             self._start()
-        error = EvaluationError(f"the worker died {ATTEMPTS} times on this snapshot.")
+            why = f"the worker died {attempt} times on this snapshot."
+            if self._late:
+                why = f"the worker took longer than {self._timeout:g} s for this snapshot."
+            self.report("worker replaced", {"step": snapshot.step, "why": why})
+            if self._late:
+                break
+        error = EvaluationError(why)
         return [failure(job, key, ask, error) for job in jobs for key, ask in job.asks]
 
     def _ask(self, jobs: Sequence[Job], snapshot: Snapshot) -> bytes:
         process = self._process
         if process is None or process.stdin is None or process.stdout is None:
             return b""
+        patience = threading.Timer(self._timeout, self._give_up, (process,))
+        patience.daemon = True
+        patience.start()
         try:
             send(process.stdin, {"jobs": [job.to_json() for job in jobs]}, snapshot.layers)
             return process.stdout.readline()
         except OSError:
             return b""
+        finally:
+            patience.cancel()
+
+    def _give_up(self, process: subprocess.Popen[bytes]) -> None:
+        """End a worker that hangs: whoever waits for its answer goes on."""
+        self._late = True
+        process.kill()
 
     def _start(self) -> None:
         environment = {**os.environ, **dict.fromkeys(THREADS, "1")}

@@ -20,8 +20,12 @@ class Clock:
     Parameters
     ----------
     start : int or None
-        Updates done when the watch begins; None where a resumed training does not say, and then the
-        first number is believed as it is.
+        Updates done when the watch begins; None where a resumed training does not say. Then its
+        numbers are read as those before were, and without numbers it goes on from `reached`.
+    reached : int
+        Latest step of the run that is resumed.
+    offset : int
+        What was added to its numbers.
 
     Attributes
     ----------
@@ -31,16 +35,16 @@ class Clock:
         How often the loop's numbers fell.
     """
 
-    def __init__(self, start: int | None) -> None:
-        self.start = start
+    def __init__(self, start: int | None, *, reached: int = -1, offset: int = 0) -> None:
+        self.start, self.reached = start, reached
         self.last = -1 if start is None else start
-        self.offset: int | None = None
+        self.offset: int | None = offset if start is None and offset else None
         self.restarts = 0
 
     def label(self, number: int | None, moved: Callable[[], bool]) -> int:
         """Return the label of a call that passed `number`; None counts on by one."""
         if number is None:
-            self.last += 1
+            self.last = (self.reached if self.last < 0 else self.last) + 1
             return self.last
         number = operator.index(number)
         if self.offset is None:

@@ -14,7 +14,7 @@ from torch import nn
 
 from infoplane.capture.clock import Clock, Fingerprint
 from infoplane.capture.delivery import Delivery
-from infoplane.capture.faults import out_of_memory
+from infoplane.capture.faults import out_of_memory, tell
 from infoplane.capture.lap import Lap
 from infoplane.capture.options import bytes_of, kinds_of, share_of
 from infoplane.capture.probe import Probe, as_probes
@@ -27,7 +27,16 @@ from infoplane.capture.shutter import Shutter
 from infoplane.capture.sinks import as_sink
 from infoplane.capture.statistics import Statistics
 from infoplane.capture.subject import Subject
-from infoplane.capture.surroundings import BARE, WITNESSES, fate, holds_steps, other_rank
+from infoplane.capture.surroundings import (
+    BARE,
+    FROM_ZERO,
+    RENUMBERED,
+    WITNESSES,
+    fate,
+    offset_of,
+    other_rank,
+    reached,
+)
 from infoplane.capture.taps import Plan
 from infoplane.capture.updates import Updates, updater
 from infoplane.errors import InputError
@@ -147,11 +156,12 @@ class Watcher:
         self._retention = None if disk is None else Retention(bytes_of("disk", disk))
         if disk is not None and run is not None and not hasattr(run, "forget"):
             raise InputError("`disk` needs a run that can give snapshots up; this sink keeps none.")
-        if start is None and not holds_steps(run):
+        last = reached(run)
+        if start is None and last < 0:
             start = 0
         if start is None and optimizer is not None:
             raise InputError("`optimizer` on a run that holds steps needs `start`, updates done.")
-        self.clock = Clock(start)
+        self.clock = Clock(start, reached=last, offset=offset_of(run))
         self.snapshots = self.dropped = 0
         self.seconds = self._one = 0.0
         self._scalars = Scalars()
@@ -317,10 +327,9 @@ class Watcher:
             self.seconds += perf_counter() - begun
 
     def _advance(self, step: int | None, scalars: Mapping[str, Any], now: float) -> None:
-        previous, restarts = self.clock.last, self.clock.restarts
-        label = self.clock.label(step, self._weights.moved)
-        if self.clock.restarts == 1 and restarts == 0:
-            self._delivery.event("renumbered", {"given": step, "step": label})
+        previous = self.clock.last
+        label = self._label(step)
+        previous = label - 1 if previous < 0 else previous  # a resumed run: nothing was passed over
         if scalars:
             self._note(label, scalars)
         if self.shutter.wants(previous, label):
@@ -329,6 +338,20 @@ class Watcher:
                 self._take(label, wait=self.block)
         if len(self._scalars.rows) >= FLUSH_ROWS or now - self._flushed > FLUSH_SECONDS:
             self._flush()
+
+    def _label(self, number: int | None) -> int:
+        """Return the step that a call means, and note how its number stands to the step."""
+        clock = self.clock
+        offset, restarts, known = clock.offset, clock.restarts, clock.last >= 0
+        label = clock.label(number, self._weights.moved)
+        if clock.restarts == 1 and restarts == 0:
+            self._delivery.event(RENUMBERED, {"given": number, "step": label})
+        elif clock.offset == 1 and offset is None:
+            self._delivery.event(FROM_ZERO, {"step": label})
+        if number is None and not known and label:
+            tell(f"infoplane: steps are counted on from {clock.reached}, the latest of the resumed "
+                 "run; if the checkpoint is older, say start= (updates done).")  # fmt: skip
+        return label
 
     def _note(self, step: int, scalars: Mapping[str, Any]) -> None:
         for name, value in scalars.items():

@@ -18,6 +18,9 @@ BARE: ContextVar[bool] = ContextVar("infoplane_bare", default=False)
 WITNESSES: ContextVar[list[Watcher] | None] = ContextVar("infoplane_witnesses", default=None)
 """While `verify_neutrality` trains: the watchers made, which then keep all scalars."""
 
+FROM_ZERO, RENUMBERED = "numbered from 0", "renumbered"
+"""Events that tell how a loop's numbers stand to the steps."""
+
 
 def other_rank() -> bool:
     """Whether this process is not the first of a distributed training."""
@@ -27,9 +30,16 @@ def other_rank() -> bool:
     )
 
 
-def holds_steps(run: Any) -> bool:
-    """Whether a run was begun before: a resumed one."""
-    return len(getattr(run, "steps", ()) or ()) > 0
+def reached(run: Any) -> int:
+    """Return the latest step of a run that was begun before, a resumed one; -1 for a new one."""
+    return max(getattr(run, "steps", None) or (-1,))
+
+
+def offset_of(run: Any) -> int:
+    """Return what the watch before added to the numbers that it was given: 1 if they began at 0."""
+    events = run.events() if callable(getattr(run, "events", None)) else ()
+    told = [event["event"] for event in events if event["event"] in (FROM_ZERO, RENUMBERED)]
+    return int(told[-1:] == [FROM_ZERO])
 
 
 def fate() -> str:

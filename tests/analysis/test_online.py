@@ -16,7 +16,7 @@ from infoplane.types import Layer, ProbeData, Snapshot, Status
 ESTIMATORS = ["mi.binning", ("mi.kde", {"variance": 0.1})]
 
 
-def train(sink):
+def train(sink, numbers=range(4)):
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 2))
     generator = torch.Generator().manual_seed(1)
@@ -24,7 +24,7 @@ def train(sink):
     y = (x[:, 0] > 0).long()
     optimiser = torch.optim.SGD(model.parameters(), lr=0.5)
     with ip.watch(model, ip.Probe(x, y), sink, every=2, on_backpressure="block") as watcher:
-        for step in range(4):
+        for step in numbers:
             loss = nn.functional.cross_entropy(model(x), y)
             optimiser.zero_grad()
             loss.backward()
@@ -97,6 +97,33 @@ def test_a_snapshot_that_kills_the_worker_is_given_up(tmp_path, monkeypatch):
         sink.end("failed")
     assert [row.status for row in sink.measurements] == [Status.FAILED] * 2
     assert "died" in sink.measurements[0].note
+
+
+def test_a_worker_that_hangs_is_replaced_and_its_snapshot_given_up(tmp_path, monkeypatch):
+    (tmp_path / "endless.py").write_text(
+        "import time, infoplane.analysis.work as work\nwork.Bench.do = lambda *a: time.sleep(999)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    with ip.Run.create(tmp_path / "run") as run:
+        sink = begun(online(["mi.binning"], run=run, modules=["endless"], timeout=0.2))
+        sink.write(snapshot(0))
+        sink.end("finished")
+    assert [row.status for row in sink.measurements] == [Status.FAILED] * 2
+    assert "took longer than 0.2 s" in sink.measurements[0].note
+    (event,) = ip.open_run(run.path).events()
+    assert event["event"] == "worker replaced"
+    with pytest.raises(InputError, match="`timeout` must be"):
+        online(timeout=0)
+
+
+def test_a_resumed_run_keeps_what_was_measured_before(tmp_path):
+    with ip.Run.create(tmp_path / "run") as run:
+        train(online(["mi.binning"], run=run), range(8))
+    with ip.Run.create(tmp_path / "run", resume="must") as run:
+        train(online(["mi.binning"], run=run), range(4, 10))  # a checkpoint of 4 updates
+    read = ip.open_run(run.path)
+    assert sorted({row.step for row in read.measurements()}) == [0, 2, 4, 6, 8, 10]
+    assert sorted(read.scalars()["loss"]) == list(range(1, 11))
 
 
 def test_what_cannot_be_asked_is_said_at_once():

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from infoplane.capture import MemorySink, Probe, at, every, watch
+from infoplane.capture import CaptureWarning, MemorySink, Probe, at, every, watch
 from infoplane.capture.clock import Clock, Fingerprint
+from infoplane.store import Run, open_run
 
 
 def loop(numbers, *, update_first=True, by_data=False, lr=0.1, **options):
@@ -92,6 +93,28 @@ def test_a_resumed_run_is_not_begun_again():
 def test_a_resumed_run_that_knows_its_start_continues_the_axis(numbers, labels):
     sink, _ = loop(numbers, every=1, start=3)
     assert sink.steps == labels
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_resumed_run_reads_numbers_as_the_watch_before_did(tmp_path, first):
+    with Run.create(tmp_path / "run") as run:
+        loop(range(first, first + 6), every=1, sink=run)
+    with Run.create(tmp_path / "run", resume="must") as run:
+        loop(range(4 + first, 9 + first), every=1, sink=run)  # a checkpoint of 4 updates
+    read = open_run(tmp_path / "run")
+    assert read.steps == list(range(10))
+    assert sorted(read.scalars()["loss"]) == list(range(1, 10))
+
+
+def test_a_resumed_run_without_numbers_goes_on_and_says_so(tmp_path):
+    with Run.create(tmp_path / "run") as run:
+        loop([None] * 3, every=1, sink=run)
+    with (
+        Run.create(tmp_path / "run", resume="must") as run,
+        pytest.warns(CaptureWarning, match="counted on from 3"),
+    ):
+        loop([None] * 2, every=1, sink=run)
+    assert open_run(tmp_path / "run").steps == [0, 1, 2, 3, 4, 5]
 
 
 def test_numbers_may_be_tensors_and_nonsense_is_a_fault():
