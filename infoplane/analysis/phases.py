@@ -4,6 +4,11 @@ A trajectory on the log-step axis is smoothed; a rise or a fall counts when it i
 noise of the same size makes in 95 % of flat curves with the same steps (family-wise, by simulation
 of the whole procedure), larger than the spread over replicates where that is known, and larger than
 a floor below which nobody should care. Several phases are allowed, each with its onset.
+
+Noise is read off neighbouring points, and off the wander of the curve about a smoother one, which
+is more where neighbours share their noise: up to what a correlation of 0.5 between snapshots makes.
+A curve that wanders more than that for its roughness is a trend. Below 30 points nothing tells
+wander from trend, and noise is taken as independent.
 """
 
 from __future__ import annotations
@@ -26,6 +31,10 @@ LEVEL = 0.05  # chance of a phase in a flat noisy curve
 FLOOR = 0.05 / NATS_TO_BITS  # nats: changes below 0.05 bit are nobody's phase
 FEWEST = 8  # usable points below which nothing is said
 _WIDTH = 0.04  # kernel width as a share of the log-step range
+_READS_WANDER = 30  # points below which wander and trend cannot be told apart
+_WIDER = 3.0  # the smoother curve that wander is measured about
+_MOST = 2.7  # √(long-run variance ÷ variance seen by second differences) of AR(1) noise at 0.5
+_MEDIAN_TO_DEVIATION = 1 / 0.6745  # of the absolute value of a Gaussian variable
 _DRAWS = 2000
 
 Direction = Literal["rise", "fall"]
@@ -63,8 +72,8 @@ class Phase:
 class Phases:
     """The phases of one trajectory, or why none is named.
 
-    ``noise`` is the standard deviation of the points about the smoothed curve, ``threshold`` the
-    swing that counts, both in nats.
+    ``noise`` is the standard deviation of independent noise with as much wander as the points have
+    about the smoothed curve, ``threshold`` the swing that counts, both in nats.
     """
 
     found: tuple[Phase, ...] = ()
@@ -121,7 +130,9 @@ def find_phases(
     at, curve = at[order], curve[order]
     errors = np.asarray(stderr, dtype=float)[kept] if stderr is not None else np.array([])
     smooth = _smoother(tuple(at)) @ curve
-    noise = max(_noise(curve), float(np.nanmedian(errors)) if np.isfinite(errors).any() else 0.0)
+    noise = max(
+        _noise(at, curve), float(np.nanmedian(errors)) if np.isfinite(errors).any() else 0.0
+    )
     swings = _null_swings(tuple(at))
     critical = float(np.quantile(swings, 1 - LEVEL))
     threshold = max(critical * noise, 2 * math.sqrt(2) * spread, floor)
@@ -142,23 +153,40 @@ def _refusal(swings: dict[str, float], threshold: float, noise: float, floor: fl
     return f"{largest} {bits:.2f} bits, what noise of this size makes in a flat curve"
 
 
-def _noise(curve: FloatArray) -> float:
-    """Return the standard deviation of the points about a straight line."""
-    return float(_noises(curve[None])[0])
+def _noise(at: FloatArray, curve: FloatArray) -> float:
+    """Return the standard deviation of independent noise that would smooth to as much wander."""
+    return float(_noises(tuple(at), curve[None])[0])
 
 
-def _noises(curves: FloatArray) -> FloatArray:
-    """Estimate the noise of each curve from its second differences, whose variance is 6 σ²."""
+def _noises(at: tuple[float, ...], curves: FloatArray) -> FloatArray:
+    """Estimate the noise of each curve, (m, n) to (m,).
+
+    From its second differences, whose variance is 6 σ² where noise is independent; with enough
+    points from its wander where that says more, up to ``_MOST`` times as much.
+    """
     second = curves[:, :-2] - 2 * curves[:, 1:-1] + curves[:, 2:]
-    return np.asarray(np.sqrt(np.mean(second**2, axis=1) / 6.0))
+    rough = np.sqrt(np.mean(second**2, axis=1) / 6.0)
+    if len(at) < _READS_WANDER:
+        return np.asarray(rough)
+    wander = np.median(np.abs(curves @ _wander(at).T), axis=1) * _MEDIAN_TO_DEVIATION
+    return np.asarray(np.clip(wander, rough, _MOST * rough))
 
 
 @lru_cache(maxsize=64)
-def _smoother(at: tuple[float, ...]) -> FloatArray:
+def _wander(at: tuple[float, ...]) -> FloatArray:
+    """Smooth minus smoother, (n, n): each row has unit norm, so unit noise gives unit variance."""
+    matrix = _smoother(at) - _smoother(at, _WIDER)
+    norms = np.linalg.norm(matrix, axis=1, keepdims=True)
+    return np.asarray(matrix / np.maximum(norms, 1e-9))
+
+
+@lru_cache(maxsize=64)
+def _smoother(at: tuple[float, ...], wider: float = 1.0) -> FloatArray:
     """Return the matrix of a locally linear Gaussian kernel on log(1 + step), (n, n)."""
     axis = np.log1p(np.asarray(at))
     gaps = axis[:, None] - axis[None, :]
-    width = max(_WIDTH * float(np.ptp(axis)), 1.5 * float(np.median(np.diff(axis))), 1e-9)
+    narrow = max(_WIDTH * float(np.ptp(axis)), 1.5 * float(np.median(np.diff(axis))), 1e-9)
+    width = wider * narrow
     weights = np.exp(-0.5 * (gaps / width) ** 2)
     mean = (weights * -gaps).sum(axis=1, keepdims=True) / weights.sum(axis=1, keepdims=True)
     offset = -gaps - mean
@@ -175,7 +203,7 @@ def _null_swings(at: tuple[float, ...]) -> FloatArray:
     curves = rng.standard_normal((_DRAWS, len(at)))
     smooth = curves @ _smoother(at).T
     swing = np.maximum(_rises(smooth), _rises(-smooth))
-    return np.sort(swing / _noises(curves))
+    return np.sort(swing / _noises(at, curves))
 
 
 def _rises(curves: FloatArray) -> FloatArray:

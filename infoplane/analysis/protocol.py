@@ -123,7 +123,9 @@ def _software(ds: xr.Dataset) -> str:
     return (
         "Estimates are in nats, shown in bits (÷ ln 2), raw and unclipped. Rises and falls of a "
         "trajectory are named at a family-wise level of 5 % per trajectory, against flat curves "
-        "with independent Gaussian noise of the size that neighbouring points show. "
+        "with Gaussian noise of the size that neighbouring points show and, from 30 points, the "
+        "wander about a smoother curve; noise correlated by more than 0.5 between snapshots, or at "
+        "all with fewer points, can be named a phase. "
         f"Written with infoplane {ds.attrs['infoplane']}, numpy {np.__version__}, "
         f"scipy {scipy.__version__}."
     )

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import xarray as xr
+from scipy.signal import lfilter
 
 from infoplane.analysis.phases import (
     FLOOR,
@@ -52,6 +53,23 @@ def test_flat_noisy_curves_have_no_phase(noise):
         for _ in range(300)
     ]
     assert np.mean(found) <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / 300)
+
+
+@pytest.mark.parametrize("correlation", [0.3, 0.5])
+def test_flat_curves_with_correlated_noise_rarely_have_a_phase(correlation):
+    rng = np.random.default_rng(5)
+    found = []
+    for _ in range(300):
+        shocks = rng.standard_normal(len(STEPS) + 20)
+        noise = lfilter([1.0], [1.0, -correlation], shocks)[20:]
+        found.append(bool(find_phases(STEPS, 3 + noise).found))
+    assert np.mean(found) <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / 300)
+
+
+def test_a_smooth_trend_is_not_taken_for_noise():
+    quiet = find_phases(STEPS, tent(100))
+    assert quiet.noise < 0.1
+    assert [phase.direction for phase in quiet.found] == ["rise", "fall"]
 
 
 def test_refusal_gives_both_numbers():
