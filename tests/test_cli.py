@@ -230,10 +230,26 @@ def test_import_turns_saved_activations_into_a_run(tmp_path, capsys):
     folder.mkdir()
     for epoch in (0, 10):
         np.savez(folder / f"epoch_{epoch}.npz", fc1=rng.normal(size=(50, 4)))
-    assert main(["import", str(folder), "--out", str(tmp_path / "run")]) == 0
+    call = ["import", str(folder), "--out", str(tmp_path / "run")]
+    np.save(tmp_path / "labels.npy", np.arange(40) % 2)
+    assert main([*call, "--y", str(tmp_path / "labels.npy")]) == 1
+    assert "50 rows" in capsys.readouterr().err
+    np.save(tmp_path / "labels.npy", np.arange(50) % 2)
+    assert main([*call, "--y", str(tmp_path / "labels.npy")]) == 0  # nothing stands in the way
+    assert "2 steps from 0 to 10, 50 samples, layers fc1\n" in capsys.readouterr().out
     run = ip.open_run(tmp_path / "run")
     assert run.layers == ["fc1"]
     assert run.steps == [0, 10]
+    np.testing.assert_array_equal(run.probe().y, np.arange(50) % 2)
+    assert main([*call[:-1], str(tmp_path / "other")]) == 0
+    assert "no labels were found" in capsys.readouterr().out
+
+
+def test_the_way_out_of_a_pickle_keeps_its_lines(tmp_path, capsys):
+    (tmp_path / "epoch1").write_bytes(b"\x80\x04N.")
+    assert main(["import", str(tmp_path), "--out", str(tmp_path / "run")]) == 1
+    assert "\n    import pathlib, pickle" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("suffix", ["csv", "json", "parquet", "nc", "tex", "bib"])

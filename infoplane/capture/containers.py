@@ -28,15 +28,18 @@ SUFFIXES = frozenset({".npy", ".npz", ".safetensors", ".h5", ".hdf5", ".hdf"})
 
 WAY_OUT = """\
 {name!r} is a pickle (or holds one): reading it would run whatever code is in it, so infoplane never
-does. If you trust where it comes from, convert it once, yourself:
+does. If you trust where it comes from, convert the files once, yourself:
 
-    import pickle, numpy as np
-    with open({name!r}, "rb") as file:               # an ibsgd file; adapt to yours
-        d = pickle.load(file)
-    arrays = {{f"activity_tst/{{i}}": a for i, a in enumerate(d["data"]["activity_tst"])}}
-    np.savez({stem!r} + ".npz", **arrays)             # tensors: t.detach().cpu().numpy()
+    import pathlib, pickle, numpy as np
+    there = pathlib.Path("converted")
+    there.mkdir()
+    for path in pathlib.Path({folder!r}).glob({glob!r}):
+        d = pickle.loads(path.read_bytes(), encoding="latin1")    # a file of ibsgd; adapt to yours
+        layers = {{str(i): a for i, a in enumerate(d["data"]["activity_tst"])}}
+        np.savez(there / f"{{path.stem}}.npz", **layers)
 
-and import the folder of npz files."""
+(of torch: d = torch.load(path, weights_only=True), and t.detach().cpu().numpy() for each tensor t)
+and import that folder:  infoplane import converted --out runs/theirs --y labels.npy"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,11 @@ class Entry:
 
     name: str
     read: Callable[[], NDArray[Any]]
+
+    @property
+    def key(self) -> str:
+        """The last part of the name, in lower case."""
+        return self.name.rpartition("/")[2].lower()
 
 
 def entries(path: Path) -> Iterator[Entry]:
@@ -94,13 +102,19 @@ def _head(relative: Path) -> str:
 def _file(file: Path, head: str) -> Iterator[Entry]:
     suffix = file.suffix.lower()
     if suffix in PICKLES or (suffix not in SUFFIXES and _starts_like_a_pickle(file)):
-        raise InputError(WAY_OUT.format(name=file.name, stem=file.stem))
+        raise _pickled(file.name, file)
     reader = {".npy": _npy, ".npz": _npz, ".safetensors": _safetensors}.get(suffix)
     if reader is None and suffix in SUFFIXES:
         reader = _hdf5
     if reader is not None:
         for key, read in reader(file):
             yield Entry("/".join(part for part in (head, key) if part), read)
+
+
+def _pickled(name: str, file: Path) -> InputError:
+    """Return the refusal of a pickle, with the way to convert all that are named like it."""
+    glob = re.sub(r"\d+", "*", file.name, count=1)
+    return InputError(WAY_OUT.format(name=name, folder=str(file.parent), glob=glob))
 
 
 def _starts_like_a_pickle(file: Path) -> bool:
@@ -115,7 +129,7 @@ Members = Iterator[tuple[str, Callable[[], NDArray[Any]]]]
 def _npy(file: Path) -> Members:
     def read() -> NDArray[Any]:
         with file.open("rb") as stream:
-            return _array(stream, file.name)
+            return _array(stream, file.name, file)
 
     yield "", read
 
@@ -124,7 +138,7 @@ def _npz(file: Path) -> Members:
     def reader(member: str) -> Callable[[], NDArray[Any]]:
         def read() -> NDArray[Any]:
             with zipfile.ZipFile(file) as archive, archive.open(member) as stream:
-                return _array(stream, f"{file.name}/{member}")
+                return _array(stream, f"{file.name}/{member}", file)
 
         return read
 
@@ -135,11 +149,12 @@ def _npz(file: Path) -> Members:
         raise InputError(
             f"{file.name!r} must be an npz archive; it is damaged ({error})."
         ) from error
-    for member in members:
-        yield member.removesuffix(".npy"), reader(member)
+    for member in members:  # np.savez calls an array without a name arr_0
+        unnamed = members == ["arr_0.npy"]
+        yield "" if unnamed else member.removesuffix(".npy"), reader(member)
 
 
-def _array(stream: IO[bytes], name: str) -> NDArray[Any]:
+def _array(stream: IO[bytes], name: str, file: Path) -> NDArray[Any]:
     """Read a npy stream; its size is checked before anything is allocated."""
     try:
         version = np.lib.format.read_magic(stream)
@@ -149,7 +164,7 @@ def _array(stream: IO[bytes], name: str) -> NDArray[Any]:
     except ValueError as error:
         raise InputError(f"{name!r} must be a npy array; it is damaged ({error}).") from error
     if dtype.hasobject:
-        raise InputError(WAY_OUT.format(name=name, stem=Path(name).stem))
+        raise _pickled(name, file)
     count = int(np.prod(shape, dtype=object)) if shape else 1
     _check_size(name, count * dtype.itemsize)
     data = stream.read(count * dtype.itemsize)

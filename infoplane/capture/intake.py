@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -22,19 +23,23 @@ Array = NDArray[Any]
 
 _NUMBER = r"0*(?P<step>\d+)"
 _WORD = r"(?:epoch|step|iter|iteration|ep|it|snapshot)[-_ =]?"
+_BEFORE = r"(?:[^/]*[-_. ])?"  # of a file's name: acts_epoch10
+_WHAT = r"activations?|activity|acts?|data|outputs?|values?"
 PATTERNS = {
     "DeepBottleneck": rf"{_NUMBER}/(?:activations/)?(?P<layer>\d+|weights_norm|gradmean|gradstd)",
     "ibsgd": rf"epoch{_NUMBER}/(?:activity_tst/)?"
     r"(?P<layer>\d+|weights_norm|gradmean|gradstd|loss_trn|loss_tst)",
-    "step / layer": rf"{_WORD}{_NUMBER}[/.](?P<layer>.+)",
-    "layer / step": rf"(?P<layer>.+)[/._-]{_WORD}{_NUMBER}",
-    "number / layer": rf"{_NUMBER}[/.](?P<layer>.+)",
-    "layer / number": rf"(?P<layer>.+)[/._-]{_NUMBER}",
+    "step / layer": rf"{_BEFORE}{_WORD}{_NUMBER}[/._-](?:(?:{_WHAT})/)?"
+    rf"(?P<layer>(?!(?:{_WHAT})$).+)",
+    "layer / step": rf"(?P<layer>.+)[/._-]{_WORD}{_NUMBER}(?:/(?:{_WHAT}))?",
+    "number / layer": rf"{_NUMBER}[/._-](?:(?:{_WHAT})/)?(?P<layer>.+)",
+    "layer / number": rf"(?P<layer>.+)[/._-]{_NUMBER}(?:/(?:{_WHAT}))?",
 }
 """Layouts that are recognised, in the order tried; all entries must fit."""
 
 INPUTS = frozenset({"x", "inputs", "input_data"})
 LABELS = frozenset({"y", "labels", "label", "targets", "target"})
+COUNTS = frozenset({"steps", "epochs", "iterations", "step", "epoch", "iteration"})
 PER_LAYER = {"weights_norm": "weight_norm", "gradmean": "gradient_mean", "gradstd": "gradient_std"}
 
 
@@ -73,8 +78,9 @@ def import_activations(
     Reads npz and npy files, safetensors and HDF5 (with h5py), one file or a folder of them, with
     the step and the layer in file names, folder names or keys: ``epoch_10.npz`` with a key a layer,
     ``fc1/10.npy``, ``10/activations/0`` in HDF5 (DeepBottleneck), ``epoch00000010.npz`` (ibsgd,
-    converted) and the like. Entries called x / inputs and y / labels become the probe set; single
-    numbers become scalars. Activations of more than two axes are flattened.
+    converted) and the like; or one array a layer with the steps on its first axis, beside an array
+    called ``steps`` or ``epochs``. Entries called x / inputs and y / labels become the probe set;
+    single numbers become scalars. Activations of more than two axes are flattened.
 
     Parameters
     ----------
@@ -82,10 +88,11 @@ def import_activations(
         File or folder.
     sink : Sink
         A run opened for writing; it is begun, filled and ended.
-    x : array, (n, …), optional
-        Inputs. Where there are none each sample counts as distinct, and the run says so.
-    y : array, (n,) or (n, k), optional
-        Labels or targets.
+    x : array, (n, …), or path, optional
+        Inputs, or a file that holds them. Where there are none each sample counts as distinct, and
+        the run says so.
+    y : array, (n,) or (n, k), or path, optional
+        Labels or targets, or a file that holds them.
     target : {"class", "regression"}
         What `y` is.
     pattern : str, optional
@@ -104,13 +111,13 @@ def import_activations(
         If nothing is recognised, a file is a pickle, or the rows of two layers disagree.
     """
     found = list(entries(Path(path)))
-    given = {"x": x, "y": y}
+    given = {"x": _given("x", x, INPUTS), "y": _given("y", y, LABELS)}
     for entry in found:
         for name, words in (("x", INPUTS), ("y", LABELS)):
-            if entry.name.rpartition("/")[2].lower() in words and given[name] is None:
+            if entry.key in words and given[name] is None:
                 given[name] = entry.read()
-    rest = [e for e in found if e.name.rpartition("/")[2].lower() not in INPUTS | LABELS]
-    layout, placed = _place(rest, pattern)
+    rest = [entry for entry in found if entry.key not in INPUTS | LABELS]
+    layout, placed = _place(_unstacked(rest) if pattern is None else rest, pattern)
     steps: dict[int, dict[str, Entry]] = defaultdict(dict)
     for (step, layer), entry in placed.items():
         steps[step][layer] = entry
@@ -118,6 +125,48 @@ def import_activations(
     for step in sorted(steps):
         writer.write(step, steps[step])
     return writer.end(tuple(sorted(steps)), str(path))
+
+
+def _given(name: str, value: Any, words: frozenset[str]) -> Any:
+    """Read what was given as a file: its only array, or the one that is called so."""
+    if not isinstance(value, str | Path):
+        return value
+    found = list(entries(Path(value)))
+    fitting = [entry for entry in found if entry.key in words] or found
+    if len(fitting) != 1:
+        names = ", ".join(repr(entry.name) for entry in islice(found, 5)) or "none"
+        raise InputError(
+            f"`{name}` must be a file with one array, or with one called "
+            f"{' or '.join(sorted(words))}; {str(value)!r} holds {names}."
+        )
+    return fitting[0].read()
+
+
+def _unstacked(found: Sequence[Entry]) -> list[Entry]:
+    """Take arrays apart that hold all steps on axis 0, where a list of the steps is beside them."""
+    counts = [entry for entry in found if entry.key in COUNTS]
+    steps = counts[0].read() if len(counts) == 1 else np.zeros(())
+    if steps.ndim != 1 or steps.dtype.kind not in "iuf":
+        return list(found)
+
+    def slice_of(whole: Callable[[], Array], name: str, index: int) -> Callable[[], Array]:
+        def read() -> Array:
+            array = whole()
+            if len(array) != len(steps):
+                raise InputError(
+                    f"{name!r} must have the {len(steps)} steps of {counts[0].name!r} on its first "
+                    f"axis; its shape is {array.shape}."
+                )
+            return np.asarray(array[index])
+
+        return read
+
+    apart, folder = [], counts[0].name.removesuffix(counts[0].name.rpartition("/")[2])
+    for entry in (entry for entry in found if entry is not counts[0]):
+        whole, layer = cache(entry.read), entry.name.removeprefix(folder)
+        apart += [Entry(f"step_{int(step)}/{layer}", slice_of(whole, entry.name, index))
+                  for index, step in enumerate(steps)]  # fmt: skip
+    return apart
 
 
 def _place(found: Sequence[Entry], pattern: str | None) -> tuple[str, dict[tuple[int, str], Entry]]:
@@ -129,16 +178,18 @@ def _place(found: Sequence[Entry], pattern: str | None) -> tuple[str, dict[tuple
         if not {"step", "layer"} <= set(compiled.groupindex):
             raise InputError("`pattern` must have the groups (?P<step>…) and (?P<layer>…).")
         hits = [compiled.fullmatch(entry.name) for entry in found]
-        if found and all(hits):
-            return layout, {
-                (int(hit["step"]), hit["layer"]): entry
-                for hit, entry in zip(hits, found, strict=True)
-                if hit is not None
-            }
+        placed = {
+            (int(hit["step"]), hit["layer"]): entry
+            for hit, entry in zip(hits, found, strict=True)
+            if hit is not None
+        }
+        if found and len(placed) == len(found):  # no two entries at the same place
+            return layout, placed
     names = ", ".join(repr(entry.name) for entry in islice(found, 5)) or "nothing readable"
     raise InputError(
-        f"the entries must tell their step and layer, as in 'epoch_10/fc1'; found {names}. Give "
-        "pattern=r'(?P<layer>.+)-(?P<step>\\d+)' or the like."
+        f"the entries must tell their step and layer, as in 'epoch_10/fc1', each another; found "
+        f"{names}. Give pattern=r'(?P<layer>.+)-(?P<step>\\d+)' or the like, or put an array "
+        "called 'steps' beside arrays that hold all steps on their first axis."
     )
 
 

@@ -1,7 +1,7 @@
 """The command line: parses, calls the library, prints. Nothing is computed here.
 
-Exit status: 0 done, 1 failed with one clear line on stderr (a traceback only with ``--debug``),
-2 wrong usage.
+Exit status: 0 done, 1 failed with the reason on stderr, nearly always one line (a traceback only
+with ``--debug``), 2 wrong usage.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (InfoplaneError, OSError) as error:
         if options.debug:
             raise
-        print(f"infoplane: {printable(' '.join(str(error).split()))}", file=sys.stderr)
+        print(f"infoplane: {printable(str(error))}", file=sys.stderr)
         return 1
     return 0
 

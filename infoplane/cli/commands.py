@@ -182,11 +182,27 @@ def export(options: argparse.Namespace) -> None:
 
 def import_run(options: argparse.Namespace) -> None:
     """Turn activations saved by another program into a run."""
+    import shutil
+
     from infoplane.capture import import_activations
     from infoplane.store import Run
 
-    with Run.create(options.out, name=options.path.name) as run:
-        print(import_activations(options.path, run, pattern=options.pattern))
+    run = Run.create(options.out, name=options.path.name)
+    try:
+        with run:
+            found = import_activations(
+                options.path, run, x=options.x, y=options.y, target=options.target,
+                pattern=options.pattern, layers=options.layers,
+            )  # fmt: skip
+    except BaseException:
+        shutil.rmtree(run.path)  # half an import is no run, and would stand in the way of the next
+        raise
+    missing = "" if run.probe().y is not None else "no labels were found (--y): only I(X;T)\n"
+    print(printing.printable(
+        f"{found.layout}: {len(found.steps)} steps from {found.steps[0]:,} to {found.steps[-1]:,}, "
+        f"{found.n:,} samples, layers {', '.join(found.layers)}\n{missing}"
+        f"next  infoplane evaluate {options.out}"
+    ))  # fmt: skip
 
 
 def reproduce(options: argparse.Namespace) -> None:

@@ -96,10 +96,18 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--out", type=Path, required=True,
                      help="the file: .csv, .json, .parquet, .nc, .tex or .bib")  # fmt: skip
 
-    sub = verb("import", commands.import_run, "import activations/ --out runs/theirs")
+    sub = verb(
+        "import", commands.import_run, "import activations/ --out runs/theirs --y labels.npy"
+    )
     sub.add_argument("path", type=Path, help="npz, npy, safetensors or HDF5, a file or a folder")
     sub.add_argument("--out", type=Path, required=True, help="directory of the run")
-    sub.add_argument("--pattern", help="how file names tell epoch and layer")
+    sub.add_argument("--x", type=Path, help="file with the inputs, (n, …)")
+    sub.add_argument("--y", type=Path, help="file with the labels, (n,)")
+    sub.add_argument("--target", choices=["class", "regression"], default="class",
+                     help="what the labels are")  # fmt: skip
+    sub.add_argument("--layers", nargs="+", help="which, in the network's order; default all")
+    sub.add_argument("--pattern", metavar="REGEX",
+                     help=r"how names tell both: '(?P<layer>.+)@(?P<step>\d+)'")  # fmt: skip
 
     sub = verb("reproduce", commands.reproduce, "reproduce saxe2018 --seeds 3", as_json=True)
     sub.add_argument("paper", help="szt2017 or saxe2018")

@@ -78,9 +78,45 @@ def hdf5(folder):
                 file[f"epoch{step}/{name}"] = array
 
 
+def npy_flat(folder):
+    for step, layers in DATA.items():
+        for name, array in layers.items():
+            np.save(folder / f"epoch{step}_{name}.npy", array)
+
+
+def npz_with_a_prefix(folder):
+    for step, layers in DATA.items():
+        np.savez_compressed(folder / f"acts_epoch{step:04d}.npz", **layers)
+
+
+def npz_without_keys(folder):
+    for step, layers in DATA.items():
+        for name, array in layers.items():
+            np.savez(folder / f"{name}_step_{step}.npz", array)
+
+
+def hdf5_by_layer(folder):
+    with h5py.File(folder / "run.h5", "w") as file:
+        for step, layers in DATA.items():
+            for name, array in layers.items():
+                file[f"{name}/epoch{step}/activations"] = array
+
+
+def stacked(folder):
+    np.savez(
+        folder / "all.npz",
+        epochs=np.array(STEPS),
+        **{name: np.stack([DATA[step][name] for step in STEPS]) for name in ("fc1", "fc2")},
+    )
+
+
 @pytest.mark.parametrize(
-    "write", [npz_a_step, one_npz, npy_folders, npy_by_layer, safetensors, hdf5]
-)
+    "write",
+    [
+        npz_a_step, one_npz, npy_folders, npy_by_layer, safetensors, hdf5, npy_flat,
+        npz_with_a_prefix, npz_without_keys, hdf5_by_layer, stacked,
+    ],
+)  # fmt: skip
 def test_layouts_are_recognised(tmp_path, write):
     write(tmp_path)
     sink, report = taken(tmp_path, x=X, y=Y)
@@ -115,22 +151,16 @@ def test_deep_bottleneck(tmp_path):
     assert len(np.unique(sink.probes[0].x)) == 6
 
 
-def test_ibsgd_pickles_are_refused_with_the_way_out_that_works(tmp_path):
+def test_ibsgd_pickles_are_refused_with_the_way_out_that_works(tmp_path, monkeypatch):
     for step, layers in DATA.items():
         content = {"epoch": step, "data": {"activity_tst": list(layers.values())}}
         (tmp_path / f"epoch{step:08d}").write_bytes(pickle.dumps(content, protocol=2))
     with pytest.raises(InputError, match="is a pickle") as caught:
         taken(tmp_path)
     lines = [line[4:] for line in str(caught.value).splitlines() if line.startswith("    ")]
-    here = os.getcwd()
-    for step in STEPS:
-        os.chdir(tmp_path)
-        try:
-            exec("\n".join(lines).replace("epoch00000000", f"epoch{step:08d}"), {})
-        finally:
-            os.chdir(here)
-        (tmp_path / f"epoch{step:08d}").unlink()
-    sink, report = taken(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    exec("\n".join(lines), {})
+    sink, report = taken(tmp_path / "converted")
     assert report.layout == "ibsgd"
     holds_the_data(sink, ("0", "1"))
 
@@ -145,6 +175,30 @@ def test_labels_inputs_and_single_numbers_are_found(tmp_path):
     np.testing.assert_array_equal(sink.probes[0].x, X)
     np.testing.assert_array_equal(sink.probes[0].y, Y)
     assert sink.scalars[10] == {"loss": 2.5}
+
+
+def test_labels_and_inputs_may_be_files(tmp_path):
+    npz_a_step(tmp_path)
+    with h5py.File(tmp_path.parent / "data.h5", "w") as file:
+        file["train/x"], file["train/labels"] = X, Y
+    np.save(tmp_path.parent / "mine.npy", Y)
+    for y in (tmp_path.parent / "data.h5", str(tmp_path.parent / "mine.npy")):
+        sink, _ = taken(tmp_path, x=tmp_path.parent / "data.h5", y=y)
+        np.testing.assert_array_equal(sink.probes[0].x, X)
+        np.testing.assert_array_equal(sink.probes[0].y, Y)
+    with pytest.raises(InputError, match=r"`y` must be a file with one array.*'fc1'"):
+        taken(tmp_path, y=tmp_path / "epoch_0.npz")
+
+
+def test_entries_that_would_hide_each_other_are_refused(tmp_path):
+    for part in ("train", "test"):
+        (tmp_path / part).mkdir()
+        npz_a_step(tmp_path / part)
+    with pytest.raises(InputError, match="each another; found 'test/epoch_0/fc1'"):
+        taken(tmp_path)
+    np.savez(tmp_path / "all.npz", steps=np.array([1, 2]), fc1=np.ones((3, 4, 5)))
+    with pytest.raises(InputError, match="must have the 2 steps of 'steps' on its first axis"):
+        taken(tmp_path / "all.npz")
 
 
 def test_your_own_pattern_and_layers(tmp_path):
