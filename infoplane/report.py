@@ -242,7 +242,7 @@ def _pictures(run: Run) -> list[dict[str, Any]]:
             past = inside.history(run, layer.name, moments=32)
         except InfoplaneError:  # a snapshot that is damaged or gone: the rest is told all the same
             continue
-        words = " · ".join(filter(None, (layer.name, layer.kind, f"{layer.width} wide")))
+        words = " · ".join(filter(None, (layer.name, layer.kind, f"{layer.width} units")))
         found.append({"label": f"T{i + 1}", "words": words, "answer": answer, "past": past})
     return found
 

@@ -165,6 +165,7 @@ def _plane(sources: dict[str, ColumnDataSource], models: dict[str, Any]) -> figu
         "11.5px",
         text_align="center",
         y_offset=-7,
+        background_fill_alpha=0.7,
     )
     ghost = MultiLine(xs="xs", ys="ys", line_width=1.6, line_join="round")
     plot.add_glyph(_source(sources, "ghost", *_LINES), ghost)
@@ -183,6 +184,7 @@ def _plane(sources: dict[str, ColumnDataSource], models: dict[str, Any]) -> figu
         text_baseline="middle",
         x_offset="dx",
         y_offset="dy",
+        background_fill_alpha=0.7,
     )
     models["rival_text"] = _text(
         plot,
@@ -192,6 +194,7 @@ def _plane(sources: dict[str, ColumnDataSource], models: dict[str, Any]) -> figu
         text_baseline="middle",
         x_offset="dx",
         y_offset=4,
+        background_fill_alpha=0.7,
     )
     ellipse = Ellipse(
         x="x", y="y", width="w", height="h", fill_color="color", fill_alpha=0.15, line_color="color"

@@ -4,12 +4,12 @@
 window.infoplaneLayer = (() => {
   const CLASSES = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6bb1", "#b2a500", "#7f7f7f", "#a6761d"]
   const ACCENT = "stroke:var(--ip-accent);stroke-dasharray:none;stroke-width:2"
-  const {plot, short, percent} = infoplaneCharts
+  const {plot, percent} = infoplaneCharts
   const u = (v) => Math.log10(1 + v)
 
   function numbers(f) {  // rows of a definition list
     return [
-      ["step", short(f.step), `of ${f.n.toLocaleString("en")} samples`],
+      ["step", f.step.toLocaleString("en"), `${f.n.toLocaleString("en")} samples`],
       ["effective rank", f.rank.toFixed(1), `of ${f.d}`],
       ["dead units", String(f.dead), `of ${f.looked_at[1]}`],
       ["at its extremes", percent(f.extreme), "of values"],
@@ -36,7 +36,7 @@ window.infoplaneLayer = (() => {
     const places = (list) => ({scale: "whole", low: 0.4, high: Math.max(list.length, 2) + 0.6})
     const bars = (list) => ({kind: "bars", x: list.map((_, i) => i + 1), y: list})
     plot(at("spectrum"), {x: {label: "principal direction", ...places(answer.spectrum)}, y: {label: "share of variance", low: 0, high: Math.max(answer.spectrum[0], 0.5) * 1.06}, says: "spectrum", marks: [bars(answer.spectrum), {kind: "rule", x: facts.rank, style: ACCENT}]})
-    plot(at("cells"), {x: {label: `cells, fullest first (${facts.cells.toLocaleString("en")} in use)`, ...places(answer.cells)}, y: {label: "samples", low: 0}, says: "samples in each cell", marks: [bars(answer.cells)]})
+    plot(at("cells"), {x: {label: `cell, fullest first; ${facts.cells.toLocaleString("en")} in use`, ...places(answer.cells)}, y: {label: "samples", low: 0}, says: "samples in each cell", marks: [bars(answer.cells)]})
     const {x, y, label = x.map(() => 0), names = [], means = []} = answer.map
     const colour = (c) => names.length ? CLASSES[c % CLASSES.length] : "var(--ip-muted)"
     const groups = [...new Set(label)].map((c) => ({kind: "dots", r: 2.2, x: x.filter((_, i) => label[i] === c), y: y.filter((_, i) => label[i] === c), style: `fill:${colour(c)};fill-opacity:.55`}))

@@ -31,6 +31,17 @@ from infoplane.views.frame import COLUMNS, SCALAR_COLUMNS, Delta, Live, Meta, Pa
 from infoplane.views.text import label
 from infoplane.views.theme import FONT, TOKENS, css_variables, time_palette
 
+# On a narrow window, or a wide one enlarged, the figures stand one above the other.
+_STACK = (
+    "@media(max-width:860px){:host{display:flex!important;flex-direction:column;"
+    "height:auto!important;overflow:visible!important}"
+    ".bk-Figure{flex:0 0 220px}:nth-child(2 of .bk-Figure,.bk-Div){flex-basis:460px}"
+    ":nth-child(6 of .bk-Figure,.bk-Div){flex-basis:58px}"
+    ":nth-child(7 of .bk-Figure,.bk-Div){flex:0 0 auto;height:auto!important}"
+    ":nth-child(8 of .bk-Figure,.bk-Div){position:sticky;bottom:0;background:var(--ip-surface);"
+    "z-index:5;padding-bottom:6px}}"
+)
+
 VIEW_COLUMNS = ("estimator", "unit", "minus", "probe", "step", "layer", "overlay")
 
 
@@ -206,6 +217,7 @@ class PlaneKit:
                     css=css_variables(mode)
                     + f":host{{--ip-font:{FONT};background:var(--ip-surface);"
                     "color:var(--ip-ink);grid-template-areas:none}"
+                    + (_STACK if keys == "page" else "")
                 )
             ],
             name="ip-root",

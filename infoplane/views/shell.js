@@ -93,7 +93,7 @@ window.infoplane = (() => {
     const step = layer.step ?? kit.live.data.step[0], key = `${layer.name}/${layer.probe}`
     if (`${key}/${step}` === wanted) return
     wanted = `${key}/${step}`
-    panel.querySelector("h2").replaceChildren(layer.label, element("span", [layer.name, layer.kind, `${layer.width} wide`].filter(Boolean).join(" · ")))
+    panel.querySelector("h2").replaceChildren(layer.label, element("span", [layer.name, layer.kind, `${layer.width} units`].filter(Boolean).join(" · ")))
     panel.querySelector(".figures").classList.add("wait")
     const question = {layer: layer.index, step, probe: layer.probe, history: history_of !== key}
     history_of = key

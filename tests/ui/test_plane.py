@@ -388,6 +388,24 @@ def test_it_fits_the_screen(opened, width, height):
     opened.set_viewport_size({"width": 1440, "height": 900})
 
 
+def test_on_a_narrow_window_the_figures_stand_one_above_the_other(opened):
+    """As 1280 × 720 enlarged to 200 %: everything is there, nothing is beyond the right edge."""
+    opened.set_viewport_size({"width": 640, "height": 360})
+    opened.wait_for_function(f"{OF}('training').outer_height > 150")
+    opened.wait_for_function("document.documentElement.scrollWidth <= innerWidth")
+    tops = opened.evaluate(
+        """['plane', 'compression', 'fitting', 'training', 'strip'].map(name => Bokeh.index
+        .find_one(Bokeh.documents[0].get_model_by_name(name)).el.getBoundingClientRect().top)"""
+    )
+    assert tops == sorted(set(tops))
+    for part in (".ip-row-tools", ".ip-foot"):
+        area = opened.locator(part).bounding_box()
+        assert area["x"] + area["width"] <= 640
+    assert opened.locator(".ip-foot").bounding_box()["y"] < 360, "the scrubber stays in sight"
+    opened.set_viewport_size({"width": 1440, "height": 900})
+    opened.wait_for_function(f"{OF}('plane').outer_height > 600")
+
+
 def test_the_system_decides_between_light_and_dark(opened):
     colour = "getComputedStyle(Bokeh.index.roots[0].el).backgroundColor"
     ink_of = f"{OF}('plane').below[0].axis_label_text_color"

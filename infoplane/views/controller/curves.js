@@ -2,7 +2,8 @@
 
 function draw_time() {
   const end = horizon(), p = shades(), at = marks().map(([step]) => time(step))
-  const ends = {start: -0.01 * end, end: end * 1.075}
+  const width = figures.compression.inner_width || 500
+  const ends = {start: -0.01 * end, end: end * Math.max(1.075, width / Math.max(width - 42, 60))}  // room for names at the ends
   set(models.time, ends)
   if (JSON.stringify(at) !== JSON.stringify(models.ticker.ticks)) {
     put("ticks", {at, text: marks().map(([, words]) => words)})
@@ -15,7 +16,8 @@ function draw_time() {
     color: edges.map(i => end * (i + 0.5) / p.length <= until ? p[i] : ghost),
   })
   const word = has_epochs() ? "epoch" : "step"
-  set(figures.strip.xaxis?.[0] ?? figures.strip.below[0], {axis_label: `${word}, log scale · the strip is the colour legend · click or drag to travel in time`})
+  const said = fitting([`${word}, log scale`, "the strip is the colour legend", "click or drag to travel in time"], figures.strip)
+  set(figures.strip.below[0], {axis_label: said})
 }
 
 function draw_curves(name, x, low, high) {
@@ -74,7 +76,8 @@ function draw_scalars() {
       curve.forEach(r => { low = Math.min(low, r[S.value]); high = Math.max(high, r[S.value]) })
       past.xs.push(curve.slice(0, n).map(r => time(r[S.step]))); past.ys.push(curve.slice(0, n).map(r => r[S.value])); past.dash.push(dash)
       if (n < curve.length) { ghost.xs.push(curve.slice(Math.max(0, n - 1)).map(r => time(r[S.step]))); ghost.ys.push(curve.slice(Math.max(0, n - 1)).map(r => r[S.value])); ghost.dash.push(dash) }
-      if (curve.length) said.push(`${sign} ${name.replaceAll("_", " ")}`)  // no numbers here: a title that changes lays the plot out anew
+      const axis = left.length && right.length && rank === list.length - 1 ? ` (${side} axis)` : ""
+      if (curve.length) said.push(`${sign} ${name.replaceAll("_", " ")}${axis}`)  // no numbers here: a title that changes lays the plot out anew
     }
     put(`scalar_${side}`, past); put(`scalar_${side}_ghost`, ghost)
     if (finite(low)) {

@@ -28,9 +28,9 @@ function draw() {
   if (chosen.estimator >= measured().length) chosen.estimator = 0
   const whole_page = due_beside() || !there
   apply_theme()
-  draw_ranges(); draw_bounds(); draw_null(); draw_rivals(); draw_iso()
+  draw_ranges(); draw_bounds(); draw_rivals()
   put("ghost", trails("trail", p => [p.x, p.y]))
-  draw_heads()
+  draw_heads(); draw_iso(); draw_null()  // words keep clear of the heads
   if (whole_page) {
     draw_density(); draw_time(); draw_titles(); draw_null_curves()
     draw_curves("compression", "x", "xl", "xh"); draw_curves("fitting", "y", "yl", "yh")

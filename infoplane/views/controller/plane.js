@@ -29,8 +29,10 @@ function draw_bounds() {
   const lines = {xs: [], ys: []}, words = {x: [], y: [], text: [], align: [], base: [], dx: [], dy: []}
   const say = (px, py, text, align, base, dx, dy) => [px, py, text, align, base, dx, dy].forEach((value, i) => words[["x", "y", "text", "align", "base", "dx", "dy"][i]].push(value))
   const bound_x = {xs: [], ys: []}, bound_y = {xs: [], ys: []}, far = models.time.end
+  const {right} = room()
   const vertical = (at, text) => {
-    lines.xs.push([at, at]); lines.ys.push([y.start, y.end]); say(at, y.start, text, "left", "bottom", 6, -6)
+    const tight = right(at) < 8 + 6.2 * text.length
+    lines.xs.push([at, at]); lines.ys.push([y.start, y.end]); say(at, y.start, text, tight ? "right" : "left", "bottom", tight ? -6 : 6, -6)
     bound_x.xs.push([models.time.start, far]); bound_x.ys.push([at, at])
   }
   if (meta().log_n && !chosen.minus) vertical(meta().log_n * k, "log n")
@@ -48,6 +50,7 @@ function draw_bounds() {
     over.xs.push([...xs, x.end, x.end, x.start, x.start]); over.ys.push([...ys, ys.at(-1), y.end, y.end, 0])
     edge.xs.push(xs); edge.ys.push(ys)
   }
+  if (!steps().length) say((x.start + x.end) / 2, (y.start + y.end) / 2, nothing(), "center", "middle", 0, 0)
   put("limit", over); put("limit_line", edge)
   put("bounds", lines); put("bounds_text", words); put("compression_bound", bound_x); put("fitting_bound", bound_y)
 }
@@ -57,7 +60,10 @@ function nulls() {  // [layer, its points with a null until now], of the picked 
   return shown.map(l => [l, points(l).slice(0, upto(points(l), now())).filter(p => finite(p.x) && finite(p.yn))]).filter(([, list]) => list.length)
 }
 function draw_null() {
-  const found = nulls().map(([, list]) => list), ends = found.map(list => list.at(-1)), first = ends.reduce((a, b) => a && a.x <= b.x ? a : b, null)
+  const found = nulls().map(([, list]) => list), ends = found.map(list => list.at(-1))
+  const words = sources.iso_text.data, taken = [...words.x.map((x, i) => ({x, y: words.y[i]})), ...chosen.targets]
+  const clear = p => Math.min(...taken.map(t => Math.hypot(...pixels({x: p.x, y: p.yn}, t))), 200)
+  const first = ends.reduce((a, b) => a && clear(a) >= clear(b) ? a : b, null)  // named where there is most room
   put("null", {xs: found.map(list => list.map(p => p.x)), ys: found.map(list => list.map(p => p.yn))})
   put("null_end", {x: ends.map(p => p.x), y: ends.map(p => p.yn)})
   put("null_text", first ? {x: [first.x], y: [first.yn], text: ["null"]} : {x: [], y: [], text: []})
@@ -102,7 +108,7 @@ function room() {  // value of a line of text in the plane, and pixels from a va
 }
 
 function draw_iso() {
-  const lines = {xs: [], ys: []}, dots = {x: [], y: [], color: []}, words = {x: [], y: [], text: [], align: [], dx: [], dy: []}, {left: pixels} = room()
+  const lines = {xs: [], ys: []}, dots = {x: [], y: [], color: []}, words = {x: [], y: [], text: [], align: [], dx: [], dy: []}, {left: space} = room()
   let first = true
   for (const [step, text] of marks().slice(1)) {
     if (step > Math.min(now(), last_step())) break
@@ -116,8 +122,9 @@ function draw_iso() {
     lines.xs.push(joined.map(p => p.x)); lines.ys.push(joined.map(p => p.y))
     for (const p of joined) { dots.x.push(p.x); dots.y.push(p.y); dots.color.push(chosen.layer === null ? shade(p.u) : pale(shade(p.u))) }
     const left = joined.reduce((a, b) => b.x < a.x ? b : a)
-    if (under_head(left)) continue
-    const said = first ? `${has_epochs() ? "epoch" : "step"} ${text}` : text, tight = pixels(left.x) < 14 + 7 * said.length
+    const said = first ? `${has_epochs() ? "epoch" : "step"} ${text}` : text, tight = space(left.x) < 14 + 7 * said.length
+    const half = 3.5 * said.length, middle = tight ? half : -9 - half
+    if (chosen.targets.map(h => pixels(h, left)).some(([right, up]) => Math.abs(right - middle) < half + 12 && Math.abs(up) < 20)) continue
     words.x.push(left.x); words.y.push(left.y); words.text.push(said)
     words.align.push(tight ? "left" : "right"); words.dx.push(tight ? 4 : -9); words.dy.push(tight ? -11 : 0)
     first = false
@@ -125,9 +132,9 @@ function draw_iso() {
   put("iso", lines); put("iso_dot", dots); put("iso_text", words)
 }
 
-function under_head(p) {
-  const plane = figures.plane, px = (plane.inner_width || 700) / (plane.x_range.end - plane.x_range.start), py = (plane.inner_height || 500) / (plane.y_range.end - plane.y_range.start)
-  return layers().some((_, l) => { const h = here(l); return h && Math.hypot((h.x - p.x) * px, (h.y - p.y) * py) < 24 })
+function pixels(a, b) {  // from b to a: to the right, and up
+  const {x_range: x, y_range: y, inner_width, inner_height} = figures.plane
+  return [(a.x - b.x) * (inner_width || 700) / (x.end - x.start), (a.y - b.y) * (inner_height || 500) / (y.end - y.start)]
 }
 
 function draw_heads() {  // markers keep clear of each other; a thin line leads to the true point

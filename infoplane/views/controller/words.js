@@ -64,8 +64,9 @@ function write_switches() {
     return el
   }))
   nodes.estimators.hidden = !kept.length
-  nodes["more-button"].textContent = chosen.estimator >= fit ? `${estimator_name(current())} ▾` : "more ▾"
-  nodes["more-button"].setAttribute("aria-pressed", String(chosen.estimator >= fit))
+  const inside = rest.length > 0 && chosen.estimator >= fit
+  nodes["more-button"].textContent = inside ? `${estimator_name(current())} ▾` : "more ▾"
+  nodes["more-button"].setAttribute("aria-pressed", String(inside))
   nodes.more.hidden = !rest.length && !greyed.length
   nodes["more-menu"].replaceChildren(
     ...rest.map((e, i) => make("div", "", null, button("estimator", i + fit, estimator_name(e), i + fit === chosen.estimator, i + fit + 1))),
@@ -81,8 +82,6 @@ function write_switches() {
   const probes = meta().probes ?? []
   nodes.probes.hidden = probes.length < 2
   nodes.probes.replaceChildren(...probes.map((name, i) => button("probe", i, name, i === chosen.probe)))
-  nodes.lead.hidden = false  // the whole sentence or none of it: the note behind "?" says more
-  nodes.lead.hidden = nodes.lead.scrollHeight > nodes.lead.clientHeight + 1
 }
 
 function write_states() {
@@ -91,7 +90,14 @@ function write_states() {
   const overlay = top.querySelector("[data-act=overlay]")
   overlay.setAttribute("aria-pressed", String(chosen.overlay)); overlay.hidden = measured().length < 2
   top.querySelector("[data-act=minus]").setAttribute("aria-pressed", String(chosen.minus))
-  top.querySelector("[data-act=reading]").hidden = document.getElementById("reading") === null
+  const reading = top.querySelector("[data-act=reading]")
+  reading.hidden = document.getElementById("reading") === null
+  const beside = JSON.stringify([written.get("switches"), overlay.hidden, reading.hidden])
+  if (written.get("beside") !== beside) {
+    written.set("beside", beside)
+    nodes.lead.hidden = false  // the whole sentence or none of it: the note behind "?" says more
+    nodes.lead.hidden = nodes.lead.scrollHeight > nodes.lead.clientHeight + 1
+  }
   nodes.guide.hidden = !guide_open
   top.querySelector(".ip-round[data-act=guide]").setAttribute("aria-expanded", String(guide_open))
   const play = nodes.parts[2].querySelector("[data-act=play]")
@@ -117,7 +123,8 @@ function write_status() {
 
 function write_table() {
   const e = current(), unit = chosen.unit
-  nodes["th-x"].title = e.x_title; nodes["th-y"].title = e.y_title
+  nodes["th-x"].title = `${e.x_title} in ${unit}`; nodes["th-y"].title = `${e.y_title} in ${unit}`
+  write("unit-x", ` [${unit}]`); write("unit-y", ` [${unit}]`)
   write("th-null", chosen.minus ? "null" : "above null")
   write("caption", `Layers at ${when(Math.min(now(), last_step()))}, estimator ${e.label}, in ${unit}`)
   const rows = layers().map((layer, l) => ({layer, l, p: here(l), best: peak(l)})), some = rows.some(r => r.p)
@@ -150,7 +157,7 @@ function table_row({layer, l, p, best}, worst) {
   tr.dataset.l = l; tr.tabIndex = 0
   tr.setAttribute("aria-selected", String(chosen.layer === l))
   const name = make("td", "name", null, make("b", "", layer.label), " ", make("span", "", layer.name.length > 17 ? "…" + layer.name.slice(-16) : layer.name))
-  name.title = [layer.name, layer.kind, layer.width ? `${layer.width} wide` : ""].filter(Boolean).join(" · ")
+  name.title = [layer.name, layer.kind, layer.width ? `${layer.width} units` : ""].filter(Boolean).join(" · ")
   const bar = make("i"), box = make("td", "bar", null, bar)
   bar.style.width = finite(lost) ? `${Math.max(0, Math.min(100, -lost / worst * 100))}%` : "0"
   const chip = make("span", "ip-chip", p ? VERDICTS[p.v] ?? "not judged" : "–")
