@@ -2,12 +2,12 @@
 
 Diffusion spectral mutual information conditions on a discrete variable; for inputs X it takes the
 clusters of a nearest-neighbour graph. They depend on X only, so the last few results are remembered
-by content and a whole run pays for them once.
+by content, and kept with the run where there is one: all its steps and all its later evaluations
+pay for them once.
 """
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections import OrderedDict
 from typing import Any
@@ -19,8 +19,11 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 
 from infoplane.estimators.contract import Rng, generator, samples
 from infoplane.estimators.distances import Distances
+from infoplane.estimators.kept import digest, kept
+from infoplane.estimators.shared import Shared
 from infoplane.types import FloatArray, IntArray
 
+VERSION = 1  # of the labels kept with a run: raised whenever they change
 NEIGHBOURS = 10  # of the graph, the point itself among them
 DENSE = 600  # rows up to which the eigenvectors are taken from the dense matrix
 REMEMBERED = 8
@@ -29,13 +32,14 @@ _memory: OrderedDict[tuple[Any, ...], IntArray] = OrderedDict()
 _lock = threading.Lock()
 
 
-def cluster_codes(x: Any, k: int = 10, rng: Rng = None) -> IntArray:
+def cluster_codes(x: Any, k: int = 10, rng: Rng = None, shared: Shared | None = None) -> IntArray:
     """Return spectral clusters 0 … k−1 of the rows of ``x`` (n, d), or bins when it is a vector.
 
     The graph joins each row to its 10 nearest (itself included), made symmetric; the k leading
     eigenvectors of D^{-1/2} A D^{-1/2} are turned into labels by a pivoted QR (Damle, Minden and
     Ying 2019), without random restarts. When the graph falls into k pieces or more, the pieces are
     the clusters, the smallest ones together. A single column is cut into k bins of equal width.
+    With the memo of a run's layer as ``shared`` the labels are kept with the run.
 
     Raises
     ------
@@ -46,10 +50,15 @@ def cluster_codes(x: Any, k: int = 10, rng: Rng = None) -> IntArray:
     seed = int(random.integers(1 << 62))
     if points.shape[1] == 1:
         return equal_width(points[:, 0], k)
-    key = (hashlib.sha256(points.tobytes()).hexdigest(), points.shape, k)
+    key = (digest(points.tobytes()), points.shape, k)
     codes = _memory.get(key)
     if codes is None:
-        codes = _spectral(points, min(k, len(points)), np.random.default_rng(seed))
+
+        def make() -> dict[str, Any]:
+            labels = _spectral(points, min(k, len(points)), np.random.default_rng(seed))
+            return {"labels": labels}
+
+        codes = np.asarray(kept(shared, "clusters", [VERSION, *key], make)["labels"])
         with _lock:
             _memory[key] = codes
             while len(_memory) > REMEMBERED:

@@ -10,83 +10,38 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from hashlib import blake2b
 from threading import Lock
 from typing import Annotated, Any, Literal
 
 import numpy as np
 
 from infoplane.errors import InputError
-from infoplane.estimators.autoencoder import encode
 from infoplane.estimators.call import column_flags
 from infoplane.estimators.contract import (
     Rng,
     enough,
     generator,
     is_discrete,
+    live_columns,
     plain,
     same_length,
     samples,
 )
+from infoplane.estimators.kept import Origin, digest, kept
+from infoplane.estimators.projection import Projection, fit
 from infoplane.estimators.registry import Bounds, card, check_params, estimator, get
 from infoplane.estimators.shared import Shared, recall, serving
 from infoplane.types import Cost, Estimate, Flags, FloatArray, Kind, Quantity
 
 COMPRESSED = "mi.compressed"
+VERSION = 1  # of what is kept with a run: raised whenever the compressors' numbers change
+FITTING = ("compressor", "dim", "steps", "seed")  # parameters on which a fitted compressor depends
 KEPT = 8  # compressed inputs kept in memory: the same X meets every layer of every step
 
 Compressor = Literal["pca", "autoencoder", "random"] | Callable[[FloatArray], Any]
 
 _codes: OrderedDict[Any, tuple[FloatArray, float]] = OrderedDict()
 _lock = Lock()
-
-
-def principal_axes(centred: FloatArray, dim: int) -> tuple[FloatArray, float]:
-    """Return the ``dim`` leading axes (d, dim) of centred rows, and their share of the variance.
-
-    Eigenvectors on the smaller side; the largest loading of each axis is positive.
-    """
-    n, d = centred.shape
-    if d <= n:
-        values, axes = np.linalg.eigh(centred.T @ centred)
-    else:
-        values, left = np.linalg.eigh(centred @ centred.T)
-        axes = centred.T @ left
-    kept = np.flatnonzero(values > values[-1] * 1e-12)[-dim:][::-1]
-    axes = axes[:, kept] / np.linalg.norm(axes[:, kept], axis=0)
-    axes *= np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(len(kept))])
-    return axes, float(values[kept].sum() / np.maximum(values, 0).sum())
-
-
-def random_axes(d: int, dim: int, seed: int) -> FloatArray:
-    """Gaussian projection (d, dim) of a private seed."""
-    return np.random.default_rng(seed).standard_normal((d, dim)) / math.sqrt(dim)
-
-
-def compress(
-    t: FloatArray, reference: FloatArray, params: Mapping[str, Any]
-) -> tuple[FloatArray, float]:
-    """Codes (n, dim) of ``t`` by the compressor fitted on ``reference``, and the share kept."""
-    compressor, dim = params["compressor"], params["dim"]
-    if callable(compressor):
-        return _called(compressor, t), math.nan
-    live = reference.max(axis=0) > reference.min(axis=0)
-    if live.sum() <= dim:
-        return t[:, live], 1.0
-    t, reference = t[:, live], reference[:, live]
-    scale = np.abs(reference).max()
-    t, reference = t / scale, reference / scale
-    centre = reference.mean(axis=0)
-    if compressor == "autoencoder":
-        (codes,), share = encode(reference, (t,), dim, params["steps"], params["seed"])
-        return codes, share
-    if compressor == "random":
-        axes = random_axes(t.shape[1], dim, params["seed"])
-        projected = ((reference - centre) @ np.linalg.qr(axes)[0]) ** 2
-        share = float(projected.sum() / ((reference - centre) ** 2).sum())
-    else:
-        axes, share = principal_axes(reference - centre, dim)
-    return (t - centre) @ axes, share
 
 
 def _called(compressor: Callable[[FloatArray], Any], t: FloatArray) -> FloatArray:
@@ -99,26 +54,78 @@ def _called(compressor: Callable[[FloatArray], Any], t: FloatArray) -> FloatArra
     return codes
 
 
-def remembered(t: FloatArray, params: Mapping[str, Any]) -> tuple[FloatArray, float]:
-    """Like :func:`compress` fitted on ``t`` itself, remembered by content.
+def fitted_codes(t: FloatArray, params: Mapping[str, Any]) -> tuple[FloatArray, float]:
+    """Codes (n, dim) of ``t`` by a compressor fitted on ``t`` itself, and the share kept."""
+    if callable(params["compressor"]):
+        return _called(params["compressor"], t), math.nan
+    projection = fit(t, params)
+    return projection.codes(t), projection.share
 
-    A pure memo of the last few arrays: an input X is compressed (its autoencoder trained) once,
-    however many layers and steps it is compared with.
+
+def codes_of_input(
+    x: FloatArray, params: Mapping[str, Any], shared: Shared | None
+) -> tuple[FloatArray, float]:
+    """Like :func:`fitted_codes`, remembered by content.
+
+    The last few are remembered in this process; an autoencoder, which takes long and comes out a
+    little different on another machine, is trained once for a run and its codes kept there.
     """
     if callable(params["compressor"]):
-        return compress(t, t, params)
-    digest = blake2b(t.tobytes(), digest_size=16).digest()
-    key = (digest, t.shape, *(params[name] for name in ("compressor", "dim", "steps", "seed")))
+        return fitted_codes(x, params)
+    settings = [params[name] for name in FITTING]
+    key = (digest(x.tobytes()), x.shape, *settings)
     with _lock:
         if key in _codes:
             _codes.move_to_end(key)
             return _codes[key]
-    result = compress(t, t, params)
+    result = _kept_codes(x, key, params, shared)
     with _lock:
         _codes[key] = result
         while len(_codes) > KEPT:
             _codes.popitem(last=False)
     return result
+
+
+def _kept_codes(
+    x: FloatArray, key: Any, params: Mapping[str, Any], shared: Shared | None
+) -> tuple[FloatArray, float]:
+    if params["compressor"] != "autoencoder":
+        return fitted_codes(x, params)
+
+    def make() -> dict[str, Any]:
+        codes, share = fitted_codes(x, params)
+        return {"codes": codes, "share": np.array([share])}
+
+    arrays = kept(shared, "codes", [VERSION, *key], make)
+    return np.asarray(arrays["codes"]), float(arrays["share"][0])
+
+
+def _fixed(
+    reference: Any, width: int, params: Mapping[str, Any], shared: Shared | None
+) -> Projection:
+    """Return the projection fitted on a reference, which may be another step of a run."""
+
+    def make(array: Any) -> Projection:
+        base = samples(array, name="reference", minimum=2, estimator=COMPRESSED)
+        if base.shape[1] != width:
+            raise InputError(
+                f"`reference` of `{COMPRESSED}` must have the columns of `t`, {width}; "
+                f"got {base.shape[1]}."
+            )
+        if not live_columns(base)[0].shape[1]:
+            raise InputError(
+                f"`reference` of `{COMPRESSED}` is constant: nothing can be fitted on it. Take "
+                "another step."
+            )
+        return fit(base, params)
+
+    if not isinstance(reference, Origin):
+        return make(reference)
+    settings = [params[name] for name in FITTING]
+    content = [VERSION, reference.identity, *settings]
+    return Projection(
+        kept(shared, "projection", content, lambda: make(reference.load()[-1]).arrays)
+    )
 
 
 def noisy(t: FloatArray, params: Mapping[str, Any], rng: np.random.Generator) -> FloatArray:
@@ -138,10 +145,11 @@ def _sides(
     right = samples(t, name="t", minimum=1, estimator=COMPRESSED)
     same_length(values, right)
     enough(len(right), 7, estimator=COMPRESSED)
+    _check_reference(reference, params)
     left: Any = v
     if not is_discrete(v):
         left = samples(v, name="v", minimum=2, estimator=COMPRESSED)
-        left, info["kept_v"] = remembered(left, params)
+        left, info["kept_v"] = codes_of_input(left, params, shared)
     if is_discrete(t):
         return left, t, info, Flags()
     flags = column_flags(right)
@@ -149,21 +157,27 @@ def _sides(
         return left, right, info, flags
     right = noisy(right, params, rng)
     if reference is not None:
-        base = samples(reference, name="reference", minimum=2, estimator=COMPRESSED)
-        if base.shape[1] != right.shape[1]:
-            raise InputError(
-                f"`reference` of `{COMPRESSED}` must have the columns of `t`, {right.shape[1]}; "
-                f"got {base.shape[1]}."
-            )
-        right, kept = compress(right, base, params)
+        projection = _fixed(reference, right.shape[1], params, shared)
+        right, info["kept_t"] = projection.codes(right), projection.share
     elif params["noise"] == 0 and not callable(params["compressor"]):
-        names = ("compressor", "dim", "steps", "seed")
-        key = ("compressed", *(params[name] for name in names))
-        right, kept = recall(shared, key, lambda: compress(right, right, params))
+        key = ("compressed", *(params[name] for name in FITTING))
+        right, info["kept_t"] = recall(shared, key, lambda: fitted_codes(right, params))
     else:
-        right, kept = compress(right, right, params)
-    info["kept_t"] = kept
+        right, info["kept_t"] = fitted_codes(right, params)
     return left, right, {k: x for k, x in info.items() if not math.isnan(x)}, flags
+
+
+def _check_reference(reference: Any, params: Mapping[str, Any]) -> None:
+    if reference is not None and callable(params["compressor"]):
+        raise InputError(
+            f"`reference` of `{COMPRESSED}` is what a compressor is fitted on, and a callable "
+            "is used as it comes. Leave `reference` out."
+        )
+    if reference is None and params["reference_step"] is not None:
+        raise InputError(
+            f"`reference_step` of `{COMPRESSED}` names a step of a run, which `evaluate` looks up; "
+            "on arrays pass the representation itself as `reference=`."
+        )
 
 
 def _null(
@@ -228,6 +242,7 @@ def compressed(
     error: Literal["analytic", "bootstrap"] = "analytic",
     steps: Annotated[int, Bounds(1, 1_000_000)] = 600,
     seed: Annotated[int, Bounds(0, 2**31)] = 0,
+    reference_step: Annotated[int, Bounds(0, math.inf)] | None = None,
     reference: Any = None,
     rng: Rng = None,
     shared: Shared | None = None,
@@ -254,9 +269,11 @@ def compressed(
         (without replacement: repeated rows would break nearest neighbours).
     steps, seed : int
         Training steps of the autoencoder, and the seed of its weights or of the projection.
+    reference_step : int or None
+        In a run: the step on whose snapshot the compressor of T is fitted, once and for all steps;
+        the projection is kept with the run. None: refitted at every step.
     reference : array_like, (m, d), or None
-        Representation on which the compressor of T is fitted, to keep it fixed over steps (the
-        last snapshot, say). None: refitted on ``t``.
+        On arrays: the representation on which the compressor of T is fitted.
     rng
         For the noise and the halves.
     shared
@@ -277,6 +294,7 @@ def compressed(
         {
             "compressor": compressor, "dim": dim, "inner": inner, "inner_params": inner_params,
             "noise": noise, "noise_kind": noise_kind, "error": error, "steps": steps, "seed": seed,
+            "reference_step": reference_step,
         },
     )  # fmt: skip
     if inner == COMPRESSED:

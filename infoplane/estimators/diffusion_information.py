@@ -62,7 +62,7 @@ def diffusion_null(
     """DSMI under shuffled labels, (draws,): the matched subsets are computed once for all draws."""
     params = check_params("mi.diffusion", params)
     shared = serving(shared, representation)
-    x, labels, random = _read(v, representation, params, rng)
+    x, labels, random = _read(v, representation, params, rng, shared)
     diffusion, _ = prepare(x, params, random, shared)
     counts = np.bincount(labels)
     matched = _matched(diffusion, counts, random)
@@ -142,7 +142,7 @@ def diffusion_mi(
         name, {"sigma": sigma, "t": t, "alpha": alpha, "method": method, "clusters": clusters}
     )
     shared = serving(shared, representation)
-    x, labels, random = _read(v, representation, params, rng)
+    x, labels, random = _read(v, representation, params, rng, shared)
     diffusion, flags = prepare(x, params, random, shared)
     counts = np.bincount(labels)
     matched = _matched(diffusion, counts, random)
@@ -167,13 +167,13 @@ def diffusion_mi(
 
 
 def _read(
-    v: Any, representation: Any, params: dict[str, Any], rng: Rng
+    v: Any, representation: Any, params: dict[str, Any], rng: Rng, shared: Shared | None
 ) -> tuple[FloatArray, IntArray, np.random.Generator]:
     x = samples(representation, name="t", minimum=4, estimator="mi.diffusion")
     same_length(plain(v, name="v"), x)
     refuse_too_many(len(x), "auto")
     if not is_discrete(v):
-        return x, _compact(cluster_codes(v, params["clusters"])), generator(rng)
+        return x, _compact(cluster_codes(v, params["clusters"], shared=shared)), generator(rng)
     try:
         return x, classes(v, name="v", estimator="mi.diffusion"), generator(rng)
     except InputError as error:

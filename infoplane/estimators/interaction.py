@@ -17,7 +17,6 @@ from typing import Annotated, Any
 import numpy as np
 
 from infoplane.errors import InputError
-from infoplane.estimators.compressed import principal_axes
 from infoplane.estimators.contract import (
     Rng,
     conclude,
@@ -34,6 +33,7 @@ from infoplane.estimators.contract import (
     symbols,
 )
 from infoplane.estimators.neighbours import standardise
+from infoplane.estimators.projection import principal_axes
 from infoplane.estimators.registry import Bounds, Estimator, check_params, estimator
 from infoplane.estimators.shared import Shared
 from infoplane.types import Cost, Estimate, Flags, FloatArray, IntArray, Kind, Quantity, Status

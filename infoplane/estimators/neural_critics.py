@@ -7,7 +7,7 @@ no global random state and no thread setting is read or changed.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal, cast
@@ -38,11 +38,15 @@ class Critic:
     networks : list of (weight, bias) leaf tensors per network
     offset : leaf tensor
         Constant added to every score: NWJ's best critic is 1 + log ratio.
+    split : int or None
+        Seed of the split into training and held-out pairs. A critic that goes from step to step
+        keeps it, else it would be scored on pairs that it has learnt by heart at another step.
     """
 
     kind: str
     networks: list[list[tuple[Any, Any]]]
     offset: Any
+    split: int | None = None
 
     def parameters(self) -> list[Any]:
         """All leaf tensors."""
@@ -72,6 +76,10 @@ class Critic:
             for tensor, kept in zip(self.parameters(), saved, strict=True):
                 tensor.copy_(kept)
 
+    def arrays(self) -> dict[str, NDArray[np.float32]]:
+        """Copy the weights as arrays, to be kept; :func:`revive` makes a critic of them."""
+        return {f"p{i:02d}": tensor.numpy() for i, tensor in enumerate(self.save())}
+
     def fits(self, d_v: int, d_t: int) -> bool:
         """Whether the first layers take inputs of these widths (for a warm start)."""
         widths = [layers[0][0].shape[0] for layers in self.networks]
@@ -79,7 +87,13 @@ class Critic:
 
 
 def critic(
-    kind: Literal["separable", "joint"], d_v: int, d_t: int, hidden: int, embed: int, seed: int
+    kind: Literal["separable", "joint"],
+    d_v: int,
+    d_t: int,
+    hidden: int,
+    embed: int,
+    seed: int,
+    split: int | None = None,
 ) -> Critic:
     """Build a critic with two hidden layers of He-scaled private weights.
 
@@ -95,7 +109,20 @@ def critic(
     networks = [[_layer(a, b, rng) for a, b in pairwise(sizes)] for sizes in shapes]
     with torch.no_grad():
         networks[-1][-1][0].mul_(SMALL)
-    return Critic(kind, networks, torch.zeros((), requires_grad=True))
+    return Critic(kind, networks, torch.zeros((), requires_grad=True), split)
+
+
+def revive(kind: str, arrays: Mapping[str, NDArray[Any]], split: int) -> Critic:
+    """Make a critic of weights that were kept."""
+    import torch
+
+    kept = [torch.tensor(arrays[name], dtype=torch.float32) for name in sorted(arrays)]
+    offset = kept[0].reshape(()).requires_grad_(True)
+    flat = [tensor.requires_grad_(True) for tensor in kept[1:]]
+    layers = list(zip(flat[::2], flat[1::2], strict=True))
+    half = len(layers) // (2 if kind == "separable" else 1)
+    networks = [layers[start : start + half] for start in range(0, len(layers), half)]
+    return Critic(kind, networks, offset, split)
 
 
 def _layer(fan_in: int, fan_out: int, rng: np.random.Generator) -> tuple[Any, Any]:
@@ -146,12 +173,14 @@ def train(
 ) -> Trained:
     """Maximise ``objective`` on half of the pairs, keep what is best on a quarter, score the rest.
 
+    The pairs are split by ``start.split`` where it has one.
+
     The quarter that stops the training does not enter the blocks returned, so the value computed
     from them is free of both over-fitting and of the choice of the stopping time.
     """
     import torch
 
-    order = rng.permutation(len(v))
+    order = (rng if start.split is None else np.random.default_rng(start.split)).permutation(len(v))
     fit, check, test = np.split(order, [len(v) // 2, 3 * len(v) // 4])
     v32, t32 = (torch.from_numpy(a.astype(np.float32)) for a in (v, t))
     optimiser = torch.optim.Adam(start.parameters(), lr=rate)

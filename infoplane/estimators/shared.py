@@ -7,12 +7,15 @@ a key that names what it is. ``shared`` never changes a value, only the time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, TypeVar
 
 from numpy.typing import NDArray
 
 V = TypeVar("V")
+
+Keeper = Callable[[str, Callable[[], Mapping[str, NDArray[Any]]]], Mapping[str, NDArray[Any]]]
+"""``keeper(name, make)`` returns ``make()``, or what it gave when it was last asked of that run."""
 
 
 class Shared:
@@ -24,11 +27,20 @@ class Shared:
         The representation; it must not change afterwards.
     labels : ndarray, (n,), or None
         Integer codes of Y, so that one pass over the distances can serve I(X;T) and I(T;Y).
+    keeper : callable, optional
+        Keeps arrays with the run, for what depends on X or on another step (see
+        :mod:`~infoplane.estimators.kept`).
     """
 
-    def __init__(self, t: NDArray[Any], labels: NDArray[Any] | None = None) -> None:
+    def __init__(
+        self,
+        t: NDArray[Any],
+        labels: NDArray[Any] | None = None,
+        keeper: Keeper | None = None,
+    ) -> None:
         self.t = t
         self.labels = labels
+        self.keeper = keeper
         self._memo: dict[Hashable, Any] = {}
 
     def __contains__(self, key: Hashable) -> bool:

@@ -43,6 +43,9 @@ STOCHASTIC = "mi.stochastic"
 
 _WEIGHTS = 128  # classes × draws of a null that one pass over the components serves
 _SMALLEST = 1e-10  # published floor of a deviation
+_LARGEST_LOG = 600.0  # of a log variance: e^300 still has a square
+
+Spread = Literal["deviation", "variance", "log_variance"]
 
 _ACCEPTS = ((Kind.DISCRETE, Kind.CONTINUOUS),)
 _FORMULA = (
@@ -171,6 +174,9 @@ def stochastic(
     bound: Literal["monte_carlo", "jensen"] = "monte_carlo",
     conditional: bool = False,
     draws: Annotated[int, Bounds(2, 10_000)] = 4,
+    spread: Spread = "deviation",
+    mean_layer: str | None = None,
+    deviation_layer: str | None = None,
     deviation: Any = None,
     rng: Rng = None,
     shared: Shared | None = None,
@@ -191,8 +197,15 @@ def stochastic(
         I(X; Z | V) instead of I(V; Z): with V = Y the term of the generalisation bound.
     draws : int
         Samples of Z for every row.
+    spread : {"deviation", "variance", "log_variance"}
+        What the second half of ``t``, or ``deviation``, holds: σ (a softplus layer), σ², or
+        log σ² (as variational autoencoders put it out).
+    mean_layer, deviation_layer : str or None
+        In a run: the layers that put out μ and the spread, two modules of the model that were both
+        watched; ``mean_layer`` alone when one layer puts out both side by side.
     deviation : array_like, (n, d), (n,) or a number, optional
-        Standard deviations, > 0; below 1e-10 they are raised to it, as published.
+        On arrays: the spread, when ``t`` holds the means alone. Standard deviations below 1e-10
+        are raised to it, as published.
     rng
         Generator or seed of the samples.
     shared
@@ -202,11 +215,32 @@ def stochastic(
     ------
     InputError, NonFiniteError, TooFewSamplesError
 
+    Examples
+    --------
+    An encoder with the modules ``mean`` and ``softplus``, recorded by ``watch``, is measured by
+    ``evaluate(run, [("mi.stochastic", {"mean_layer": "mean", "deviation_layer": "softplus"})])``.
+    On arrays, eight inputs far apart are told from each other:
+
+    >>> import numpy as np
+    >>> inputs = np.arange(8)
+    >>> mean, deviation = 100.0 * inputs[:, None], np.ones((8, 1))
+    >>> round(stochastic(inputs, mean, deviation=deviation).value, 3)  # log 8
+    2.079
+
     References
     ----------
     Kawaguchi, Deng, Ji & Huang, ICML 2023, arXiv:2305.18887.
     """
-    params = check_params(STOCHASTIC, {"bound": bound, "conditional": conditional, "draws": draws})
+    given = {
+        "bound": bound, "conditional": conditional, "draws": draws, "spread": spread,
+        "mean_layer": mean_layer, "deviation_layer": deviation_layer,
+    }  # fmt: skip
+    params = check_params(STOCHASTIC, given)
+    if deviation is None and deviation_layer is not None:
+        raise InputError(
+            f"`deviation_layer` of `{STOCHASTIC}` names a layer of a run, which `evaluate` looks "
+            "up; on arrays pass what it puts out as `deviation=`."
+        )
     mixture, codes = _prepared(STOCHASTIC, v, t, params, deviation, shared)
     return _estimate(STOCHASTIC, mixture, codes, params, generator(rng))
 
@@ -225,10 +259,10 @@ def _prepared(
     same_length(codes, values)
     if name == NOISY:
         return equal_noise(values, params["sigma"]), codes
-    return _own(values, deviation), codes
+    return _own(values, deviation, params["spread"]), codes
 
 
-def _own(values: FloatArray, deviation: Any) -> Mixture:
+def _own(values: FloatArray, deviation: Any, kind: str) -> Mixture:
     n, d = values.shape
     if deviation is None:
         if d % 2:
@@ -239,12 +273,25 @@ def _own(values: FloatArray, deviation: Any) -> Mixture:
         mean, spread = values[:, : d // 2], values[:, d // 2 :]
     else:
         mean, spread = values, _spread(deviation, n, d)
+    return own_noise(mean, np.maximum(_deviations(spread, kind), _SMALLEST))
+
+
+def _deviations(spread: FloatArray, kind: str) -> FloatArray:
+    """Standard deviations of what a layer puts out as its spread."""
+    if kind == "log_variance":
+        if (np.abs(spread) > _LARGEST_LOG).any():
+            raise InputError(
+                f"log variances of `{STOCHASTIC}` must be within ±{_LARGEST_LOG:g}; got one of "
+                f"size {np.abs(spread).max():.3g}. Is it a layer of log variances?"
+            )
+        return np.asarray(np.exp(spread / 2))
     if (spread < 0).any():
         raise InputError(
-            f"standard deviations of `{STOCHASTIC}` must be positive; got {spread.min():.3g}. Pass "
-            "softplus or exp of what the layer puts out."
+            f"standard deviations and variances of `{STOCHASTIC}` must be positive; got "
+            f"{spread.min():.3g}. Pass softplus or exp of what the layer puts out, or "
+            "spread='log_variance' if these are logarithms."
         )
-    return own_noise(mean, np.maximum(spread, _SMALLEST))
+    return np.asarray(np.sqrt(spread)) if kind == "variance" else spread
 
 
 def _spread(deviation: Any, n: int, d: int) -> FloatArray:

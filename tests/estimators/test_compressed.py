@@ -11,7 +11,9 @@ from infoplane import truth
 from infoplane.errors import InputError
 from infoplane.estimators import Shared, card, get
 from infoplane.estimators import compressed as module
-from infoplane.estimators.compressed import compressed, principal_axes
+from infoplane.estimators.compressed import compressed
+from infoplane.estimators.kept import Origin
+from infoplane.estimators.projection import principal_axes
 from infoplane.types import Status
 
 
@@ -78,8 +80,8 @@ def test_an_input_is_compressed_once(wide, monkeypatch):
     _, t, x = wide
     module._codes.clear()
     calls = []
-    real = module.compress
-    monkeypatch.setattr(module, "compress", lambda *a: calls.append(len(a[0])) or real(*a))
+    real = module.fit
+    monkeypatch.setattr(module, "fit", lambda *a: calls.append(len(a[0])) or real(*a))
     memo = Shared(t)
     values = {compressed(x, t, shared=memo).value for _ in range(3)}
     assert len(values) == 1
@@ -94,6 +96,61 @@ def test_a_fixed_basis_follows_the_reference(wide):
     assert compressed(y, turned, reference=t).value < compressed(y, t).value - 0.05
     with pytest.raises(InputError, match="columns of `t`, 30"):
         compressed(y, t, reference=t[:, :4])
+    with pytest.raises(InputError, match="constant"):
+        compressed(y, turned, reference=np.ones((300, 30)))
+    with pytest.raises(InputError, match="names a step of a run"):
+        compressed(y, turned, reference_step=5)
+    with pytest.raises(InputError, match="callable"):
+        compressed(y, turned, reference=t, compressor=lambda a: a[:, :3])
+
+
+class Shelf(dict):
+    """What a run is to its estimators: keeps what is made under a name."""
+
+    def __call__(self, name, make):
+        if name not in self:
+            self[name] = {key: array.copy() for key, array in make().items()}
+        return self[name]
+
+
+@pytest.mark.parametrize("compressor", ["pca", "random", "autoencoder"])
+def test_a_projection_of_another_step_is_fitted_once_and_kept(wide, compressor):
+    y, t, _ = wide
+    later, shelf, read = t[:, ::-1] * 3, Shelf(), []
+    origin = Origin("layer at step 0", lambda: read.append(1) or (y, t))
+    settings = {"compressor": compressor, "steps": 20}
+    direct = compressed(y, later, reference=t, **settings)
+    for dim in (4, 4, 2):
+        found = compressed(
+            y, later, reference=origin, reference_step=0, shared=Shared(later, keeper=shelf),
+            dim=dim, **settings,
+        )  # fmt: skip
+        assert found.params["reference_step"] == 0
+        if dim == 4:
+            assert found.value == direct.value
+            assert found.info["kept_t"] == direct.info["kept_t"]
+    assert len(read) == len(shelf) == 2  # one for each number of coordinates
+
+
+def test_the_codes_of_an_input_are_kept_where_an_autoencoder_made_them(wide):
+    _, t, x = wide
+    shelf, settings = Shelf(), {"compressor": "autoencoder", "steps": 20}
+
+    def value(**more):
+        module._codes.clear()  # another process
+        return compressed(x, t, shared=Shared(t, keeper=shelf), **{**settings, **more}).value
+
+    first = value()
+    (name,) = shelf
+    assert name.startswith("codes-")
+    assert shelf[name]["codes"].shape == (300, 4)
+    shelf[name]["codes"][:] = np.random.default_rng(0).normal(size=(300, 4))
+    assert value() < first - 0.1  # what is kept is what is used
+    assert value(seed=1) > first - 0.5
+    assert len(shelf) == 2
+    value(compressor="pca")
+    assert len(shelf) == 2  # principal components come out the same everywhere
+    module._codes.clear()
 
 
 def test_random_projection_and_callable(wide):

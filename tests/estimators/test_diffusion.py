@@ -5,6 +5,7 @@ import pytest
 from twins.spectral import diffusion_entropy as slow_entropy
 
 from infoplane.errors import InputError, NonFiniteError, RefusedError, TooFewSamplesError
+from infoplane.estimators import clusters
 from infoplane.estimators import diffusion as room
 from infoplane.estimators.clusters import cluster_codes, equal_width
 from infoplane.estimators.diffusion import diffusion_entropy, sweep
@@ -226,6 +227,22 @@ def test_clusters_find_blobs_are_remembered_and_private():
     assert len(np.unique(codes * 10 + y)) == 5
     codes[:] = 9
     assert cluster_codes(x, 5).max() == 4
+
+
+def test_clusters_are_kept_with_the_run():
+    x, y = blobs(k=3, n=90, spread=0.5, apart=20.0)
+    shelf = {}
+    memo = Shared(x, keeper=lambda name, make: shelf.setdefault(name, make()))
+    expected = diffusion_mi(x, x, sigma=2.0, clusters=3).value
+    clusters._memory.clear()
+    assert diffusion_mi(x, x, sigma=2.0, clusters=3, shared=memo).value == expected
+    ((name, arrays),) = shelf.items()
+    assert name.startswith("clusters-")
+    assert len(np.unique(arrays["labels"] * 10 + y)) == 3
+    clusters._memory.clear()
+    arrays["labels"][:] = np.arange(90) // 30  # what is kept is what is used
+    assert diffusion_mi(x, x, sigma=2.0, clusters=3, shared=memo).value < expected - 0.3
+    clusters._memory.clear()
 
 
 def test_clusters_of_one_connected_cloud():

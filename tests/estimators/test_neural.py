@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from infoplane import truth
-from infoplane.estimators import get, neural, neural_critics
+from infoplane.errors import InputError
+from infoplane.estimators import Shared, get, neural, neural_critics
 from infoplane.estimators import neural_bounds as bounds
+from infoplane.estimators.kept import Origin
 from infoplane.types import Status
 
 
@@ -143,6 +145,61 @@ def test_a_warm_start_needs_fewer_steps():
     get("mi.infonce")(x, t, steps=300, start=model)
     warm = get("mi.infonce")(x, t, steps=10, start=model).value
     assert warm > get("mi.infonce")(x, t, steps=10).value + 0.2
+
+
+def test_a_critic_of_another_step_is_trained_once_and_kept():
+    x, t = truth.gaussian(0.9, 2).sample(400, seed=0)
+    later, shelf, read = t @ [[0.8, 0.6], [-0.6, 0.8]], {}, []
+
+    def keeper(name, make):
+        if name not in shelf:
+            shelf[name] = make()
+        return shelf[name]
+
+    origin = Origin("step 5", lambda: read.append(1) or (x, t))
+    few = {"steps": 60, "rate": 5e-3}
+
+    def warmed(rng, **more):
+        memo = Shared(later, keeper=keeper)
+        return get("mi.infonce")(
+            x, later, start=origin, start_step=5, shared=memo, rng=rng, **{**few, **more}
+        )
+
+    first = warmed(0)
+    assert first.info["warm"]
+    assert first.params["start_step"] == 5
+    assert first.value > get("mi.infonce")(x, later, **few, rng=0).value
+    # the same pairs are held out whatever the stream of the call, and one update is next to none
+    assert warmed(1, steps=1).value == pytest.approx(warmed(2, steps=1).value, abs=0.01)
+    assert len(read) == len(shelf) == 2  # one for each setting
+    dead = np.column_stack([later, np.zeros(400)])  # what is dead does not matter
+    assert get("mi.infonce")(
+        x, dead, start=origin, start_step=5, shared=Shared(dead, keeper=keeper), **few, rng=0
+    ).value == first.value  # fmt: skip
+    narrow = get("mi.infonce")(x, later[:, :1], start=origin, start_step=5, steps=2)
+    assert not narrow.info["warm"]
+
+
+def test_a_start_that_has_nothing_to_teach_or_is_not_there():
+    x, t = truth.gaussian(0.9).sample(100, seed=0)
+    flat = Origin("step 0", lambda: (x, np.ones((100, 3))))
+    assert not get("mi.js")(x, t, start=flat, start_step=0, steps=2).info["warm"]
+    with pytest.raises(InputError, match="names a step of a run"):
+        get("mi.js")(x, t, start_step=0)
+
+
+def test_a_warm_critic_is_never_scored_on_pairs_that_it_has_learnt(monkeypatch):
+    x, t = truth.gaussian(0.9).sample(100, seed=0)
+    scored, real = [], neural_critics._blocks
+    monkeypatch.setattr(
+        neural_critics, "_blocks", lambda *a: scored.append(frozenset(a[3])) or real(*a)
+    )
+    model = neural.warm(1, 1)
+    for step in range(3):
+        get("mi.smile")(x, t, steps=1, start=model, rng=step)
+    assert len(set(scored[2::3])) == 1  # scored each time: check, check, test
+    get("mi.smile")(x, t, steps=1, rng=3)
+    assert scored[-1] != scored[2]
 
 
 def test_degenerate_and_early_stop(monkeypatch):

@@ -218,3 +218,29 @@ def test_conditional_form_closes_the_chain():
     binning = get("mi.binning")
     total, label = binning(np.arange(60), t, **edges).value, binning(y, t, **edges).value
     assert binning_given(y, t, bins=10).value == pytest.approx(total - label, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("kind", "put_out"),
+    [("deviation", lambda s: s), ("variance", np.square), ("log_variance", lambda s: 2 * np.log(s))],
+)
+def test_the_spread_may_be_a_variance_or_its_logarithm(kind, put_out):
+    rng = np.random.default_rng(0)
+    mean, deviation = rng.normal(size=(40, 3)), rng.uniform(0.2, 1.5, size=(40, 3))
+    v = np.arange(40) % 4
+    expected = get("mi.stochastic")(v, mean, deviation=deviation).value
+    apart = get("mi.stochastic")(v, mean, deviation=put_out(deviation), spread=kind)
+    joined = get("mi.stochastic")(v, np.hstack([mean, put_out(deviation)]), spread=kind)
+    assert apart.value == pytest.approx(expected, abs=1e-12)
+    assert joined.value == pytest.approx(expected, abs=1e-12)
+
+
+def test_logarithms_and_names_are_not_taken_for_deviations():
+    rng = np.random.default_rng(0)
+    mean, logs = rng.normal(size=(40, 3)), rng.normal(size=(40, 3))
+    with pytest.raises(InputError, match="log_variance"):
+        get("mi.stochastic")(np.arange(40), mean, deviation=logs)
+    with pytest.raises(InputError, match="within ±600"):
+        get("mi.stochastic")(np.arange(40), mean, deviation=1e3 * logs, spread="log_variance")
+    with pytest.raises(InputError, match="names a layer of a run"):
+        get("mi.stochastic")(np.arange(40), np.hstack([mean, mean]), deviation_layer="sd")
