@@ -16,8 +16,12 @@ ARGUMENTS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--no-proxy-server",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
+
+PATIENCE = 60_000
+"""Milliseconds that a page has for anything: no figure of speed, only an end to waiting."""
 
 
 def chromium() -> str | None:
@@ -35,10 +39,13 @@ def browser():
     path = chromium()
     if path is None:
         pytest.skip("no Chromium: put one on the PATH or name it in CHROMIUM")
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=path, headless=True, args=ARGUMENTS)
+        opened = playwright.chromium.launch(
+            executable_path=path, headless=True, args=ARGUMENTS, timeout=PATIENCE
+        )
         yield opened
         opened.close()
 
@@ -65,6 +72,7 @@ def open_page(browser, **options):
     """A context and its page, which notes every problem in ``page.problems``."""
     options = {"viewport": {"width": 1440, "height": 900}, "reduced_motion": "reduce"} | options
     context = browser.new_context(**options)
+    context.set_default_timeout(PATIENCE)
     opened = context.new_page()
     problems = opened.problems = []
     opened.on("pageerror", lambda error: problems.append(str(error)))

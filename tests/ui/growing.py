@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -69,4 +70,5 @@ def write(path, steps: int, per_second: float = 0, *, layers=(), name="test run"
 
 if __name__ == "__main__":
     target, steps, rate = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
-    write(target, steps, rate, stay=len(sys.argv) > 4)
+    name = f"test run {Path(target).name}"
+    write(target, steps, rate, name=name, stay=len(sys.argv) > 4)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import time
-import urllib.request
-from contextlib import suppress
+import tempfile
 from pathlib import Path
 
-from ui.serving import Process, free_port
+from ui.serving import Process, held_port
 
 READY = "jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
 RUN_ALL = "jupyterapp.commands.execute('notebook:run-all-cells')"
@@ -17,32 +15,33 @@ class Lab(Process):
     """JupyterLab over a folder of notebooks, on a free port of this machine."""
 
     def __init__(self, folder: Path, notebooks: Path) -> None:
-        self.url = f"http://127.0.0.1:{(port := free_port())}"
+        self._held, port = held_port()
+        self.url = f"http://127.0.0.1:{port}"
         options = ["--no-browser", "--allow-root", "--expose-app-in-browser", f"--port={port}",
                    "--ip=127.0.0.1", f"--ServerApp.root_dir={notebooks}", "--LabApp.news_url=",
-                   "--IdentityProvider.token=", "--LabApp.check_for_updates_class="
-                   "jupyterlab.NeverCheckForUpdate"]  # fmt: skip
-        own = {f"JUPYTER_{what}_DIR": str(folder / what) for what in ("CONFIG", "DATA", "RUNTIME")}
+                   "--IdentityProvider.token=", "--KernelManager.transport=ipc",
+                   "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]  # fmt: skip
+        own = {f"JUPYTER_{what}_DIR": str(folder / what) for what in ("CONFIG", "DATA")}
+        # The kernel listens on sockets in this folder, as no other process can take its ports then;
+        # the system allows their paths 107 characters.
+        self._sockets = tempfile.TemporaryDirectory(dir="/tmp")
         super().__init__(
             ["-m", "jupyterlab", *options],
             folder / "lab.log",
             **own,
+            JUPYTER_RUNTIME_DIR=self._sockets.name,
             IPYTHONDIR=str(folder / "ipython"),
             JUPYTERLAB_SETTINGS_DIR=str(folder / "settings"),
             JUPYTERLAB_WORKSPACES_DIR=str(folder / "workspaces"),
         )
 
-    def wait(self) -> None:
-        """Wait until it answers."""
-        end = time.monotonic() + 60
-        while self.running and time.monotonic() < end:
-            with suppress(OSError), urllib.request.urlopen(f"{self.url}/api", timeout=5):
-                return
-            time.sleep(0.1)
-        raise AssertionError(f"JupyterLab did not start:\n{self.said()}")
+    def kill(self) -> None:
+        super().kill()
+        self._held.close()
+        self._sockets.cleanup()
 
     def open(self, page, name: str) -> None:
         """Open a notebook in a browser's page and wait for its kernel."""
         page.goto(f"{self.url}/lab/tree/{name}?reset")
-        page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
-        page.wait_for_function(READY, timeout=60_000)
+        page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=180_000)
+        page.wait_for_function(READY, timeout=180_000)

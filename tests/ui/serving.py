@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -20,10 +21,17 @@ LEFT = "Failed sending message as connection was closed"
 """What Bokeh says when a page is left while an answer is on its way to it."""
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def held_port() -> tuple[socket.socket, int]:
+    """A free port, and a socket that keeps others off it as long as it is open.
+
+    Between looking for a free port and listening on it lie seconds, in which any other process
+    could be given it. A bound socket that does not listen is passed over when the system gives out
+    ports, and a server that sets SO_REUSEADDR, as all here do, may still listen beside it.
+    """
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", 0))
+    return held, held.getsockname()[1]
 
 
 class Process:
@@ -31,7 +39,7 @@ class Process:
 
     def __init__(self, arguments: list[str], log: Path, **environment: str) -> None:
         self.log = log
-        self._file = log.open("w")
+        self._file = log.open("a")
         self._child = subprocess.Popen(
             [sys.executable, *arguments],
             stdout=self._file,
@@ -42,14 +50,28 @@ class Process:
         )
 
     def kill(self) -> None:
+        """End the whole group; harmless when that was done."""
+        if self._file.closed:
+            return
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._child.pid, signal.SIGKILL)
-        self._child.wait(10)
+        self._child.wait(60)
         self._file.close()
 
     @property
     def running(self) -> bool:
         return self._child.poll() is None
+
+    def wait(self, url: str) -> None:
+        """Wait until it answers, or end it."""
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        end = time.monotonic() + 180
+        while time.monotonic() < end and self.running:
+            with contextlib.suppress(OSError), direct.open(url, timeout=5):
+                return
+            time.sleep(0.1)
+        self.kill()
+        raise AssertionError(f"the server did not start:\n{self.said()}")
 
     def said(self) -> str:
         return self.log.read_text(errors="replace")
@@ -58,10 +80,8 @@ class Process:
 class Server(Process):
     """`panel serve apps/`, or `infoplane.views.serve.serve`, on a free port."""
 
-    def __init__(
-        self, runs: Path, log: Path, *, plain: bool = True, port: int = 0, **environment: str
-    ) -> None:
-        self.port = port or free_port()
+    def __init__(self, runs: Path, log: Path, *, plain: bool = True, **environment: str) -> None:
+        self._held, self.port = held_port()
         if plain:
             command = [
                 "-m",
@@ -78,19 +98,19 @@ class Server(Process):
             code = f"from infoplane.views.serve import serve; serve({str(runs)!r}, {self.port})"
             command = ["-c", code]
             self.url = f"http://127.0.0.1:{self.port}/"
-        super().__init__(command, log, **environment)
-        self._wait()
+        self._again = partial(super().__init__, command, log, **environment)
+        self.start()
 
-    def _wait(self) -> None:
-        end = time.monotonic() + 60
-        while time.monotonic() < end and self.running:
-            with (
-                contextlib.suppress(OSError),
-                urllib.request.urlopen(f"http://127.0.0.1:{self.port}/favicon.ico", timeout=5),
-            ):
-                return
-            time.sleep(0.1)
-        raise AssertionError(f"the server did not start:\n{self.said()}")
+    def start(self) -> None:
+        """Start, or start again on the same port."""
+        self._again()
+        self.wait(f"http://127.0.0.1:{self.port}/favicon.ico")
+
+    def kill(self, *, for_good: bool = True) -> None:
+        """End it; unless for good, its port stays reserved for another start."""
+        super().kill()
+        if for_good:
+            self._held.close()
 
     def complaints(self) -> list[str]:
         """Lines of the log that no healthy server writes."""

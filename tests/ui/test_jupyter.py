@@ -40,7 +40,7 @@ def lab(browser, tmp_path_factory):
         folder / "writer.log",
         PYTHONPATH=str(ROOT),
     )
-    server.wait()
+    server.wait(f"{server.url}/api")
     yield server
     writer.kill()
     server.kill()
@@ -50,10 +50,10 @@ def test_the_view_grows_in_a_cell_while_another_process_writes(lab, browser):
     context, page = open_page(browser)
     lab.open(page, "live.ipynb")
     page.evaluate(RUN_ALL)
-    page.wait_for_function(f"window.Bokeh && {STEP} >= 0", timeout=60_000)
+    page.wait_for_function(f"window.Bokeh && {STEP} >= 0")
     before = page.evaluate(STEP)
-    page.wait_for_function(f"{STEP} > {before} + 5", timeout=30_000)
-    page.wait_for_function(f"{LIVE}.__ip?.drawn > 0", timeout=30_000)
+    page.wait_for_function(f"{STEP} > {before} + 5")
+    page.wait_for_function(f"{LIVE}.__ip?.drawn > 0")
     # the past is in the browser: travelling there needs no kernel
     page.get_by_label("Moment of training").press("Home")
     page.wait_for_function(f"{LIVE}.__ip.chosen.step === 0")
