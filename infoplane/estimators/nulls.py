@@ -61,12 +61,15 @@ class Shuffles:
     def means(self, some: slice, sums: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Mean kernel over all rows (n,) and over the own class (draws, n), from these sums."""
         labels, everyone = self.labels[some], sums[:, 0]
-        n, told = labels.shape[1], len(self.sizes) - 1
-        table = np.empty((len(labels), n, told + 1))
-        table[:, :, :told] = sums[:, 1:].reshape(n, len(labels), told).transpose(1, 0, 2)
-        table[:, :, told] = everyone - table[:, :, :told].sum(axis=2)
-        own = np.take_along_axis(table, labels[:, :, None], axis=2)[:, :, 0]
-        return everyone / n, own / self.sizes[labels]
+        told = range(len(self.sizes) - 1)
+        each = np.ascontiguousarray(sums[:, 1:].T).reshape(len(labels), len(told), -1)
+        own = np.repeat(everyone[None], len(labels), axis=0)
+        for code in told:  # what no other class has is the last one's
+            own -= each[:, code]
+        for code in told:
+            np.copyto(own, each[:, code], where=labels == code)
+        own /= self.sizes.take(labels)
+        return everyone / len(everyone), own
 
 
 def null_distribution(

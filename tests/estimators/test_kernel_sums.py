@@ -108,3 +108,22 @@ def test_a_kernel_of_low_rank_is_found_and_sums_alike(spread, kind):
     assert sums.own[0] == pytest.approx((kernel * same).sum(axis=1), abs=2e-9)
     weights = rng.uniform(size=(1100, 2))
     assert sums.kernel.times(weights, 4) == pytest.approx(kernel @ weights, rel=1e-6)
+
+
+@pytest.mark.parametrize("length", [0.0, 3.0, 40.0])
+def test_a_line_is_a_fourier_series(length):
+    rng = np.random.default_rng(6)
+    t = length * rng.uniform(size=(1100, 1)) * [[0.6, -0.8]] + 5.0
+    codes = rng.integers(0, 3, 1100)
+    sums = kernel_sums(t, codes, (4,))
+    assert isinstance(sums.kernel, LowRank)
+    kernel, same = dense(t, 4), codes[:, None] == codes
+    assert sums.everyone[0] == pytest.approx(kernel.sum(axis=1), abs=1e-9)
+    assert sums.own[0] == pytest.approx((kernel * same).sum(axis=1), abs=1e-9)
+
+
+def test_a_bent_line_is_none():
+    x = 3.0 * np.random.default_rng(7).uniform(size=1100)
+    sums = kernel_sums(np.column_stack([x, 1e-3 * x**2]), np.zeros(1100, int), (4,))
+    kernel = dense(np.column_stack([x, 1e-3 * x**2]), 4)
+    assert sums.everyone[0] == pytest.approx(kernel.sum(axis=1), abs=1e-9)
