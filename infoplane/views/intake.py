@@ -91,14 +91,18 @@ class Intake:
         self._directory = directory
         self._name, self._size = "", 0
         self._content = bytearray()
+        self._mark: Any = None
         self.kept = ""
 
     def told(self) -> dict[str, Any]:
-        """Tell how far it has got: the browser sends on from ``received``."""
-        return {"received": len(self._content), "size": self._size, "kept": self.kept}
+        """Tell how far it has got: the browser sends on from ``received``.
 
-    def begin(self, name: Any, size: Any) -> None:
-        """Expect a file of ``size`` bytes.
+        ``mark`` says which file that is about: an answer may be older than the file that is sent.
+        """
+        return {"mark": self._mark, "received": len(self._content), "kept": self.kept}
+
+    def begin(self, name: Any, size: Any, mark: Any = None) -> None:
+        """Expect a file of ``size`` bytes, which the browser calls by a number, `mark`.
 
         Raises
         ------
@@ -117,6 +121,7 @@ class Intake:
             raise InputError(f"{FOLDER} is full ({MAX_ALL >> 20} MiB); delete files there first.")
         stem = _SAFE.sub("-", plain(name, 60).removesuffix(".gz")).strip("-")
         self._name, self._size = stem[:40] or "file", size
+        self._mark = mark if type(mark) is int else None
 
     def take(self, offset: Any, text: Any) -> None:
         """Take the next chunk, base64; one that is not the next is passed over.

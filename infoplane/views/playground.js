@@ -5,7 +5,7 @@ Object.assign(infoplane, (() => {
   const CHUNK = 384 * 1024  // bytes of a file in one message, below the server's limit in base64
   const STRENGTH = {l2: 0.001, dropout: 0.2, noise: 0.1, cs_ib: 1}  // a start for each regulariser
   const id = (name) => document.getElementById(name), form = id("recipe")
-  let again = null, sending = null, announced = 0, jobs_known = []
+  let again = null, sending = null, mark = 0, announced = 0, jobs_known = []
 
   function playground(number, answer) {
     clearTimeout(again)
@@ -71,16 +71,17 @@ Object.assign(infoplane, (() => {
       options(select, mine.length ? mine.map((file) => [file.id, file.name]) : [["", "none yet: add a file below"]], before)
     }
   }
+  const announce = () => ask({upload: sending.name, size: sending.size, mark}, true)
   function send(state) {
     const bar = id("sending").querySelector("progress")
+    if (state.mark !== mark) {  // an answer from before the file was announced, or one that got lost
+      if (++announced > 3) return stop_sending("The server did not take the file.")
+      return announce()
+    }
     if (state.kept) {
       for (const kind of ["images", "labels"]) if ([...form[kind].options].some((o) => o.value === state.kept)) form[kind].value = state.kept
       id("said").textContent = `${sending.name} was added`
       return stop_sending("")
-    }
-    if (state.size !== sending.size) {  // an answer from before the file was announced, or one that got lost
-      if (++announced > 3) return stop_sending("The server did not take the file.")
-      return ask({upload: sending.name, size: sending.size}, true)
     }
     bar.value = state.received / sending.size
     const reader = new FileReader(), offset = state.received
@@ -101,11 +102,12 @@ Object.assign(infoplane, (() => {
     id("refused").textContent = ""
     if (file.size > first.largest || file.size === 0) return stop_sending(`A file must have 1 byte to ${first.largest / 2 ** 20} MiB; compress it with gzip.`)
     sending = file
+    mark++
     announced = 1
     target.disabled = true
     id("sending").hidden = false
     clearTimeout(again)
-    ask({upload: file.name, size: file.size}, true)
+    announce()
   }
 
   // -- the form ------------------------------------------------------------------------------------

@@ -117,7 +117,7 @@ def answer(
     recipe, cancel = question.get("start"), question.get("cancel")
     intake = intake or Intake(shelf.directory)
     if "upload" in question:
-        intake.begin(question["upload"], question.get("size"))
+        intake.begin(question["upload"], question.get("size"), question.get("mark"))
     elif "chunk" in question:
         intake.take(question.get("offset"), question["chunk"])
     if isinstance(recipe, dict):

@@ -117,8 +117,9 @@ window.infoplane = (() => {
   function show_layer(by) {  // 0 closes, ±1 goes to a neighbour
     const {layers} = JSON.parse(kit.facts.data.json[0]), now = chosen_layer()
     const next = by === 0 || now === null ? null : layers[(now.index + by + layers.length) % layers.length].label
-    kit.live.__ip.chosen.layer = null
-    kit.view.data = {...kit.view.data, layer: [next]}
+    const {chosen, told} = kit.live.__ip  // what is chosen now: `view` may not have been told yet
+    chosen.layer = null
+    kit.view.data = {...told(), layer: [next]}
   }
   for (const button of document.querySelectorAll("#layer button")) button.addEventListener("click", () => show_layer(Number(button.value)))
 
@@ -129,10 +130,11 @@ window.infoplane = (() => {
     reading.hidden = !open
     if (!open) return
     reading.querySelector(".prose").replaceChildren(element("p", "Reading the measurements …"))
+    reading.querySelector("button").focus()
+    if (!model("question")) return  // not connected yet: it is asked when the page is ready
     reads = ++asked
     wanted = ""
     model("question").tags = [reads, {reading: true}]
-    reading.querySelector("button").focus()
   }
   function read(answer) {
     const paragraphs = (answer.reading ?? [["", answer.error]]).flatMap(([title, ...lines]) =>
@@ -151,6 +153,7 @@ window.infoplane = (() => {
     if (now) { clearTimeout(waiting); waiting = null; last_asked = 0 }
     waiting ??= setTimeout(() => {
       waiting = null
+      if (!model("question")) return  // not connected yet: kept until the page is ready
       last_asked = Date.now()
       model("question").tags = [++asked, next_question]
       next_question = {}
@@ -183,7 +186,9 @@ window.infoplane = (() => {
   const begin = []
   const ready = () => {
     if (document.getElementById("layer")) layer_panel()
+    if (reading && !reading.hidden) open_reading(true)
     for (const start of begin) start()
+    if (Object.keys(next_question).length) ask({}, true)
   }
 
   // -- what the scripts of single pages are made with ------------------------------------------------

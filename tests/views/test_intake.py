@@ -133,8 +133,8 @@ def test_a_folder_that_is_a_link_is_not_written_through(tmp_path):
 
 def test_the_desk_takes_chunks_and_then_offers_the_file(shelf):
     takes, shop = Intake(shelf.directory), Workshop()
-    told = playground.answer(shop, shelf, {"upload": "l", "size": len(LABELS)}, takes)
-    assert told["upload"] == {"received": 0, "size": len(LABELS), "kept": ""}
+    told = playground.answer(shop, shelf, {"upload": "l", "size": len(LABELS), "mark": 7}, takes)
+    assert told["upload"] == {"mark": 7, "received": 0, "kept": ""}
     first, rest = (base64.b64encode(part).decode() for part in (LABELS[:5], LABELS[5:]))
     told = playground.answer(shop, shelf, {"offset": 0, "chunk": first}, takes)
     assert told["upload"]["received"] == 5

@@ -53,7 +53,7 @@ function wake(cause) {
   else ask()
 }
 
-const controller = live.__ip = {wake, chosen, known, points, here, peak, steps, go, drawn: 0, models: {raw, head_rows, scalars, scalar_head, texts, facts, live}}
+const controller = live.__ip = {wake, chosen, told, known, points, here, peak, steps, go, drawn: 0, models: {raw, head_rows, scalars, scalar_head, texts, facts, live}}
 const scrub = event => { stop(); const list = steps(); if (!list.length) return; const step = 10 ** event.x - 1; go(event.x >= time(last_step()) ? null : step) }
 for (const name of ["compression", "fitting", "training", "strip"]) for (const type of ["tap", "panstart", "pan"]) figures[name].on_event(type, scrub)
 figures.plane.on_event("tap", on_plane_tap)
