@@ -8,8 +8,18 @@ from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
-from infoplane.analysis.plan import Ask, Job, Refusal, Request, applies, asks_for, key_of, next_step
-from infoplane.estimators.registry import card
+from infoplane.analysis.plan import (
+    Ask,
+    Job,
+    Refusal,
+    Request,
+    asked_of,
+    asks_for,
+    complete,
+    key_of,
+    next_step,
+    steps_named,
+)
 from infoplane.types import Status
 
 if TYPE_CHECKING:
@@ -62,6 +72,9 @@ class Agenda:
         self._requests = requests
         self._targets = targets
         self._settings = settings
+        self._named = frozenset(
+            s for request in requests for s in steps_named(complete(request)[1])
+        )
         self._layers = layers
         self._steps = None if steps is None else frozenset(steps)
         self._probes = probes
@@ -130,11 +143,18 @@ class Agenda:
         self._polled = time.monotonic()
         return ended
 
+    def unseen(self) -> list[int]:
+        """List the steps that parameters name and that some probe set has not."""
+        have = [set(self._run.steps_of(probe)) for probe in self._probe_names()]
+        return sorted(step for step in self._named if not all(step in steps for steps in have))
+
     def _probe_names(self) -> list[str]:
         return [p for p in self._run.probes if self._probes is None or p in self._probes]
 
     def _wanted(self, probe: str) -> list[int]:
         steps = self._run.steps_of(probe)
+        if not self._named <= set(steps):
+            return []  # a growing run: nothing is measured before the steps that parameters name
         return [step for step in steps if self._steps is None or step in self._steps]
 
     def _plan_a_step(self) -> bool:
@@ -175,12 +195,17 @@ class Agenda:
             ask,
             uuid=self._run.uuid,
             step=step,
-            crc=crc,
+            crc=self._content(ask, probe, crc),
             probe=probe,
             layer=layer,
             draws=(self._settings.seed, self._settings.null, self._settings.subsamples),
         )
         return "" if key in self._have else key
+
+    def _content(self, ask: Ask, probe: str, crc: object) -> object:
+        """Return what identifies the arrays of an ask: its snapshot and those it names."""
+        named = steps_named(ask.params)
+        return [crc, *(self._run.snapshot_crc(at, probe) for at in named)] if named else crc
 
     def _by_layer(self, probe: str) -> list[tuple[str, list[Ask]]]:
         """Each layer with what is asked of it."""
@@ -194,7 +219,7 @@ class Agenda:
         return [
             (
                 layer.name,
-                [ask for ask in self._asks[probe] if applies(card(ask.estimator), layer, last)],
+                [ask for ask in self._asks[probe] if asked_of(ask, layer, last)],
             )
             for layer in table
             if self._layers is None or layer.name in self._layers

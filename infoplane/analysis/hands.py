@@ -74,7 +74,13 @@ class OwnHand:
 
     def __init__(self, path: Path, settings: Settings) -> None:
         self._run = open_run(path)
-        self._bench = Bench(self._run.load, self._run.probe, settings)
+        self._bench = Bench(
+            self._run.load,
+            self._run.probe,
+            settings,
+            crc=self._run.snapshot_crc,
+            keeper=self._run.kept,
+        )
         self._journal = self._run.annotator()
         self._writer = self._journal.__enter__()
 

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from infoplane.analysis.plan import accepted
 from infoplane.estimators.registry import Card
-from infoplane.estimators.shared import Shared
 from infoplane.types import Cost, FloatArray, Null
 
 SIGNIFICANT = 0.05  # permutation p-value up to which an estimate is above its null
@@ -41,20 +40,21 @@ def null_values(
     *,
     draws: int,
     rng: np.random.Generator,
-    shared: Shared | None = None,
+    given: Mapping[str, Any],
 ) -> FloatArray:
     """Return the estimate under ``draws`` random pairings, shape (draws,), in the card's unit.
 
+    ``given`` are keyword arguments that are data: the memo, arrays of other steps and layers.
     A parameter of an estimator may have the name of an argument here (``draws``); then its fast
     form cannot be told the two apart and it is called once a draw.
     """
     if card.null is not None and "draws" not in params:
-        values = card.null(v, t, draws=draws, rng=rng, shared=shared, **params)
+        values = card.null(v, t, draws=draws, rng=rng, **params, **given)
         return np.asarray(values, dtype=np.float64)
     assert card.function is not None
-    given = {"shared": shared} if "shared" in accepted(card.function) else {}
+    taken = {name: given[name] for name in given.keys() & accepted(card.function)}
     pairings = (v[rng.permutation(len(v))] for _ in range(draws))
-    return np.array([card.function(w, t, rng=rng, **params, **given).value for w in pairings])
+    return np.array([card.function(w, t, rng=rng, **params, **taken).value for w in pairings])
 
 
 def above(p: Any, draws: int) -> Any:

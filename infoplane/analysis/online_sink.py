@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING, Any
 from infoplane.analysis.hands import _THREADS as THREADS
 from infoplane.analysis.hands import ATTEMPTS
 from infoplane.analysis.online_worker import send
-from infoplane.analysis.plan import DEFAULT, Ask, Job, Refusal, Request, applies, asks_for, key_of
+from infoplane.analysis.plan import DEFAULT, Ask, Job, Refusal, Request, asked_of, asks_for, key_of
 from infoplane.analysis.work import Settings, failure
 from infoplane.errors import EvaluationError, InputError
-from infoplane.estimators.registry import card
 from infoplane.store.codec import decode_measurement
 from infoplane.types import Layer, Measurement, ProbeData, Snapshot
 
@@ -116,7 +115,9 @@ class Online:
         """Plan what to ask of each layer, and start the worker."""
         self._layers, self._probes = {layer.name: layer for layer in layers}, probes
         for probe in probes:
-            asks, refusals = asks_for(self._requests, self._targets, probe, list(self._layers))
+            asks, refusals = asks_for(
+                self._requests, self._targets, probe, list(self._layers), stored=False
+            )
             self._asks[probe.name] = asks
             self.refusals += refusals
         if not any(self._asks.values()):
@@ -157,8 +158,7 @@ class Online:
         asks = [
             ask
             for ask in self._asks[snapshot.probe]
-            if ask.target != layer
-            and applies(card(ask.estimator), self._layers[layer], last[0] if last else "")
+            if ask.target != layer and asked_of(ask, self._layers[layer], last[0] if last else "")
         ]
         keyed = tuple((self._key(ask, snapshot, layer), ask) for ask in asks)
         return Job(snapshot.step, layer, snapshot.probe, keyed)

@@ -23,8 +23,13 @@ from infoplane.estimators.registry import Card, card, check_params
 from infoplane.types import Kind, Layer, ProbeData, Quantity
 
 DEFAULT: tuple[str, ...] = ("mi.binning", "mi.adaptive", "mi.kde")
+AT_STEP = {"reference_step": "reference", "start_step": "start"}
+AT_LAYER = {"deviation_layer": "deviation"}
+"""Parameters that name another step or layer of the run, and the keyword that takes its arrays."""
+
 SPECIAL = {
-    "stochastic": "means and standard deviations side by side, which no layer is known to hold",
+    "stochastic": "the layers of means and of deviations by name: {'mean_layer': …, "
+    "'deviation_layer': …}, or `mean_layer` alone when one layer puts out both side by side",
     "views": "two embeddings of the same samples, of equal width",
 }
 """What a T of a special make is, that an ordinary layer would be mistaken for."""
@@ -146,15 +151,20 @@ def asks_for(
     targets: Sequence[str],
     probe: ProbeData,
     layers: Sequence[str],
+    *,
+    stored: bool = True,
 ) -> tuple[list[Ask], list[Refusal]]:
-    """List what can be asked on this probe set, and what cannot with the reason."""
+    """List what can be asked on this probe set, and what cannot with the reason.
+
+    ``stored`` says whether snapshots can be looked up again.
+    """
     asks: list[Ask] = []
     refusals: list[Refusal] = []
     for request in requests:
         entry, params, label = complete(request)
         wanted = targets if pairs_target(entry) else ("",)
         for target in wanted:
-            why = refusal(entry, target, probe, layers)
+            why = _misnamed(params, layers, stored) or refusal(entry, target, probe, layers, params)
             if why:
                 refusals.append(Refusal(label, target, why))
             else:
@@ -162,14 +172,36 @@ def asks_for(
     return asks, refusals
 
 
-def refusal(entry: Card, target: str, probe: ProbeData, layers: Sequence[str]) -> str:
+def steps_named(params: Mapping[str, Any]) -> tuple[int, ...]:
+    """Return the other steps of the run that an estimator's parameters name."""
+    return tuple(params[name] for name in AT_STEP if params.get(name) is not None)
+
+
+def _misnamed(params: Mapping[str, Any], layers: Sequence[str], stored: bool) -> str:
+    """Say which step or layer that the parameters name is not to be had; empty when all are."""
+    if steps_named(params) and not stored:
+        return "its parameters name a step, and while no snapshot is kept none can be looked up."
+    for name in ("mean_layer", *AT_LAYER):
+        if params.get(name) is not None and params[name] not in layers:
+            return f"`{name}` must be a layer of the run; got {params[name]!r}."
+    return ""
+
+
+def refusal(
+    entry: Card,
+    target: str,
+    probe: ProbeData,
+    layers: Sequence[str],
+    params: Mapping[str, Any] | None = None,
+) -> str:
     """Say why an estimator cannot be asked about a target; empty when it can."""
     if entry.needs == "layers":
         return f"`{entry.id}` looks at several layers at once; call it on the arrays."
     if entry.needs in ("classifier", "gradient"):
         return f"`{entry.id}` needs a {entry.needs} that no run keeps; call it on the arrays."
     views = entry.needs == "views" and target in layers
-    if entry.needs in SPECIAL and not views:
+    named = (params or {}).get("mean_layer") is not None
+    if entry.needs in SPECIAL and not views and not named:
         return f"`{entry.id}` needs {SPECIAL[entry.needs]}; call it on the arrays."
     if target == "" and len(positional(entry.function)) > 1:
         return _refusal_of_labels(entry, probe)
@@ -196,6 +228,12 @@ def _refusal_of_labels(entry: Card, probe: ProbeData) -> str:
     if probe.target != "class" and seconds == {Kind.DISCRETE}:
         return f"`{entry.id}` needs classes, and Y is real-valued here."
     return ""
+
+
+def asked_of(ask: Ask, layer: Layer, last: str) -> bool:
+    """Whether an ask concerns a layer: it may name its own, else its card says."""
+    named = ask.params.get("mean_layer")
+    return (named is None or layer.name == named) and applies(card(ask.estimator), layer, last)
 
 
 def applies(entry: Card, layer: Layer, last: str) -> bool:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,12 +17,23 @@ from numpy.typing import NDArray
 from infoplane.analysis.checks import Finding, findings, judge_failure, weigh
 from infoplane.analysis.doubts_of_information import comparable
 from infoplane.analysis.null import has_null, is_cheap, null_values
-from infoplane.analysis.plan import Ask, Job, accepted, pairs_target, positional, takes
+from infoplane.analysis.plan import (
+    AT_LAYER,
+    AT_STEP,
+    Ask,
+    Job,
+    accepted,
+    pairs_target,
+    positional,
+    takes,
+)
 from infoplane.analysis.portrait import Context, Portrait, Target, Variables
 from infoplane.analysis.uncertainty import Interval, subsampling
-from infoplane.estimators import Shared
+from infoplane.estimators import Shared, device
+from infoplane.estimators.kept import Origin
 from infoplane.estimators.nulls import summarise
 from infoplane.estimators.registry import Card, card
+from infoplane.estimators.shared import Keeper
 from infoplane.types import Estimate, Flags, Kind, Measurement, Null, ProbeData, Status, Verdict
 
 _LONGEST = 64  # entries of a list in `info` that are worth keeping beside a number
@@ -31,12 +44,14 @@ class Settings:
     """What an evaluation holds fixed: seed, null draws, subsamples, whether costly nulls are drawn.
 
     With ``subsamples`` > 0, an estimate without an interval of its own gets one by subsampling.
+    ``device`` is a torch device for the O(n²) work, None for numpy.
     """
 
     seed: int = 0
     null: int = 20
     costly_null: bool = False
     subsamples: int = 0
+    device: str | None = None
 
 
 @dataclass(slots=True)
@@ -47,7 +62,7 @@ class _Answer:
     ask: Ask
     card: Card
     target: Target
-    seed: int
+    settings: Settings
     seconds: float = 0.0
     estimate: Estimate | None = None
     null: Null | None = None
@@ -67,6 +82,10 @@ class Bench:
         ``probe(name)`` returns the probe set.
     settings
         Seed and null.
+    crc
+        ``crc(step, probe)`` identifies a snapshot; needed where parameters name a step.
+    keeper
+        Keeps arrays with the run; without one they live as long as this process.
     """
 
     def __init__(
@@ -74,10 +93,15 @@ class Bench:
         load: Callable[[int, str, str], NDArray[Any]],
         probe: Callable[[str], ProbeData],
         settings: Settings,
+        *,
+        crc: Callable[[int, str], int] | None = None,
+        keeper: Keeper | None = None,
     ) -> None:
         self._load = load
         self._probe = probe
         self._settings = settings
+        self._crc = crc
+        self._keeper = keeper
         self._variables: dict[str, Variables] = {}
 
     def variables(self, probe: str) -> Variables:
@@ -93,8 +117,10 @@ class Bench:
             t = self._load(job.step, job.layer, job.probe)
         except Exception as error:
             return [failure(job, key, ask, error) for key, ask in job.asks]
-        shared = Shared(t, variables.y_codes)
-        answers = [self._answer(key, ask, job, t, variables, shared) for key, ask in job.asks]
+        shared = Shared(t, variables.y_codes, self._keeper)
+        place = self._settings.device
+        with nullcontext() if place is None else device(place):
+            answers = [self._answer(key, ask, job, t, variables, shared) for key, ask in job.asks]
         return _judged(job, answers, Portrait(t))
 
     def _answer(
@@ -103,14 +129,17 @@ class Bench:
         entry = card(ask.estimator)
         target = variables.y if ask.target in ("Y", "") else Target(ask.target)
         target = variables.x if ask.target == "X" else target
-        answer = _Answer(key, ask, entry, target, self._settings.seed)
+        answer = _Answer(key, ask, entry, target, self._settings)
         start = time.perf_counter()
         try:
             first = self._arguments(entry, ask, job, t, variables)
-            answer.estimate = _call(entry, first, ask.params, self._rng(job, ask, "value"), shared)
+            given = {**self._elsewhere(entry, ask, job, variables), "shared": shared}
+            rng = self._rng(job, ask, "value")
+            answer.estimate = _call(entry, first, ask.params, {**given, "rng": rng})
             answer.seconds = time.perf_counter() - start
-            answer.null = self._null(entry, ask, job, first, answer.estimate.value, shared)
-            answer.interval = self._interval(entry, ask, job, first, answer.estimate)
+            answer.null = self._null(entry, ask, job, first, answer.estimate.value, given)
+            if len(given) == 1:  # what is fitted elsewhere would be fitted anew in each subsample
+                answer.interval = self._interval(entry, ask, job, first, answer.estimate)
         except Exception as error:
             answer.seconds = time.perf_counter() - start
             answer.error = error
@@ -127,6 +156,30 @@ class Bench:
             return t, variables.values("Y", continuous=False)
         return (t,)
 
+    def _elsewhere(
+        self, entry: Card, ask: Ask, job: Job, variables: Variables
+    ) -> dict[str, Origin | NDArray[Any]]:
+        """Return the arrays of other steps and layers that an ask names, by keyword."""
+        found: dict[str, Origin | NDArray[Any]] = {
+            argument: self._load(job.step, ask.params[name], job.probe)
+            for name, argument in AT_LAYER.items()
+            if ask.params.get(name) is not None
+        }
+        for name, argument in AT_STEP.items():
+            if (step := ask.params.get(name)) is not None:
+                found[argument] = self._origin(entry, ask, replace(job, step=step), variables)
+        return found
+
+    def _origin(self, entry: Card, ask: Ask, job: Job, variables: Variables) -> Origin:
+        assert self._crc is not None  # asks that name a step are refused where none is stored
+        content = [self._crc(job.step, job.probe), job.probe, job.layer, ask.target]
+
+        def load() -> tuple[NDArray[Any], ...]:
+            t = self._load(job.step, job.layer, job.probe)
+            return self._arguments(entry, ask, job, t, variables)
+
+        return Origin(json.dumps(content), load)
+
     def _null(
         self,
         entry: Card,
@@ -134,7 +187,7 @@ class Bench:
         job: Job,
         arguments: tuple[NDArray[Any], ...],
         value: float,
-        shared: Shared,
+        given: Mapping[str, Any],
     ) -> Null | None:
         wanted = self._settings.null and (is_cheap(entry) or self._settings.costly_null)
         if not wanted or not pairs_target(entry) or not has_null(entry, ask.target):
@@ -146,7 +199,7 @@ class Bench:
             ask.params,
             draws=self._settings.null,
             rng=self._rng(job, ask, "null"),
-            shared=shared,
+            given=given,
         )
         return summarise(values, value)
 
@@ -186,13 +239,11 @@ def _call(
     entry: Card,
     arguments: tuple[NDArray[Any], ...],
     params: Mapping[str, Any],
-    rng: np.random.Generator,
-    shared: Shared,
+    given: Mapping[str, Any],
 ) -> Estimate:
     assert entry.function is not None
-    extras = {"rng": rng, "shared": shared}
-    given = {name: extras[name] for name in extras.keys() & accepted(entry.function)}
-    return entry.function(*arguments, **params, **given)
+    taken = {name: given[name] for name in given.keys() & accepted(entry.function)}
+    return entry.function(*arguments, **params, **taken)
 
 
 def _judged(job: Job, answers: list[_Answer], portrait: Portrait) -> list[Measurement]:
@@ -222,7 +273,9 @@ def _measurement(job: Job, answer: _Answer, portrait: Portrait) -> Measurement:
     interval = answer.interval
     drawn: dict[str, Any] = {} if interval is None else {"interval": interval.covers}
     if answer.null is not None or interval is not None or not answer.card.deterministic:
-        drawn["seed"] = answer.seed
+        drawn["seed"] = answer.settings.seed
+    if answer.settings.device is not None:
+        drawn["device"] = answer.settings.device
     return Measurement(
         key=answer.key,
         step=job.step,

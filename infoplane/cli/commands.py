@@ -69,6 +69,7 @@ def evaluate(options: argparse.Namespace) -> None:
         retry=options.retry,
         timeout=options.timeout,
         memory=options.memory,
+        device=options.device,
         progress=not options.quiet,
     )
     kept = _keep_alerts(options.run)
@@ -169,7 +170,8 @@ def report(options: argparse.Namespace) -> None:
     """Write the offline page of a run."""
     from infoplane.report import report as write_report
 
-    print(write_report(options.run, options.out or Path(options.run).parent / "report.html"))
+    place = options.out or Path(options.run).parent / "report.html"
+    print(write_report(options.run, place, full=options.full))
 
 
 def export(options: argparse.Namespace) -> None:

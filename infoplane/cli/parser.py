@@ -72,6 +72,7 @@ def parser() -> argparse.ArgumentParser:
                      help="give a job up after so long; starts a worker process")  # fmt: skip
     sub.add_argument("--memory", type=float, metavar="GIB",
                      help="most that a worker process may allocate")  # fmt: skip
+    sub.add_argument("--device", help="torch device for the O(n²) work, such as cuda")
     sub.add_argument("--quiet", action="store_true", help="no progress bar")
 
     sub = verb("serve", commands.serve, "serve runs --port 5006")
@@ -90,6 +91,7 @@ def parser() -> argparse.ArgumentParser:
     sub = verb("report", commands.report, "report demo/run --out tanh.html")
     sub.add_argument("run", type=Path)
     sub.add_argument("--out", type=Path, help="the file; by default report.html beside the run")
+    sub.add_argument("--full", action="store_true", help="every step, not means of log bins")
 
     sub = verb("export", commands.export, "export demo/run --out tanh.csv")
     sub.add_argument("run", type=Path)
