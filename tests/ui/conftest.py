@@ -79,3 +79,10 @@ def open_page(browser, **options):
     opened.on("requestfailed", lambda request: problems.append(f"failed: {request.url}"))
     opened.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
     return context, opened
+
+
+def strike(page, *expected):
+    """Wait until the page has told each of these problems, and strike them off its list."""
+    while not all(any(words in told for told in page.problems) for words in expected):
+        page.wait_for_event("console")
+    page.problems[:] = [p for p in page.problems if not any(words in p for words in expected)]
