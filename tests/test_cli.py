@@ -146,10 +146,11 @@ def test_evaluate_computes_only_what_is_missing(demo, capsys):
     arguments = ["evaluate", str(out / "run"), "mi.binning", "--quiet", "--json"]
     assert main(arguments) == 0
     assert json.loads(capsys.readouterr().out)["computed"] == 0
-    assert main([*arguments, "--param", "bins=12", "--null", "2"]) == 0
-    assert json.loads(capsys.readouterr().out)["computed"] == 2 * 6 * len(
-        ip.open_run(out / "run").steps
-    )
+    assert main([*arguments, "--param", "bins=12", "--null", "2", "--device", "cpu"]) == 0
+    run = ip.open_run(out / "run")
+    assert json.loads(capsys.readouterr().out)["computed"] == 2 * 6 * len(run.steps)
+    named = [r.info.get("device") for r in run.measurements() if r.params.get("bins") == 12]
+    assert named == ["cpu"] * (2 * 6 * len(run.steps))
 
 
 def test_report_command(demo, tmp_path, capsys):
@@ -178,6 +179,14 @@ def test_catalogue(capsys):
     assert main(["catalogue", "mi.binning"]) == 0
     text = capsys.readouterr().out
     assert "bins = 30" in text
+    assert main(["catalogue", "mi.gaussian", "--self-consistency"]) == 0
+    assert "data processing" in capsys.readouterr().out
+    assert main(["catalogue", "mi.gaussian", "--self-consistency", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["passed"] is True
+    assert main(["catalogue", "rank.effective", "--self-consistency"]) == 1
+    assert "no estimator of I(V;T)" in capsys.readouterr().err
+    assert main(["catalogue", "--self-consistency"]) == 1
+    assert "name one" in capsys.readouterr().err
     assert main(["catalogue", "mi.bining"]) == 1
     assert "mi.binning" in capsys.readouterr().err
 

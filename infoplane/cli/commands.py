@@ -244,9 +244,19 @@ def verify(options: argparse.Namespace) -> None:
 
 
 def catalogue(options: argparse.Namespace) -> None:
-    """List the estimators, or show one card."""
+    """List the estimators, show one card, or put one to the tests of self-consistency."""
     from infoplane import estimators
 
+    if options.self_consistency:
+        if options.id is None:
+            raise InputError("`--self-consistency` tests one estimator; name one, such as mi.ksg.")
+        found = estimators.self_consistency(options.id)
+        printing.show(
+            options,
+            {**asdict(found), "misses": found.misses(), "passed": found.passed()},
+            lambda: print(found),
+        )
+        return
     if options.id is not None:
         card = estimators.card(options.id)
         printing.show(options, printing.card_as_data(card), lambda: printing.card_page(card))

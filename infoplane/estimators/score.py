@@ -103,14 +103,16 @@ def _columns(array: Any, name: str, by: str) -> tuple[FloatArray, list[str], flo
     complexity="steps × 256 × width² to train",
     min_samples=32,
     max_dim=20,
-    ceiling="H(V) when V is discrete",
+    ceiling="min(log n, H(V))",
     invariant=("label names", "constant unit"),
     deterministic=False,
     limits=(
         "the published size (100,000 samples, hours on a GPU) is not this one: read it as a check",
         "form='scores' cannot be negative and reads the network's own error as information",
         "structure finer than 1 % of a unit's deviation is not seen",
+        "no estimate from n samples is to be trusted beyond log n: there it is flagged",
     ),
+    version=2,
     reference="Franzese, Bounoua & Michiardi, MINDE, ICLR 2024",
     tolerance={"gaussian": 0.15, "independent": 0.1},
     meaningful_null=("X", "Y"),
@@ -157,8 +159,8 @@ def minde(
     Franzese, Bounoua & Michiardi, MINDE: Mutual information neural diffusion estimation, ICLR 2024.
     """
     params = check_params(MINDE, {"steps": steps, "repeats": repeats, "form": form})
-    left, flags_v, ceiling = _columns(v, "v", MINDE)
-    right, flags_t, _ = _columns(t, "t", MINDE)
+    left, flags_v, entropy_v = _columns(v, "v", MINDE)
+    right, flags_t, entropy_t = _columns(t, "t", MINDE)
     same_length(left, right)
     n, d = right.shape
     enough(n, 32, estimator=MINDE)
@@ -189,7 +191,7 @@ def minde(
     return conclude(
         value,
         stderr=stderr,
-        ceiling=ceiling,
+        ceiling=min(c for c in (entropy_v, entropy_t, math.log(n)) if c is not None),
         floor=0.0,
         slack=3 * stderr + 0.05,
         flags=flags,

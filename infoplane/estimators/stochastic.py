@@ -277,7 +277,7 @@ def _own(values: FloatArray, deviation: Any, kind: str) -> Mixture:
 
 
 def _deviations(spread: FloatArray, kind: str) -> FloatArray:
-    """Standard deviations of what a layer puts out as its spread."""
+    """Return the standard deviations of what a layer puts out as its spread."""
     if kind == "log_variance":
         if (np.abs(spread) > _LARGEST_LOG).any():
             raise InputError(

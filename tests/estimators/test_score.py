@@ -91,6 +91,8 @@ def test_trained_interaction_has_the_right_sign():
 def test_private_and_degenerate():
     x, t = truth.gaussian(0.5).sample(100, seed=0)
     before = torch.get_rng_state()
+    assert get("mi.minde")(x, t, steps=1).ceiling == math.log(100)
+    assert get("mi.minde")(np.arange(100) % 2, t, steps=1).ceiling == pytest.approx(math.log(2))
     one = get("mi.minde")(x, t, steps=5, rng=1).value
     assert one == get("mi.minde")(x, t, steps=5, rng=1).value
     assert one != get("mi.minde")(x, t, steps=5, rng=2).value
