@@ -12,6 +12,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,7 +24,7 @@ from infoplane.store import Run, open_run
 from infoplane.types import NATS_TO_BITS, Measurement, Quantity, Verdict
 from infoplane.views import layer as inside
 from infoplane.views import offline
-from infoplane.views.frame import Live
+from infoplane.views.frame import Live, Rows
 from infoplane.views.plane import PlaneKit, ViewState, resource
 from infoplane.views.tail import RunTail
 from infoplane.views.text import label
@@ -38,6 +39,7 @@ def report(
     path: str | os.PathLike[str] = "report.html",
     *,
     mode: str = "auto",
+    full: bool = False,
 ) -> Path:
     """Write a run's report and return its path.
 
@@ -49,21 +51,25 @@ def report(
         Where to write; an existing file is replaced only by a complete new one.
     mode : str
         "auto" (as the reader's system is set), "light" or "dark".
+    full : bool
+        Put every measured step into the interactive view, instead of means over log-spaced bins:
+        about twice the size where there are thousands of steps.
 
     Raises
     ------
     NotARunError, CorruptRunError, StoreError
     """
     if isinstance(run, Run):
-        return offline.write(html(run, mode=mode), path)
+        return offline.write(html(run, mode=mode, full=full), path)
     with open_run(run) as opened:
-        return offline.write(html(opened, mode=mode), path)
+        return offline.write(html(opened, mode=mode, full=full), path)
 
 
-def html(run: Run, *, mode: str = "auto", view: ViewState | None = None) -> str:
+def html(run: Run, *, mode: str = "auto", full: bool = False, view: ViewState | None = None) -> str:
     """Return the text of a run's report."""
-    delta, live = RunTail(run).now()
+    delta, live = RunTail(run).now(every_row=full)
     pictures = _pictures(run)
+    rows, delta = delta.rows.packed, replace(delta, rows=Rows(delta.rows.packed[:0]))
     kit = PlaneKit(delta, Live(live.state, live.reason, None, live.step), mode=mode, view=view)
     return offline.page(
         kit.layout(),
@@ -71,6 +77,7 @@ def html(run: Run, *, mode: str = "auto", view: ViewState | None = None) -> str:
         style=_style(mode),
         after=_words(run, pictures),
         scripts=_scripts(pictures),
+        rows=rows,
         mode=mode,
     )
 

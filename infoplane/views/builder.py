@@ -241,6 +241,16 @@ class FrameBuilder:
             )
         )
 
+    def every_row(self) -> Rows:
+        """Return one row a point, nothing pooled: what a report with all rows holds."""
+        rows = []
+        for series, cells in self._series.items():
+            alone = (
+                cells[at].alone(step) for at in sorted(cells) for step in sorted(cells[at].points)
+            )
+            rows += [[row[0], *series, i, *row[1:]] for i, row in enumerate(alone)]
+        return Rows(_pack(rows, len(COLUMNS)))
+
     def head(self) -> Rows:
         """Return the newest cell of each series, and its exact newest point."""
         return Rows(_pack(self._head_rows(), len(COLUMNS)))

@@ -141,8 +141,12 @@ class Cell:
 
     def newest(self) -> list[float]:
         """Return the same of the newest point alone."""
-        x, y = ((side or _NONE).row() for side in self.points[self.last])
-        return [self.last, 1, float(_finite(x) or _finite(y)), *x, *y]
+        return self.alone(self.last)
+
+    def alone(self, step: int) -> list[float]:
+        """Return the same of one point."""
+        x, y = ((side or _NONE).row() for side in self.points[step])
+        return [step, 1, float(_finite(x) or _finite(y)), *x, *y]
 
     def _with(self, step: float, count: int) -> list[float]:
         x, y = (pool.row() for pool in self._pools)

@@ -21,6 +21,8 @@ from bokeh.embed.util import standalone_docs_json_and_render_items
 from bokeh.models import LayoutDOM
 
 from infoplane.errors import StoreError
+from infoplane.views import packing
+from infoplane.views.frame import Packed
 from infoplane.views.text import label
 
 _SIGNS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~"
@@ -49,6 +51,7 @@ _PAGE = """<!doctype html>
 {before}<div id="{target}" class="view"></div>
 {after}<script type="text/plain" id="ip-libraries">{libraries}</script>
 <script type="text/plain" id="ip-document">{document}</script>
+<script type="text/plain" id="ip-rows">{rows}</script>
 <script nonce="{nonce}">{start}</script>
 </body>
 </html>
@@ -76,7 +79,19 @@ _START = """
     const bytes = decode(node.textContent)
     node.remove()
     const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))
-    return new Response(stream).text()
+    return new Response(stream)
+  }
+  const rows = (bytes, quanta) => {  // as packing.py wrote them: differences, a column at a time
+    const width = quanta.length, size = bytes.length / 4, count = size / width
+    const made = new Float32Array(size)
+    quanta.forEach((quantum, column) => {
+      for (let row = 0, whole = 0, at = column * count; row < count; row++, at++) {
+        whole += bytes[at] | bytes[at + size] << 8 | bytes[at + 2 * size] << 16
+        whole = whole + (bytes[at + 3 * size] << 24) | 0
+        made[row * width + column] = whole === MISSING ? NaN : whole * quantum
+      }
+    })
+    return made
   }
   try {
     const run = text => {
@@ -85,9 +100,16 @@ _START = """
       script.textContent = text
       document.head.append(script)
     }
-    run(await unpack("ip-libraries"))
-    const {docs, items, scripts} = JSON.parse(await unpack("ip-document"))
+    run(await (await unpack("ip-libraries")).text())
+    const {docs, items, scripts, quanta} = await (await unpack("ip-document")).json()
     await Bokeh.embed.embed_items(docs, items)
+    if (quanta) {
+      const of = name => Bokeh.documents[0].get_model_by_name(name)
+      const bytes = new Uint8Array(await (await unpack("ip-rows")).arrayBuffer())
+      of("raw").setv({data: {v: rows(bytes, quanta)}}, {silent: true})
+      const told = of("live").data
+      of("live").data = {...told, generation: [told.generation[0] + 1]}  // the view looks anew
+    }
     run(scripts)
   } catch (error) {
     const note = document.createElement("p")
@@ -107,12 +129,20 @@ def _libraries() -> str:
     """Bokeh's own scripts, packed once a process."""
     folder = files("bokeh").joinpath("server/static/js")
     scripts = (folder.joinpath(name).read_text(encoding="utf-8") for name in _LIBRARIES)
-    return _packed("\n;\n".join(scripts))
+    return _packed("\n;\n".join(scripts).encode())
 
 
-def _packed(text: str) -> str:
+def _packed(content: bytes) -> str:
     # mtime 0: the same content gives the same file
-    return base64.b85encode(gzip.compress(text.encode(), 9, mtime=0)).translate(_SAFE).decode()
+    return _written(gzip.compress(content, 9, mtime=0))
+
+
+def _written(content: bytes) -> str:
+    return base64.b85encode(content).translate(_SAFE).decode()
+
+
+def _alphabet() -> str:
+    return _SIGNS.encode().translate(_SAFE).decode()
 
 
 def page(
@@ -123,6 +153,7 @@ def page(
     before: str = "",
     after: str = "",
     scripts: str = "",
+    rows: Packed | None = None,
     mode: str = "auto",
 ) -> str:
     """Return the text of a self-extracting HTML page that shows a Bokeh view.
@@ -139,6 +170,8 @@ def page(
         HTML around the view. It must be ours or have passed :func:`~infoplane.views.text.label`.
     scripts : str
         JavaScript that runs when the view is there.
+    rows : array (k, len(COLUMNS)), optional
+        What the source ``raw`` of the view holds; here it takes a fraction of the room.
     mode : str
         "auto", "light" or "dark".
     """
@@ -151,10 +184,11 @@ def page(
     renders = [
         {"docid": item.docid, "roots": {view.id: target}, "root_ids": [view.id]} for item in items
     ]
-    packed = _packed(
-        json.dumps({"docs": docs, "items": renders, "scripts": scripts}, separators=(",", ":"))
-    )
-    nonce = hashlib.sha256((packed + before + after).encode()).hexdigest()[:32]
+    quanta = None if rows is None else packing.quanta(rows)
+    told = {"docs": docs, "items": renders, "scripts": scripts, "quanta": quanta}
+    packed = _packed(json.dumps(told, separators=(",", ":")).encode())
+    told_rows = "" if rows is None or quanta is None else _written(packing.pack(rows, quanta))
+    nonce = hashlib.sha256((packed + told_rows + before + after).encode()).hexdigest()[:32]
     return _PAGE.format(
         theme="" if mode == "auto" else f' data-theme="{mode}"',
         policy=_POLICY.format(nonce=nonce),
@@ -166,7 +200,8 @@ def page(
         target=target,
         libraries=_libraries(),
         document=packed,
-        start=_START.replace("ALPHABET", _SIGNS.encode().translate(_SAFE).decode()),
+        rows=told_rows,
+        start=_START.replace("ALPHABET", _alphabet()).replace("MISSING", str(packing.MISSING)),
     )
 
 

@@ -22,7 +22,7 @@ from infoplane.store import Run, codec
 from infoplane.views.builder import FrameBuilder
 from infoplane.views.cards import unmeasured
 from infoplane.views.feed import to_json
-from infoplane.views.frame import COLUMNS, SCALAR_COLUMNS, Cursor, Delta, Live, Packed
+from infoplane.views.frame import COLUMNS, SCALAR_COLUMNS, Cursor, Delta, Live, Packed, Rows
 from infoplane.views.text import plain
 
 STATUS_EVERY = 0.5  # seconds between two looks at whether the writer still lives
@@ -102,8 +102,11 @@ class RunTail:
         """Let go of the run's files."""
         self.run.close()
 
-    def now(self, since: Cursor | None = None) -> tuple[Delta, Live]:
-        """Return what a report or a notebook has to apply: what is new since, and the status."""
+    def now(self, since: Cursor | None = None, *, every_row: bool = False) -> tuple[Delta, Live]:
+        """Return what a report or a notebook has to apply: what is new since, and the status.
+
+        With ``every_row`` each measured step has a row of its own, instead of one a log bin.
+        """
         if self._limits_due:
             self._limits_due = False
             self._find_limits()
@@ -113,6 +116,9 @@ class RunTail:
                 same = reading == self._reading
                 since = replace(since, generation=generation) if same else None
             delta = self._builder.delta(since)
+            if every_row:
+                rows = self._builder.every_row()
+                delta = replace(delta, rows=rows, head=Rows(rows.packed[:0]))
             cursor = replace(delta.cursor, generation=self._generation(delta))
             return replace(delta, cursor=cursor), self._live
 

@@ -15,6 +15,7 @@ from infoplane.types import Layer, Measurement, Null, ProbeData, Snapshot, Verdi
 pytestmark = pytest.mark.ui
 
 HOSTILE = "<img src=x onerror=window.hacked=1>"
+STEPS = (0, 1, 3, 10, 30, 100, 300, 1000)
 
 
 def rows(step, names):
@@ -47,7 +48,7 @@ def shown(lasting, tmp_path_factory):
         probe = ProbeData(np.arange(64.0)[:, None], np.arange(64) % 2)
         layers = tuple(Layer(name, "Tanh", (2,), 2, "flatten") for name in names)
         run.begin((probe,), layers, {})
-        for step in (0, 1, 3, 10, 30, 100, 300, 1000):
+        for step in STEPS:
             run.write(Snapshot(step, {name: np.full((64, 2), step, np.float32) for name in names}))
             run.record(step, {"loss": 1 / (1 + step)})
             run.measure(rows(step, names))
@@ -77,6 +78,16 @@ def test_it_is_interactive(shown):
     page.wait_for_function(f"{CONTROLLER}.chosen.unit === 'nats'")
     expect(clock).to_have_text("300")
     expect(page.locator("[data-ip=state]")).to_have_text("finished")
+
+
+def test_the_view_holds_the_numbers_of_the_run(shown):
+    page, _, _ = shown
+    here = page.evaluate(
+        f"(c => c.points(0).map(p => [p.step, p.x, p.yn]))({CONTROLLER})",
+    )
+    bits = math.log(2) if page.evaluate(f"{CONTROLLER}.chosen.unit") == "bits" else 1.0
+    told = [(step, (3 + math.log1p(step) / 10) / bits, 0.01 / bits) for step in STEPS]
+    assert np.array(here) == pytest.approx(np.array(told), abs=1e-4)
 
 
 def test_the_words_below_are_there_and_nothing_of_the_run_became_markup(shown):

@@ -61,6 +61,18 @@ def test_a_later_measurement_of_the_same_place_replaces_the_first(measurement):
     assert builder.rows()["x"].tolist() == [2.0]
 
 
+def test_every_row_pools_nothing(measurement):
+    steps = [1006, 1000, 1003, 5]
+    builder = FrameBuilder()
+    for step in steps:
+        builder.add([measurement(step, "a", "X", 1.0 + step), measurement(step, "b", "Y", 0.5)])
+    rows = builder.every_row()
+    assert rows["step"].tolist() == [*sorted(steps), *sorted(steps)]
+    assert rows["x"][:4].tolist() == [1.0 + step for step in sorted(steps)]
+    assert rows["bin"].tolist() == [0, 1, 2, 3, 0, 1, 2, 3]  # each point its own
+    assert rows["count"].tolist() == [1] * 8
+
+
 def test_pooled_steps_give_mean_range_and_the_worst_verdict(measurement):
     steps = [1000, 1003, 1006]
     assert len(set(lod.bin_of(steps))) == 1

@@ -1,3 +1,5 @@
+import base64
+import gzip
 import math
 import re
 import stat
@@ -11,6 +13,7 @@ from infoplane.report import report
 from infoplane.store import Run, open_run
 from infoplane.types import Layer, Null, ProbeData, Snapshot, Verdict
 from infoplane.views import offline
+from infoplane.views.frame import COLUMNS
 
 HOSTILE = '</script><img src=x onerror="alert(1)">'
 
@@ -97,6 +100,14 @@ def test_the_same_run_gives_the_same_file(run_path, tmp_path):
     ]
     unnumbered = [re.sub(r"nonce-\w+", "", page) for page in unnumbered]
     assert unnumbered[0] == unnumbered[1]
+
+
+def test_a_full_report_holds_every_step(run_path, tmp_path):
+    with open_run(run_path) as run:
+        text = report(run, tmp_path / "full.html", full=True).read_text("utf-8")
+    written = re.search(r'id="ip-rows">([^<]*)<', text)[1]
+    planes = gzip.decompress(base64.b85decode(written.translate(str.maketrans(",.:", "<>&"))))
+    assert len(planes) == 8 * 2 * len(COLUMNS) * 4  # steps, layers, columns, bytes
 
 
 def test_the_facade_offers_it(run_path, tmp_path):
