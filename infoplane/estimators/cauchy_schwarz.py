@@ -18,6 +18,7 @@ from infoplane.estimators.call import column_flags
 from infoplane.estimators.contract import (
     Rng,
     conclude,
+    generator,
     heavy_tailed,
     is_discrete,
     live_columns,
@@ -26,21 +27,71 @@ from infoplane.estimators.contract import (
     samples,
     symbols,
 )
-from infoplane.estimators.distances import Distances, standing
+from infoplane.estimators.distances import HELD, Distances, standing
+from infoplane.estimators.nulls import Shuffles
 from infoplane.estimators.registry import Bounds, check_params, estimator
 from infoplane.estimators.shared import Shared, recall, serving
-from infoplane.types import Cost, Estimate, Flags, FloatArray, Kind, Quantity
+from infoplane.types import Cost, Estimate, Flags, FloatArray, IntArray, Kind, Quantity
 
 QMI = "mi.cauchy_schwarz"
 CONDITIONAL = "divergence.cauchy_schwarz_conditional"
 
 _BLOCK = 1 << 20  # kernel entries held at once
+_WEIGHTS = 512  # classes × draws of a null that one pass over the kernel serves
 _REFERENCE = "Yu, Yu, Løkse, Jenssen & Príncipe, ICLR 2024, arXiv:2404.17951"
 
-Kernel = Callable[[slice], FloatArray]
+Kernel = Callable[[slice | IntArray], FloatArray]
 """Rows of a Gram matrix: ``kernel(rows)`` has shape (rows, n)."""
 
 Sigma = Annotated[float, Bounds(0, math.inf, open_low=True)]
+
+
+def _null(
+    v: Any, t: Any, *, draws: int, rng: Rng = None, shared: Shared | None = None, **params: Any
+) -> FloatArray:
+    """Shuffle V: the kernels, their row means and self-informations stay, ⟨K∘Q⟩ is summed anew."""
+    checked, rng = check_params(QMI, params), generator(rng)
+    sigma, normalised = checked["sigma"], checked["normalised"]
+    n = len(samples(t, minimum=2, estimator=QMI))
+    same_length(plain(v, name="v"), plain(t, name="t"))
+    kernel_v, kernel_t = _kernel_of(v, "v", sigma)[0], _kernel_of(t, "t", sigma)[0]
+    joint, (first, second) = _one_pass(kernel_v, kernel_t, n, own=normalised)
+    if first.min() == 1.0 or second.min() == 1.0:
+        return np.zeros(draws)
+    codes = symbols(v, estimator=QMI) if is_discrete(v) else None
+    if codes is not None and draws * int(codes.max()) <= _WEIGHTS:
+        paired = list(_shuffled_classes(Shuffles(codes, draws, rng), kernel_t, n))
+    else:
+        orders = [rng.permutation(n) for _ in range(draws)]
+        joints = _shuffled_rows(orders, kernel_v, kernel_t)
+        paired = [(first[order], both) for order, both in zip(orders, joints, strict=True)]
+    values = np.array([_qmi(both, means, second) for means, both in paired])
+    return values / _own(joint, first, second) if normalised else values
+
+
+def _shuffled_classes(
+    shuffles: Shuffles, kernel: Kernel, n: int
+) -> Iterator[tuple[FloatArray, float]]:
+    """Yield the row means of K and ⟨K∘Q⟩ for every draw, from one pass over the kernel of T."""
+    for some, weights in shuffles.parts(_WEIGHTS):
+        sums = np.vstack([kernel(rows) @ weights for rows in _blocks(n)])
+        _, own = shuffles.means(some, sums)
+        for labels, each in zip(shuffles.labels[some], own, strict=True):
+            share = shuffles.sizes.take(labels) / n
+            yield share, float(share @ each) / n
+
+
+def _shuffled_rows(orders: list[IntArray], kernel_v: Kernel, kernel_t: Kernel) -> list[float]:
+    """⟨K∘Q⟩ for every order of the rows of V; the kernel of V is held where it fits."""
+    n, sums = len(orders[0]), np.zeros(len(orders))
+    held = kernel_v(slice(0, n)) if 8 * n * n <= HELD else None
+    for rows in _blocks(n):
+        q = kernel_t(rows)
+        for draw, order in enumerate(orders):
+            some = order[rows]
+            k = kernel_v(some) if held is None else held[some]
+            sums[draw] += np.vdot(k.take(order, axis=1), q)
+    return [float(each) / n**2 for each in sums]
 
 
 @estimator(
@@ -66,6 +117,7 @@ Sigma = Annotated[float, Bounds(0, math.inf, open_low=True)]
     reference=_REFERENCE,
     tolerance={"independent": 0.05},
     meaningful_null=("X", "Y"),
+    null=_null,
 )
 def cauchy_schwarz(
     v: Any,
@@ -106,11 +158,10 @@ def cauchy_schwarz(
     (kernel_v, ends_v), (kernel_t, ends_t) = _kernel_of(v, "v", sigma), _kernel_of(t, "t", sigma)
     same_length(plain(v, name="v"), values)
     n, flags = len(values), Flags([*column_flags(values), *ends_v, *ends_t])
-    joint, means = _one_pass(kernel_v, kernel_t, n)
+    joint, means = _one_pass(kernel_v, kernel_t, n, own=normalised)
     value = _qmi(float(joint[0]), means[0], means[1])
     if normalised:
-        own = _qmi(float(joint[1]), means[0], means[0]) * _qmi(float(joint[2]), means[1], means[1])
-        value = value / math.sqrt(own) if own > 0.0 else 0.0
+        value /= _own(joint, *means)
     if means[0].min() == 1.0:
         flags = Flags([*flags, "single_class"])
     trivial = bool({"constant", "single_class"} & set(flags))
@@ -231,13 +282,22 @@ def _qmi(joint: float, first: FloatArray, second: FloatArray) -> float:
     )
 
 
-def _one_pass(kernel_v: Kernel, kernel_t: Kernel, n: int) -> tuple[FloatArray, FloatArray]:
-    """Means of K∘Q, K∘K, Q∘Q; and the row means of K and of Q, shape (2, n)."""
+def _own(joint: FloatArray, first: FloatArray, second: FloatArray) -> float:
+    """√(QMI(v,v) QMI(t,t)), infinite where a side tells nothing apart."""
+    own = _qmi(float(joint[1]), first, first) * _qmi(float(joint[2]), second, second)
+    return math.sqrt(own) if own > 0.0 else math.inf
+
+
+def _one_pass(
+    kernel_v: Kernel, kernel_t: Kernel, n: int, *, own: bool
+) -> tuple[FloatArray, FloatArray]:
+    """Means of K∘Q, and of K∘K and Q∘Q when asked; and the row means of K and of Q, (2, n)."""
     joint, means = np.zeros(3), np.empty((2, n))
     for rows in _blocks(n):
         k, q = kernel_v(rows), kernel_t(rows)
         means[:, rows] = k.mean(axis=1), q.mean(axis=1)
-        joint += [float((k * q).sum()), float((k * k).sum()), float((q * q).sum())]
+        joint[0] += np.vdot(k, q)
+        joint[1:] += [np.vdot(k, k), np.vdot(q, q)] if own else 0.0
     return joint / (n * n), means
 
 
@@ -260,9 +320,10 @@ def _gaussian(points: FloatArray, sigma: float) -> Kernel:
     distances = Distances(points)
     rate = 0.5 * min(distances.scale / sigma, 1e150) ** 2
 
-    def rows_of(rows: slice) -> FloatArray:
+    def rows_of(rows: slice | IntArray) -> FloatArray:
         with np.errstate(over="ignore", under="ignore"):
-            kernel: FloatArray = np.exp(distances.squared(rows) * -rate)
+            kernel: FloatArray = distances.squared(rows) * -rate
+            np.exp(kernel, out=kernel)
         return kernel
 
     return rows_of

@@ -13,6 +13,7 @@ from infoplane.estimators.contract import (
     conclude,
     enough,
     entropy_of_counts,
+    generator,
     heavy_tailed,
     is_discrete,
     live_columns,
@@ -21,7 +22,9 @@ from infoplane.estimators.contract import (
     samples,
     symbols,
 )
+from infoplane.estimators.gaussian_null import NARROW, of_labels, of_points
 from infoplane.estimators.neighbours import standardise
+from infoplane.estimators.nulls import Shuffles
 from infoplane.estimators.registry import Bounds, check_params, estimator
 from infoplane.estimators.shared import Shared
 from infoplane.types import Cost, Estimate, FloatArray, IntArray, Kind, Quantity, Status
@@ -77,6 +80,38 @@ def _inverse_root(matrix: FloatArray) -> FloatArray:
     return np.asarray(axes[:, kept] / np.sqrt(values[kept]) @ axes[:, kept].T)
 
 
+def _null(
+    v: Any, t: Any, *, draws: int, rng: Rng = None, shared: Shared | None = None, **params: Any
+) -> FloatArray:
+    """Shuffle V: moments, or whitened points, are shared by all draws where they are few."""
+    shrinkage, rng = check_params(GAUSSIAN, params)["shrinkage"], generator(rng)
+    v, t = _label_first(v, t)
+    right = live_columns(samples(t, name="t", minimum=2, estimator=GAUSSIAN))[0]
+    same_length(plain(v, name="v"), right)
+    fixed = None if isinstance(shrinkage, str) else float(shrinkage)
+    if right.shape[1] == 0:
+        return np.zeros(draws)
+    right = standardise(right)
+    if is_discrete(v):
+        codes = classes(v, name="v", estimator=GAUSSIAN)
+        counts = np.bincount(codes)
+        if len(counts) == 1:
+            return np.zeros(draws)
+        shuffles = Shuffles(codes, draws, rng)
+        if counts.min() == 1 or right.shape[1] > NARROW:
+            return np.array([_of_labels(row, right, shrinkage)[0] for row in shuffles.labels])
+        right = right - right.mean(axis=0)
+        return of_labels(right, fixed, RIDGE * float((right**2).mean()), shuffles)
+    left = live_columns(samples(v, name="v", minimum=2, estimator=GAUSSIAN))[0]
+    if left.shape[1] == 0:
+        return np.zeros(draws)
+    left, orders = standardise(left), [rng.permutation(len(right)) for _ in range(draws)]
+    if left.shape[1] + right.shape[1] > len(right):
+        return np.array([_of_points(left[order], right, shrinkage)[0] for order in orders])
+    correlations = of_points(left, right, fixed, orders)
+    return np.array([_information(r) for r in correlations])
+
+
 @estimator(
     id=GAUSSIAN,
     label="Gaussian (CCA)",
@@ -99,6 +134,7 @@ def _inverse_root(matrix: FloatArray) -> FloatArray:
     tolerance={"gaussian": 0.06, "gaussian_2d": 0.08, "gaussian_5d": 0.1, "independent": 0.02,
                "autoregressive": 0.06},
     meaningful_null=("X", "Y"),
+    null=_null,
     version=2,
 )  # fmt: skip
 def gaussian(
@@ -139,8 +175,7 @@ def gaussian(
     Kay, Signal Process. 27, 91 (1992). Ledoit & Wolf, J. Multivariate Anal. 88, 365 (2004).
     """
     params = check_params(GAUSSIAN, {"shrinkage": shrinkage})
-    if is_discrete(t) and not is_discrete(v) and _repeats(t):  # the labels condition
-        v, t = t, v
+    v, t = _label_first(v, t)
     right = samples(t, name="t", minimum=2, estimator=GAUSSIAN)
     n = len(right)
     same_length(plain(v, name="v"), right)
@@ -154,31 +189,29 @@ def gaussian(
         return conclude(0.0, flags=flags, status=Status.DEGENERATE, **common)
     if is_discrete(v):
         codes = classes(v, name="v", estimator=GAUSSIAN)
-        return _of_labels(codes, standardise(right), shrinkage, flags, common)
+        return _conclude_labels(codes, standardise(right), shrinkage, flags, common)
     left, dead_left = live_columns(samples(v, name="v", minimum=2, estimator=GAUSSIAN))
     flags += heavy_tailed(left)
     if left.shape[1] == 0:
         return conclude(0.0, flags=[*flags, *dead_left], status=Status.DEGENERATE, **common)
-    joint = np.hstack([standardise(left), standardise(right)])
-    delta = ledoit_wolf(joint) if shrinkage == "auto" else float(shrinkage)
-    d_v, p = left.shape[1], joint.shape[1]
-    if delta > 0 and p > n:  # the canonical correlations would cost p³
-        parts = (joint[:, :d_v], joint[:, d_v:], joint)
-        of_v, of_t, of_both = (log_det(part, 1 - delta, delta) for part in parts)
-        info: dict[str, Any] = {"shrinkage": delta}
-        return conclude(0.5 * (of_v + of_t - of_both), flags=flags, info=info, **common)
-    covariance = (1 - delta) * joint.T @ joint / n + delta * np.eye(p)
-    r = canonical_correlations(covariance, d_v)
+    value, delta, r = _of_points(standardise(left), standardise(right), shrinkage)
+    info: dict[str, Any] = {"shrinkage": delta}
+    if r is None:
+        return conclude(value, flags=flags, info=info, **common)
     linear = bool(r[0] >= LARGEST)
-    r = np.minimum(r, LARGEST)
     return conclude(
-        -0.5 * float(np.log1p(-(r**2)).sum()),
+        value,
         flags=[*flags, "linear_function"] if linear else flags,
-        stderr=math.sqrt(float((r**2).sum()) / n),
+        stderr=math.sqrt(float((np.minimum(r, LARGEST) ** 2).sum()) / n),
         status=Status.UNRELIABLE if linear else Status.OK,
-        info={"shrinkage": delta, "correlations": [float(value) for value in r[:16]]},
+        info={**info, "correlations": [float(min(value, LARGEST)) for value in r[:16]]},
         **common,
     )
+
+
+def _label_first(v: Any, t: Any) -> tuple[Any, Any]:
+    """Exchange the two where T is the one with labels: the labels condition."""
+    return (t, v) if is_discrete(t) and not is_discrete(v) and _repeats(t) else (v, t)
 
 
 def _repeats(t: Any) -> bool:
@@ -187,7 +220,27 @@ def _repeats(t: Any) -> bool:
     return int(codes.max()) + 1 <= 0.5 * len(codes)
 
 
-def _of_labels(
+def _of_points(
+    x: FloatArray, t: FloatArray, shrinkage: float | str
+) -> tuple[float, float, FloatArray | None]:
+    """Information, shrinkage, and the canonical correlations unless they would cost p³."""
+    joint = np.hstack([x, t])
+    n, p = joint.shape
+    delta = ledoit_wolf(joint) if isinstance(shrinkage, str) else float(shrinkage)
+    if delta > 0 and p > n:
+        of_x, of_t, of_both = (log_det(part, 1 - delta, delta) for part in (x, t, joint))
+        return 0.5 * (of_x + of_t - of_both), delta, None
+    covariance = (1 - delta) * joint.T @ joint / n + delta * np.eye(p)
+    r = canonical_correlations(covariance, x.shape[1])
+    return _information(r), delta, r
+
+
+def _information(r: FloatArray) -> float:
+    """−½ Σ log(1 − r²)."""
+    return -0.5 * float(np.log1p(-(np.minimum(r, LARGEST) ** 2)).sum())
+
+
+def _conclude_labels(
     codes: IntArray, t: FloatArray, shrinkage: float | str, flags: list[str], common: dict[str, Any]
 ) -> Estimate:
     counts = np.bincount(codes)
@@ -197,6 +250,26 @@ def _of_labels(
     kept = counts > 1
     if not kept.all():
         flags = [*flags, f"rare_class={int((~kept).sum())}"]
+    value, delta = _of_labels(codes, t, shrinkage)
+    ceiling = entropy_of_counts(counts[kept])
+    d = t.shape[1]
+    bias = (int(kept.sum()) - 1) * d * (d + 1) / (4 * int(counts[kept].sum()))
+    few = bias > FEW * ceiling
+    return conclude(
+        value,
+        ceiling=ceiling,
+        flags=[*flags, f"few_per_class={bias:.2g}"] if few else flags,
+        slack=0.02,
+        status=Status.UNRELIABLE if few else Status.OK,
+        info={"shrinkage": delta, "bias": bias},
+        **common,
+    )
+
+
+def _of_labels(codes: IntArray, t: FloatArray, shrinkage: float | str) -> tuple[float, float]:
+    """Information and shrinkage, classes of a single sample left out."""
+    counts = np.bincount(codes)
+    kept = counts > 1
     rows = kept[codes]
     codes, t = codes[rows], t[rows] - t[rows].mean(axis=0)
     groups = [t[codes == label] for label in np.flatnonzero(kept)]
@@ -208,20 +281,7 @@ def _of_labels(
     delta = float(weights @ [ledoit_wolf(group) for group in groups]) if auto else float(shrinkage)
     least = RIDGE * float((t**2).mean())
     inside = [_shrunk_log_det(group, delta, least) for group in groups]
-    value = 0.5 * (_shrunk_log_det(t, delta, least) - float(weights @ inside))
-    ceiling = entropy_of_counts(counts[kept])
-    n, d = t.shape
-    bias = (len(groups) - 1) * d * (d + 1) / (4 * n)
-    few = bias > FEW * ceiling
-    return conclude(
-        value,
-        ceiling=ceiling,
-        flags=[*flags, f"few_per_class={bias:.2g}"] if few else flags,
-        slack=0.02,
-        status=Status.UNRELIABLE if few else Status.OK,
-        info={"shrinkage": delta, "bias": bias},
-        **common,
-    )
+    return 0.5 * (_shrunk_log_det(t, delta, least) - float(weights @ inside)), delta
 
 
 def _shrunk_log_det(centred: FloatArray, delta: float, least: float) -> float:

@@ -28,6 +28,56 @@ def test_fast_null_equals_one_call_a_draw(name):
     assert fast == pytest.approx(slow, abs=1e-10)
 
 
+OF_LABELS = {
+    "mi.cauchy_schwarz": [{}, {"sigma": 0.4, "normalised": True}],
+    "mi.gaussian": [{}, {"shrinkage": 0.2}],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "params"), [(n, p) for n, every in OF_LABELS.items() for p in every]
+)
+def test_a_null_from_one_pass_equals_one_call_a_draw(name, params):
+    y, t = toy()
+    fast = null_distribution(name, y, t, draws=6, rng=3, **params)
+    labels = np.random.default_rng(3).permuted(np.tile(y, (6, 1)), axis=1)
+    slow = [get(name)(shuffled, t, **params).value for shuffled in labels]
+    assert fast == pytest.approx(slow, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "params"), [(n, p) for n, every in OF_LABELS.items() for p in every]
+)
+def test_a_null_of_a_continuous_variable_equals_one_call_a_draw(name, params):
+    _, t = toy()
+    x = t[:, :1] + np.random.default_rng(1).normal(size=(150, 3))
+    fast = null_distribution(name, x, t, draws=4, rng=3, **params)
+    rng = np.random.default_rng(3)
+    slow = [get(name)(x[rng.permutation(150)], t, **params).value for _ in range(4)]
+    assert fast == pytest.approx(slow, abs=1e-12)
+
+
+@pytest.mark.parametrize("d", [20, 170])
+def test_a_null_of_a_wide_layer_equals_one_call_a_draw(d):
+    y = toy()[0]
+    t = np.random.default_rng(2).normal(size=(150, d)) + y[:, None]
+    fast = null_distribution("mi.gaussian", y, t, draws=2, rng=3)
+    labels = np.random.default_rng(3).permuted(np.tile(y, (2, 1)), axis=1)
+    assert fast == pytest.approx([get("mi.gaussian")(row, t).value for row in labels], abs=1e-10)
+    fast = null_distribution("mi.gaussian", t[:, :3], t, draws=2, rng=3)
+    rng = np.random.default_rng(3)
+    orders = [rng.permutation(150) for _ in range(2)]
+    slow = [get("mi.gaussian")(t[order, :3], t).value for order in orders]
+    assert fast == pytest.approx(slow, abs=1e-10)
+
+
+@pytest.mark.parametrize("name", OF_LABELS)
+def test_the_null_of_a_constant_is_zero(name):
+    y, t = toy()
+    assert not null_distribution(name, y, np.ones_like(t), draws=3).any()
+    assert not null_distribution(name, np.zeros_like(y), t, draws=3).any()
+
+
 @pytest.mark.parametrize("bound", ["upper", "lower"])
 def test_parameters_reach_the_null(bound):
     y, t = toy()
