@@ -114,7 +114,7 @@ def _bad(what: str, must: str, value: Any) -> CorruptRunError:
     return CorruptRunError(f"`{what}` of a record must be {must}; got {str(value)[:80]!r}.")
 
 
-def integer(record: Mapping[str, Any], name: str, low: int = 0, high: int = _INT_CAP) -> int:
+def integer(record: Mapping[str, Any], name: str, low: int = 0, high: int = _INT_CAP - 1) -> int:
     """Take an integer in [low, high]."""
     value = record.get(name)
     if type(value) is not int or not low <= value <= high:

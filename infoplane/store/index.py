@@ -8,14 +8,18 @@ Within a session the latest record of a (probe, step) counts, in whatever order 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from array import array
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+import numpy as np
 
 from infoplane.errors import CorruptRunError
 from infoplane.store import codec, snapshots
 from infoplane.store.journal import MAIN
-from infoplane.types import Measurement, Status
+from infoplane.store.stretch import Stretch
+from infoplane.types import FloatArray, IntArray, Measurement, Status
 
 Ended = Literal["finished", "interrupted", "failed"]
 ENDS: tuple[Ended, ...] = ("finished", "interrupted", "failed")
@@ -35,23 +39,57 @@ class Entry:
 
 
 @dataclass(slots=True)
+class Curve:
+    """One scalar as recorded, 16 bytes a value; of several at one step the latest counts."""
+
+    steps: array[int] = field(default_factory=lambda: array("q"))
+    values: array[float] = field(default_factory=lambda: array("d"))
+
+    def extend(self, steps: Iterable[int], values: Iterable[float]) -> None:
+        """Add values in the order in which they were recorded."""
+        self.steps.extend(steps)
+        self.values.extend(values)
+
+    def before(self, step: int) -> Curve:
+        """Return what lies before `step`."""
+        if not self.steps or max(self.steps) < step:
+            return self
+        at, values = self._arrays()
+        kept = at < step
+        return Curve(array("q", at[kept].tobytes()), array("d", values[kept].tobytes()))
+
+    def arrays(self) -> tuple[IntArray, FloatArray]:
+        """Return steps, growing, and the value of each."""
+        steps, values = self._arrays()
+        if np.any(np.diff(steps) <= 0):
+            order = np.argsort(steps, kind="stable")
+            steps, values = steps[order], values[order]
+            latest = np.append(steps[1:] != steps[:-1], True)
+            steps, values = steps[latest], values[latest]
+        return steps, values
+
+    def _arrays(self) -> tuple[IntArray, FloatArray]:
+        return np.array(self.steps, np.int64), np.array(self.values, np.float64)
+
+
+@dataclass(slots=True)
 class Session:
     """What was recorded between two starts, by the run's one writer."""
 
     start: int | None = None
     last: int | None = None
     entries: dict[tuple[str, int], Entry] = field(default_factory=dict)
-    scalars: dict[str, dict[int, float]] = field(default_factory=dict)
+    scalars: dict[str, Curve] = field(default_factory=dict)
     rows: dict[str, Measurement] = field(default_factory=dict)
 
     def drop_from(self, step: int) -> None:
         """Forget what lies at or after `step`."""
         self.entries = {key: entry for key, entry in self.entries.items() if key[1] < step}
         self.rows = {key: row for key, row in self.rows.items() if row.step < step}
-        for name, values in self.scalars.items():
-            self.scalars[name] = {at: value for at, value in values.items() if at < step}
+        self.scalars = {name: curve.before(step) for name, curve in self.scalars.items()}
         if self.last is not None and self.last >= step:
-            steps = [key[1] for key in self.entries] + [s for v in self.scalars.values() for s in v]
+            steps = [key[1] for key in self.entries]
+            steps += [max(curve.steps) for curve in self.scalars.values() if curve.steps]
             self.last = max(steps, default=None)
 
 
@@ -86,6 +124,16 @@ class Index:
             handler(self, writer, record)
         except CorruptRunError:
             self.rejected += 1
+
+    def extend(self, writer: str, stretch: Stretch) -> None:
+        """Take many records of scalars into account at once."""
+        if writer != MAIN:
+            return
+        self._touch(min(stretch.steps))
+        session = self._touch(max(stretch.steps))
+        for name, values in stretch.columns.items():
+            session.scalars.setdefault(name, Curve()).extend(stretch.steps, values)
+        self.ended = None
 
     # -- the run's writer --------------------------------------------------------------------------
 
@@ -174,13 +222,13 @@ class Index:
         """Collect the snapshots in the view by (probe, step), thinned ones included."""
         return {key: entry for session in self.sessions for key, entry in session.entries.items()}
 
-    def scalars(self) -> dict[str, dict[int, float]]:
-        """Merge the scalars in the view: name → {step: value}, by growing step."""
-        merged: dict[str, dict[int, float]] = {}
+    def curves(self) -> dict[str, tuple[IntArray, FloatArray]]:
+        """Merge the scalars in the view: name → (steps, growing; values)."""
+        merged: dict[str, Curve] = {}
         for session in self.sessions:
-            for name, values in session.scalars.items():
-                merged.setdefault(name, {}).update(values)
-        return {name: dict(sorted(values.items())) for name, values in merged.items() if values}
+            for name, curve in session.scalars.items():
+                merged.setdefault(name, Curve()).extend(curve.steps, curve.values)
+        return {name: curve.arrays() for name, curve in merged.items() if curve.steps}
 
     def measurements(self, entries: Mapping[tuple[str, int], Entry]) -> list[Measurement]:
         """Collect the measurements in the view: of the snapshots in `entries`, or of none."""
@@ -211,4 +259,4 @@ _HANDLERS = _ANYONE | {
 
 def _add_scalars(session: Session, step: int, scalars: Mapping[str, float]) -> None:
     for name, value in scalars.items():
-        session.scalars.setdefault(name, {})[step] = value
+        session.scalars.setdefault(name, Curve()).extend((step,), (value,))

@@ -14,12 +14,13 @@ import os
 import re
 import time
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from infoplane.errors import CorruptRunError, StoreError
 from infoplane.store import codec, files
+from infoplane.store.stretch import Stretch, Stretches, outline
 
 LINE_CAP = 1_000_000
 """Longest line in bytes, newline included."""
@@ -142,11 +143,28 @@ def _is_torn(fd: int) -> bool:
     return size > 0 and files.read_at(fd, size - 1, 1) != b"\n"
 
 
-class JournalReader:
-    """Follows one journal by byte offset; opens, reads and closes at each poll."""
+def records_of(read: dict[str, Any] | Stretch) -> list[dict[str, Any]]:
+    """Return the records of what a reader gives, one by one."""
+    if isinstance(read, Stretch):
+        return [parse(line) for line in read.lines.split(b"\n")[:-1]]
+    return [read]
 
-    def __init__(self, path: Path) -> None:
+
+class JournalReader:
+    """Follows one journal by byte offset; opens, reads and closes at each poll.
+
+    Parameters
+    ----------
+    path : Path
+        The file; need not exist yet.
+    brief : bool
+        Read only the lines that tell how the run stands; damage between them goes unseen.
+    """
+
+    def __init__(self, path: Path, *, brief: bool = False) -> None:
         self.path = path
+        self._brief = brief
+        self._stretches = Stretches()
         self.seq = -1
         self._offset = 0
         self._damaged = 0
@@ -165,6 +183,10 @@ class JournalReader:
 
     def poll(self) -> list[dict[str, Any]]:
         """Read the records that were completed since the last poll, in order."""
+        return [record for read in self.read() for record in records_of(read)]
+
+    def read(self) -> Iterator[dict[str, Any] | Stretch]:
+        """Read the same piece by piece, long stretches of scalars as columns."""
         size = files.size_of(self.path)
         if size < self._offset:
             raise CorruptRunError(
@@ -172,26 +194,25 @@ class JournalReader:
                 "journals only grow. Open the run again."
             )
         if size == self._offset:
-            return []
-        records: list[dict[str, Any]] = []
+            return
         with files.opened(self.path) as fd:
-            while self._offset < size and self._read(fd, size, records):
-                pass
-        return records
+            more = True
+            while more and self._offset < size:
+                more = yield from self._read(fd, size)
 
-    def _read(self, fd: int, size: int, records: list[dict[str, Any]]) -> bool:
+    def _read(self, fd: int, size: int) -> Generator[dict[str, Any] | Stretch, None, bool]:
         """Read one chunk; False when nothing more can be read now."""
         chunk = files.read_at(fd, self._offset, min(_CHUNK, size - self._offset))
         at_end = self._offset + len(chunk) >= size or not chunk
         end = chunk.rfind(b"\n") + 1
         if not end:
             return self._skip(len(chunk)) and not at_end
-        lines = chunk[: end - 1].split(b"\n")
+        begin = 0
         if self._skipping:
             self._skipping = False
-            self._offset += len(lines[0]) + 1
-            del lines[0]
-        self._take(lines, records, hold=at_end)
+            begin = chunk.index(b"\n") + 1
+            self._offset += begin
+        yield from self._take(chunk[begin:end], hold=at_end)
         return not at_end
 
     def _skip(self, count: int) -> bool:
@@ -203,31 +224,54 @@ class JournalReader:
         self._offset += count
         return True
 
-    def _take(self, lines: list[bytes], records: list[dict[str, Any]], *, hold: bool) -> None:
-        """Parse lines; damaged ones at the very end are held back and read again next time.
+    def _take(self, chunk: bytes, *, hold: bool) -> Iterator[dict[str, Any] | Stretch]:
+        """Parse whole lines; damaged ones at the very end are held back and read again next time.
 
         Network file systems can show a block of zeros for a moment where a line is being written.
         """
-        position, self._held = self._offset, 0
-        for line in lines:
-            position += len(line) + 1
-            if not line:
-                continue
-            try:
-                record = parse(line)
-                if record["seq"] <= self.seq:
-                    raise CorruptRunError("A record came twice.")
-            except CorruptRunError:
+        begin, self._held = self._offset, 0
+        for read, end in self._outline(chunk) if self._brief else self._lines(chunk):
+            if read is None:
                 self._held += 1
                 continue
-            records.append(record)
-            self.seq = record["seq"]
-            unfinished = record.pop("torn", None) is True and self._held > 0
-            self._damaged, self._held = self._damaged + self._held - unfinished, 0
-            self._offset = position
+            unfinished = isinstance(read, dict) and read.pop("torn", None) is True
+            self._damaged += self._held - (unfinished and self._held > 0)
+            self._held, self._offset = 0, begin + end
+            yield read
         if not self._held or not hold:
             self._damaged, self._held = self._damaged + self._held, 0
-            self._offset = position
+            self._offset = begin + len(chunk)
+
+    def _lines(self, chunk: bytes) -> Iterator[tuple[dict[str, Any] | Stretch | None, int]]:
+        """Yield what every line holds, None for a damaged one, and where it ends."""
+        at = 0
+        while at < len(chunk):
+            stretch = self._stretches.find(chunk, at, self.seq)
+            if stretch is not None:
+                at, self.seq = at + len(stretch.lines), stretch.seq
+                yield stretch, at
+                continue
+            at, begin = chunk.index(b"\n", at) + 1, at
+            if at > begin + 1:
+                yield self._record(chunk[begin : at - 1]), at
+
+    def _outline(self, chunk: bytes) -> Iterator[tuple[dict[str, Any] | None, int]]:
+        for begin in outline(chunk):
+            end = chunk.index(b"\n", begin)
+            if end > begin:
+                yield self._record(chunk[begin:end]), end + 1
+
+    def _record(self, line: bytes) -> dict[str, Any] | None:
+        """Parse one line; None when it is damaged or comes twice."""
+        try:
+            record = parse(line)
+        except CorruptRunError:
+            return None
+        if record["seq"] <= self.seq:
+            return None
+        self.seq = record["seq"]
+        self._stretches.learn(record)
+        return record
 
 
 class Follower:
@@ -237,13 +281,13 @@ class Follower:
     ----------
     folder : Path
         The run's ``journal`` folder.
-    main_only : bool
-        Leave the annotators' journals aside.
+    brief : bool
+        Read only how the run stands, and leave the annotators' journals aside.
     """
 
-    def __init__(self, folder: Path, *, main_only: bool = False) -> None:
+    def __init__(self, folder: Path, *, brief: bool = False) -> None:
         self._folder = folder
-        self._main_only = main_only
+        self._brief = brief
         self._readers: dict[str, JournalReader] = {}
         self.unreadable: dict[str, str] = {}
 
@@ -266,24 +310,26 @@ class Follower:
 
         An annotator's journal that cannot be read is named in `unreadable` and hides no other.
         """
-        with files.reported("read the journals in", self._folder):
-            return self._poll()
+        return [(writer, record) for writer, read in self.read() for record in records_of(read)]
 
-    def _poll(self) -> list[tuple[str, dict[str, Any]]]:
-        records: list[tuple[str, dict[str, Any]]] = []
-        for writer in self._writers():
-            if writer in self.unreadable:
-                continue
-            try:
-                records.extend((writer, record) for record in self._reader(writer).poll())
-            except (CorruptRunError, OSError) as error:
-                if writer == MAIN:
-                    raise
-                self.unreadable[writer] = str(error)
-        return records
+    def read(self) -> Iterator[tuple[str, dict[str, Any] | Stretch]]:
+        """Read the same piece by piece, long stretches of scalars as columns."""
+        with files.reported("read the journals in", self._folder):
+            for writer in self._writers():
+                if writer not in self.unreadable:
+                    yield from self._read(writer)
+
+    def _read(self, writer: str) -> Iterator[tuple[str, dict[str, Any] | Stretch]]:
+        try:
+            for read in self._reader(writer).read():
+                yield writer, read
+        except (CorruptRunError, OSError) as error:
+            if writer == MAIN:
+                raise
+            self.unreadable[writer] = str(error)
 
     def _writers(self) -> list[str]:
-        if self._main_only:
+        if self._brief:
             return [MAIN]
         found = [match[1] for name in files.names(self._folder) if (match := _NAME.fullmatch(name))]
         if len(found) > _JOURNAL_CAP:
@@ -294,5 +340,7 @@ class Follower:
 
     def _reader(self, writer: str) -> JournalReader:
         if writer not in self._readers:
-            self._readers[writer] = JournalReader(self._folder / f"{writer}.jsonl")
+            self._readers[writer] = JournalReader(
+                self._folder / f"{writer}.jsonl", brief=self._brief
+            )
         return self._readers[writer]

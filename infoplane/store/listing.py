@@ -74,7 +74,7 @@ class Listing:
         if told is not None and known == stamp:
             return told
         try:
-            view = self._views.pop(path, None) or View(path, main_only=True)
+            view = self._views.pop(path, None) or View(path, brief=True)
             status = view.status()
             told = RunSummary(
                 path, view.uuid, view.name, status, view.created, len(view.steps), len(view.layers)

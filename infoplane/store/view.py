@@ -17,11 +17,12 @@ from infoplane.errors import CorruptRunError, InputError
 from infoplane.store import files, header, snapshots
 from infoplane.store.annotator import Annotator
 from infoplane.store.index import Entry, Index
-from infoplane.store.journal import Follower
+from infoplane.store.journal import Follower, records_of
 from infoplane.store.kept import Arrays, keep
 from infoplane.store.status import RunStatus, assess
+from infoplane.store.stretch import Stretch
 from infoplane.store.tail import Tail
-from infoplane.types import Layer, Measurement, ProbeData, Snapshot
+from infoplane.types import FloatArray, IntArray, Layer, Measurement, ProbeData, Snapshot
 
 _TABLE = ("begin", "probe", "snapshot")
 
@@ -34,9 +35,17 @@ class _Queue:
 
 
 class View:
-    """What is recorded in a run, as of opening, the last `refresh`, or the run's own last write."""
+    """What is recorded in a run, as of opening, the last `refresh`, or the run's own last write.
 
-    def __init__(self, path: str | os.PathLike[str], *, main_only: bool = False) -> None:
+    Parameters
+    ----------
+    path : path
+        The run.
+    brief : bool
+        Read only what a list of runs tells: neither measurements nor every scalar.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, brief: bool = False) -> None:
         self.path = Path(path).absolute()
         self._mutex = threading.RLock()
         self._header = header.read(self.path)
@@ -48,8 +57,8 @@ class View:
                     f"{str(folder)!r} must be a folder of the run itself; it is a link or a file. "
                     "Copy the whole run here."
                 )
-        self._follower = Follower(self._journals, main_only=main_only)
-        self._index = Index(measurements=not main_only)
+        self._follower = Follower(self._journals, brief=brief)
+        self._index = Index(measurements=not brief)
         self._entries: dict[tuple[str, int], Entry] | None = None
         self._measurements: list[Measurement] | None = None
         self._stale = False
@@ -71,19 +80,24 @@ class View:
     def refresh(self) -> int:
         """Read what the journals have gained; return how many records (0.1 ms for none)."""
         with self._mutex:
-            records = self._follower.poll()
-            for writer, record in records:
-                self._index.apply(writer, record)
-            for queue in tuple(self._queues):
-                queue.records.extend(records)
+            count = sum(self._take(writer, read) for writer, read in self._follower.read())
             self._stale = False
-            if records:
-                self._entries = self._measurements = None
-                self._header_due |= any(record["kind"] in _TABLE for _, record in records)
             if self._header_due and not self._own_header:
                 self._header = header.read(self.path)
                 self._header_due = False
-            return len(records)
+            return count
+
+    def _take(self, writer: str, read: dict[str, Any] | Stretch) -> int:
+        """Take in one record, or many of one kind; return how many."""
+        self._entries = self._measurements = None
+        if isinstance(read, Stretch):
+            self._index.extend(writer, read)
+        else:
+            self._index.apply(writer, read)
+            self._header_due |= read["kind"] in _TABLE
+        for queue in tuple(self._queues):
+            queue.records.extend((writer, record) for record in records_of(read))
+        return len(read.steps) if isinstance(read, Stretch) else 1
 
     def _view(self) -> dict[tuple[str, int], Entry]:
         """Snapshots in the view, thinned ones included."""
@@ -244,8 +258,15 @@ class View:
 
     def scalars(self) -> dict[str, dict[int, float]]:
         """Return the recorded scalars: name → {step: value}, by growing step; values may be NaN."""
+        return {
+            name: dict(zip(steps.tolist(), values.tolist(), strict=True))
+            for name, (steps, values) in self.curves().items()
+        }
+
+    def curves(self) -> dict[str, tuple[IntArray, FloatArray]]:
+        """Return the recorded scalars as arrays: name → (steps, growing; values)."""
         self._view()
-        return self._index.scalars()
+        return self._index.curves()
 
     def measurements(self) -> list[Measurement]:
         """Return the measurements in the view, the latest of each key, by growing step."""

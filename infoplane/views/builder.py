@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infoplane.analysis.phases import Direction, find_phases
-from infoplane.types import Layer, Measurement, Quantity, Verdict
+from infoplane.types import FloatArray, IntArray, Layer, Measurement, Quantity, Verdict
 from infoplane.views import lod
 from infoplane.views.cards import choice
 from infoplane.views.cells import Box, Cell, Side
@@ -141,16 +141,13 @@ class FrameBuilder:
             self._scalar_bins[index].setdefault(at, Box()).take(step, value)
             self._scalar_dirty.add((index, at))
 
-    def add_history(self, name: str, values: Mapping[int, float]) -> None:
-        """Take one scalar's whole past at once: step → value, however many."""
-        steps = np.fromiter(values.keys(), np.int64, len(values))
-        numbers = np.fromiter(values.values(), np.float64, len(values))
-        steps, numbers = steps[np.isfinite(numbers)], numbers[np.isfinite(numbers)]
+    def add_history(self, name: str, steps: IntArray, values: FloatArray) -> None:
+        """Take one scalar's whole past at once, by growing step, however long."""
+        finite = np.isfinite(values)
+        steps, numbers = steps[finite], values[finite]
         if not len(steps):
             return
         index = self._scalar(name)
-        order = np.argsort(steps, kind="stable")
-        steps, numbers = steps[order], numbers[order]
         bins, starts, counts = np.unique(lod.bin_of(steps), return_index=True, return_counts=True)
         sums = np.add.reduceat(steps.astype(np.float64), starts), np.add.reduceat(numbers, starts)
         ends = np.minimum.reduceat(numbers, starts), np.maximum.reduceat(numbers, starts)

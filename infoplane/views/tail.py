@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from itertools import islice
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -196,9 +195,9 @@ class RunTail:
             builder.add_probe(name, len(probe.x), classes)
         builder.add(run.measurements())
         self._recent: dict[int, set[str]] = {}
-        for name, values in run.scalars().items():
-            builder.add_history(name, values)
-            for step in islice(reversed(values), RECENT):
+        for name, (steps, values) in run.curves().items():
+            builder.add_history(name, steps, values)
+            for step in steps[-RECENT:].tolist():
                 self._recent.setdefault(step, set()).add(name)
         builder.find_turns()
         self._builder = builder

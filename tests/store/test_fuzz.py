@@ -101,7 +101,7 @@ def test_mutated_records_with_good_checksums(run):
                 continue
             accepted += 1
             index.apply("w0", record)
-        index.measurements(index.entries()), index.scalars()
+        index.measurements(index.entries()), index.curves()
     assert 250 < accepted < 5_500, "the mutations are too weak or too strong to test anything"
 
 
