@@ -145,14 +145,17 @@ def _local_continuous(x: FloatArray, t: FloatArray, weigh: Weigh) -> tuple[Float
 
 
 def _local_classes(
-    codes: IntArray, t: FloatArray, k: int, weigh: Weigh
+    codes: IntArray, t: FloatArray, k: int, weigh: Weigh, everyone: FloatArray | None = None
 ) -> tuple[FloatArray, int, float, IntArray]:
-    """Local terms h(t) − h(t|class) of the rows in classes large enough, and these rows."""
+    """Local terms h(t) − h(t|class) of the rows in classes large enough, and these rows.
+
+    ``everyone`` is h(t) where it is known and every class is large enough.
+    """
     counts = np.bincount(codes)
     rows = np.flatnonzero(counts[codes] > k + 1)
     codes, t = codes[rows], t[rows]
     w = weigh(t.shape[1])
-    local, ties = local_entropy(t, w)
+    local, ties = local_entropy(t, w) if everyone is None else (everyone.copy(), 0)
     for label in np.unique(codes):
         members = np.flatnonzero(codes == label)
         inside, more = local_entropy(t[members], w)
@@ -177,9 +180,10 @@ def _null(
         joints = (np.hstack([x[rng.permutation(len(x))], y]) for _ in range(draws))
         return np.array([margins - local_entropy(joint, w)[0].mean() for joint in joints])
     codes, points = _mixed(first, second)
-    return np.array(
-        [_local_classes(rng.permutation(codes), points, k, weigh)[0].mean() for _ in range(draws)]
-    )
+    large = np.bincount(codes).min() > k + 1
+    everyone = local_entropy(points, weigh(points.shape[1]))[0] if large else None
+    pairings = (rng.permutation(codes) for _ in range(draws))
+    return np.array([_local_classes(p, points, k, weigh, everyone)[0].mean() for p in pairings])
 
 
 def _sides(v: Any, t: Any, k: int) -> tuple[Side, Side]:
