@@ -113,8 +113,12 @@ def read_into(fd: int, offset: int, view: memoryview) -> int:
 
 def read_at(fd: int, offset: int, length: int) -> bytes:
     """Read at most `length` bytes from `offset`."""
-    data = bytearray(length)
-    return bytes(data[: read_into(fd, offset, memoryview(data))])
+    with open(fd, "rb", buffering=0, closefd=False) as file:
+        file.seek(offset)
+        data = file.read(length)
+        while len(data) < length and (more := file.read(length - len(data))):
+            data += more
+    return data
 
 
 def read_all(path: Path, cap: int) -> bytes:
