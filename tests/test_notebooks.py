@@ -1,11 +1,13 @@
 """The notebooks run from top to bottom, and are saved as they read without being run."""
 
 import base64
+import tempfile
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from traitlets.config import Config
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 FIGURE = "application/vnd.holoviews_exec.v0+json"
@@ -37,16 +39,28 @@ def test_it_is_saved_with_text_and_pictures_that_show_without_scripts(path):
     assert path.stat().st_size < 500_000
 
 
+@pytest.fixture
+def sockets(monkeypatch):
+    """Kernels listen on sockets in a folder: ports that were free could be taken meanwhile.
+
+    The system allows their paths 107 characters.
+    """
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        monkeypatch.setenv("JUPYTER_RUNTIME_DIR", folder)
+        yield Config({"KernelManager": {"transport": "ipc", "ip": f"{folder}/kernel"}})
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # 2026-11: of the kernel's own machinery
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=NAMES)
-def test_it_runs_and_shows_figures_where_pictures_are_saved(path, tmp_path, monkeypatch):
+def test_it_runs_and_shows_figures_where_pictures_are_saved(path, tmp_path, monkeypatch, sockets):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     saved = nbformat.read(path, as_version=4)
     notebook = nbformat.read(path, as_version=4)
     for cell in code_cells(notebook):
         cell.outputs = []
     resources = {"metadata": {"path": str(tmp_path)}}
-    NotebookClient(notebook, timeout=300, kernel_name="python3", resources=resources).execute()
+    options = {"timeout": 1800, "startup_timeout": 300, "kernel_name": "python3", "config": sockets}
+    NotebookClient(notebook, resources=resources, **options).execute()
     for cell, before in zip(code_cells(notebook), code_cells(saved), strict=True):
         kinds = {kind for output in cell.outputs for kind in output.get("data", {})}
         pictured = any("image/png" in output.get("data", {}) for output in before.outputs)
