@@ -18,14 +18,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import xarray as xr
 from numpy.typing import ArrayLike
 
 from infoplane.errors import InputError
 from infoplane.types import NATS_TO_BITS, FloatArray
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 LEVEL = 0.05  # chance of a phase in a flat noisy curve
 FLOOR = 0.05 / NATS_TO_BITS  # nats: changes below 0.05 bit are nobody's phase

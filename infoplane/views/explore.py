@@ -10,7 +10,7 @@ from typing import Any
 from bokeh.document import Document
 from markupsafe import Markup
 
-from infoplane.analysis import conclusion, findings, methods
+from infoplane import analysis
 from infoplane.errors import InfoplaneError, InputError
 from infoplane.store import Run
 from infoplane.views import layer, plane
@@ -125,9 +125,9 @@ def _look_at(run: Run, question: Mapping[str, Any]) -> dict[str, Any]:
 def _read(run: Run) -> list[list[str]]:
     """Return what can be concluded from a run: sections, each a title and its paragraphs."""
     parts = (
-        ("", conclusion(run)),
-        ("In detail", findings(run)),
-        ("Methods", methods(run)),
+        ("", analysis.conclusion(run)),
+        ("In detail", analysis.findings(run)),
+        ("Methods", analysis.methods(run)),
     )
     return [
         [title, *(plain(line, 4000) for line in text.splitlines() if line.strip())]

@@ -10,36 +10,26 @@ import importlib
 import os
 import sys
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable
 from pathlib import Path
-from types import MappingProxyType
 
 from bokeh.application.application import SessionContext
 from bokeh.document import Document
 from bokeh.io import curdoc
 
 from infoplane.estimators import registry
-from infoplane.views import calibrate, compare, diagnostics, explore, playground, runs
+from infoplane.views import explore
 from infoplane.views.hub import HUB, Hub
 from infoplane.views.opening import reading, searching
 from infoplane.views.page import Page, place
 from infoplane.views.shelf import Shelf
-from infoplane.views.state import PageState
+from infoplane.views.state import PAGES, PageState
 
 Builder = Callable[[Document, PageState, Shelf, Hub], Page]
 
-PAGES: Mapping[str, Builder] = MappingProxyType(
-    {
-        "explore": explore.build,
-        "compare": compare.build,
-        "diagnostics": diagnostics.build,
-        "calibrate": calibrate.build,
-        "playground": playground.build,
-        "runs": runs.build,
-    }
-)
-
 OF_ONE_RUN = ("explore", "diagnostics", "calibrate")
+LATER = 3.0  # seconds after the start, when the first visitor has their page
 
 
 def build_app(
@@ -70,7 +60,7 @@ def build_app(
     if page is not None:
         state.page = page
     built = _not_yet(document, state, shelf, hub)
-    built = built or PAGES[state.page](document, state, shelf, hub)
+    built = built or builder(state.page)(document, state, shelf, hub)
     place(document, built, state)
     close = built.close
 
@@ -92,12 +82,21 @@ def _not_yet(document: Document, state: PageState, shelf: Shelf, hub: Hub) -> Pa
     return reading(document, shelf.find(state.run) if state.run else shelf.newest(), hub)
 
 
+def builder(page: str) -> Builder:
+    """Return what builds a page; its rooms are imported with its first visitor, or by `warm`."""
+    build: Builder = importlib.import_module(f"infoplane.views.{page}").build
+    return build
+
+
 def warm() -> None:
-    """Make in a thread what the first visitor would otherwise wait for."""
+    """Make in a thread what visitors would otherwise wait for: first Explore, then the rest."""
 
     def make() -> None:
         explore.kit()
         registry.catalogue()  # imports every estimator
+        time.sleep(LATER)
+        for page in PAGES:
+            builder(page)
         importlib.import_module("scipy.stats")  # for the agreement of estimators, in Compare
 
     threading.Thread(target=make, name="infoplane warm", daemon=True).start()

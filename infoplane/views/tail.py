@@ -14,8 +14,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from infoplane import store
-from infoplane.analysis import bound_curve
+from infoplane import analysis, store
 from infoplane.errors import InfoplaneError
 from infoplane.store import Run, codec
 from infoplane.views.builder import FrameBuilder
@@ -251,7 +250,7 @@ class RunTail:
         """Find the information-bottleneck bound of every probe set."""
         for name in self.run.probes:
             try:
-                curve = bound_curve(self.run, probe=name)
+                curve = analysis.bound_curve(self.run, probe=name)
             except InfoplaneError:  # its arrays are damaged: the plane is drawn without
                 continue
             if curve is not None:
