@@ -19,7 +19,7 @@ from infoplane.estimators.contract import (
     same_length,
     samples,
 )
-from infoplane.estimators.interaction import symbol_codes, tails
+from infoplane.estimators.interaction import TOLERATED, symbol_codes, tails
 from infoplane.estimators.registry import Bounds, check_params, estimator
 from infoplane.estimators.shared import Shared
 from infoplane.types import Cost, Estimate, FloatArray, Kind, Quantity, Status
@@ -116,7 +116,8 @@ def _sources(t: Any) -> tuple[Any, Any]:
     min_samples=4,
     invariant=("row order", "label names"),
     limits=(
-        "plug-in: every part is biased up by about cells / 2n",
+        "plug-in: the whole is biased up by about (|Y| − 1)(|T1||T2| − 1) / 2n, mostly synergy "
+        "(info['bias'], flag few_samples, unreliable above 0.1 nat)",
         "a continuous layer enters as `levels` bins of its first principal component",
     ),
     reference="Bertschinger, Rauh, Olbrich, Jost & Ay, Entropy 16 (2014)",
@@ -179,13 +180,16 @@ def pid(
     cell = np.ravel_multi_index((ranks(labels), first, second), shape)
     table = np.bincount(cell, minlength=int(np.prod(shape))).reshape(shape) / n
     parts = decompose(table)
+    bias = (shape[0] - 1) * (np.count_nonzero(table.sum(axis=0)) - 1) / (2 * n)
+    few = bias > TOLERATED
     ceiling = entropy_of_counts(np.bincount(labels))
     return conclude(
         parts[part],
         ceiling=ceiling,
         floor=0.0,
         slack=1e-3,
-        flags=tails([one, two]),
-        info=parts,
+        flags=[*tails([one, two]), *(["few_samples"] if few else [])],
+        status=Status.UNRELIABLE if few else Status.OK,
+        info={**parts, "bias": bias},
         **common,
     )

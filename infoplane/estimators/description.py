@@ -79,6 +79,7 @@ def description_length(
     bound="upper",
     meaningful_null=(),
     reference="Ayonrinde, Pearce and Sharkey 2024, Interpretability as Compression",
+    version=2,
 )
 def mdl(
     t: Any,
@@ -116,7 +117,7 @@ def mdl(
     InputError, NonFiniteError, TooFewSamplesError
     """
     call = read(NAME, t, {"bins": bins, "precision": precision, "compat": compat})
-    x = call.x / call.scale
+    x = np.ldexp(call.x, -np.frexp(call.scale)[1])  # exactly: what lies on an edge stays there
     energy = max(float(np.square(x).sum()), np.finfo(np.float64).tiny)
     for count in CHOICES if isinstance(bins, str) else (bins,):
         nats, squares = description_length(x, count, inactive=compat)

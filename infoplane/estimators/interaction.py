@@ -9,12 +9,13 @@ synergy), S = TC + DTC.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Annotated, Any
 
 import numpy as np
+from scipy.special import digamma
 
 from infoplane.errors import InputError
 from infoplane.estimators.contract import (
@@ -38,6 +39,7 @@ from infoplane.estimators.registry import Bounds, Estimator, check_params, estim
 from infoplane.estimators.shared import Shared
 from infoplane.types import Cost, Estimate, Flags, FloatArray, IntArray, Kind, Quantity, Status
 
+TOLERATED = 0.1  # nats of bias from few samples that go without a flag
 LEAST = 1e-9  # smallest variance of a direction, in units of the columns' own
 MOST = 64  # variables up to which all sums are taken
 
@@ -46,12 +48,13 @@ MOST = 64  # variables up to which all sums are taken
 class Parts:
     """Entropies that all four quantities are made of, in nats (differential up to a constant).
 
-    ``each`` h(X_i), ``without`` h(X_−i), ``joint`` h(X).
+    ``each`` h(X_i), ``without`` h(X_−i), ``joint`` h(X). ``flags``: what the data could not tell.
     """
 
     each: FloatArray
     without: FloatArray
     joint: float
+    flags: tuple[str, ...] = ()
 
     @property
     def total(self) -> float:
@@ -65,7 +68,10 @@ class Parts:
 
 
 def gaussian_parts(covariance: FloatArray, sizes: list[int]) -> Parts:
-    """Entropies ½ log det of the blocks of a covariance; ``sizes`` are the variables' widths."""
+    """Entropies ½ log det of the blocks of a covariance; ``sizes`` are the variables' widths.
+
+    Variances below 1e-9 are cut there and flagged ``linear_function``.
+    """
     ends = np.cumsum(sizes)
     blocks = [np.arange(end - size, end) for end, size in zip(ends, sizes, strict=True)]
     everything = np.arange(ends[-1])
@@ -78,11 +84,27 @@ def gaussian_parts(covariance: FloatArray, sizes: list[int]) -> Parts:
         np.array([half_log_det(block) for block in blocks]),
         np.array([half_log_det(np.setdiff1d(everything, block)) for block in blocks]),
         half_log_det(everything),
+        ("linear_function",) if np.linalg.eigvalsh(covariance)[0] < LEAST else (),
     )
 
 
+def sampling_bias(n: int, sizes: list[int]) -> Parts:
+    """Mean of what n samples add to each of the Gaussian entropies: exact, by Wishart's law.
+
+    For p columns E ½ log det is that of Σ and ½ Σ_{i≤p} ψ((n − i)/2) + p/2 log 2/n.
+    """
+    widths = np.array(sizes)
+    steps = 0.5 * (digamma((n - np.arange(1, widths.sum() + 1)) / 2) + math.log(2 / n))
+    of = np.concatenate([[0.0], np.cumsum(steps)])
+    total = int(widths.sum())
+    return Parts(of[widths], of[total - widths], float(of[total]))
+
+
 def discrete_parts(codes: list[IntArray]) -> Parts:
-    """Plug-in entropies of code vectors (n,)."""
+    """Plug-in entropies of code vectors (n,).
+
+    When most samples are a symbol of their own, ``few_samples``: all entropies are near log n.
+    """
     n = len(codes[0])
 
     def entropy(of: list[IntArray]) -> float:
@@ -92,6 +114,7 @@ def discrete_parts(codes: list[IntArray]) -> Parts:
         np.array([entropy([one]) for one in codes]),
         np.array([entropy(codes[:i] + codes[i + 1 :]) for i in range(len(codes))]),
         entropy(codes),
+        ("few_samples",) if 2 * int(fold(codes, n).max()) >= n else (),
     )
 
 
@@ -131,7 +154,10 @@ def _compressed(layer: Any, dim: int, name: str) -> FloatArray:
     return live if live.shape[1] <= dim else standardise(live @ principal_axes(live, dim)[0])
 
 
-def _parts(given: list[Any], dim: int, shrinkage: float, name: str) -> Parts | None:
+def _parts(
+    given: list[Any], dim: int, shrinkage: float, name: str
+) -> tuple[Parts, Parts | None] | None:
+    """Entropies and what sampling adds to them, where that is known; None when nothing varies."""
     n = len(given[0])
     enough(n, 4, estimator=name)
     if len(given) > MOST:
@@ -142,30 +168,51 @@ def _parts(given: list[Any], dim: int, shrinkage: float, name: str) -> Parts | N
     if all(is_discrete(one) for one in given):
         codes = [symbols(one, name="t") for one in given]
         codes = [one for one in codes if one.max() > 0]
-        return discrete_parts(codes) if codes else None
+        return (discrete_parts(codes), None) if codes else None
     layers = [_compressed(one, dim, name) for one in given]
     layers = [one for one in layers if one.shape[1]]
     if not layers:
         return None
     joint = np.hstack(layers)
     covariance = (1 - shrinkage) * joint.T @ joint / n + shrinkage * np.eye(joint.shape[1])
-    return gaussian_parts(covariance, [one.shape[1] for one in layers])
+    sizes = [one.shape[1] for one in layers]
+    known = shrinkage == 0 and n > joint.shape[1]
+    return gaussian_parts(covariance, sizes), sampling_bias(n, sizes) if known else None
 
 
 def _conclude(name: str, t: Any, dim: int, shrinkage: Any, pick: str) -> Estimate:
     params = check_params(name, {"dim": dim, "shrinkage": shrinkage})
     given = variables(t, name)
-    parts = _parts(given, params["dim"], params["shrinkage"], name)
+    found = _parts(given, params["dim"], params["shrinkage"], name)
     common: dict[str, Any] = {
         "estimator": name, "n": len(given[0]), "d": len(given), "params": params,
     }  # fmt: skip
-    if parts is None:
+    if found is None:
         return conclude(0.0, flags=["constant"], status=Status.DEGENERATE, **common)
-    total, dual = parts.total, parts.dual
-    values = {"tc": total, "dtc": dual, "o": total - dual, "s": total + dual}
-    floor = None if pick == "o" else 0.0
+    parts, bias = found
+    values = four(parts)
     info = {"variables": len(parts.each), **values}
-    return conclude(values[pick], floor=floor, slack=1e-6, flags=tails(given), info=info, **common)
+    flags = [*tails(given), *parts.flags]
+    if bias is not None:
+        info["bias"] = four(bias)[pick]
+        allowed = max(TOLERATED, 0.1 * abs(values[pick]))
+        flags += ["few_samples"] if abs(info["bias"]) > allowed else []
+    doubtful = bool({"linear_function", "few_samples"} & set(flags))
+    return conclude(
+        values[pick],
+        floor=None if pick == "o" else 0.0,
+        slack=1e-6,
+        flags=flags,
+        status=Status.UNRELIABLE if doubtful else Status.OK,
+        info=info,
+        **common,
+    )
+
+
+def four(parts: Parts) -> dict[str, float]:
+    """TC, DTC, Ω and S."""
+    total, dual = parts.total, parts.dual
+    return {"tc": total, "dtc": dual, "o": total - dual, "s": total + dual}
 
 
 _COMMON: dict[str, Any] = {
@@ -181,7 +228,9 @@ _COMMON: dict[str, Any] = {
 }
 _LIMITS = (
     "linear dependence only; sees the leading `dim` components of each layer",
-    "a layer that is a linear function of others makes it infinite: variances are cut at 1e-9",
+    "a layer that is a linear function of others, or as many columns as samples, makes it "
+    "infinite: variances are cut at 1e-9 (flag linear_function, unreliable)",
+    "few samples add to TC and DTC: info['bias'] says how much under a Gaussian (flag few_samples)",
 )
 Dim = Annotated[int, Bounds(1, 64)]
 Shrinkage = Annotated[float, Bounds(0, 1)]
@@ -203,7 +252,8 @@ rng, shared
 Returns
 -------
 Estimate
-    ``info`` holds all four of tc, dtc, o and s.
+    ``info`` holds all four of tc, dtc, o and s, and of Gaussians the ``bias`` that n samples give
+    the value (not subtracted); above 0.1 nat and a tenth of the value it is unreliable.
 """
 
 
@@ -282,7 +332,7 @@ def margins(count: int, order: int) -> Iterator[tuple[int, ...]]:
     invariant=("row order", "unit order", "scaling", "shift"),
     limits=(
         "pairs miss synergy: 0 for the three bits of a XOR",
-        "counting bias grows with levels^order / n",
+        "counting bias grows with levels^order / n (info['bias'], flag few_samples)",
         "above 2,000 groups an even selection of them is taken and flagged",
     ),
     reference="Merkh & Montúfar, Factorized mutual information maximization, Kybernetika 56 (2020)",
@@ -310,6 +360,12 @@ def factorised(
         Bins of a continuous variable.
     rng, shared
         Not used.
+
+    Returns
+    -------
+    Estimate
+        ``info["bias"]`` is about what counting adds to the value when cells are rare (not
+        subtracted); above 0.1 nat and a tenth of the value it is unreliable (``few_samples``).
     """
     name = "interaction.factorised"
     params = check_params(name, {"order": order, "levels": levels})
@@ -322,15 +378,32 @@ def factorised(
         return conclude(0.0, flags=["constant"], status=Status.DEGENERATE, **common)
     groups = math.comb(len(codes), order)
     stride = -(-groups // 2000)
+    sizes = [int(code.max()) + 1 for code in codes]
+    chosen = [group for i, group in enumerate(margins(len(codes), order)) if i % stride == 0]
     alone = [entropy_of_counts(np.bincount(code)) for code in codes]
     values = [
         sum(alone[i] for i in group)
         - entropy_of_counts(np.bincount(fold([codes[i] for i in group], n)))
-        for place, group in enumerate(margins(len(codes), order))
-        if place % stride == 0
+        for group in chosen
     ]
+    value = float(np.mean(values))
+    bias = float(np.mean([counting_bias(sizes, group, n) for group in chosen]))
     flags = [*tails(given), *([f"groups={len(values)}/{groups}"] if stride > 1 else [])]
-    return conclude(float(np.mean(values)), floor=0.0, flags=flags, **common)
+    few = bias > max(TOLERATED, 0.1 * value)
+    return conclude(
+        value,
+        floor=0.0,
+        flags=[*flags, *(["few_samples"] if few else [])],
+        status=Status.UNRELIABLE if few else Status.OK,
+        info={"bias": bias},
+        **common,
+    )
+
+
+def counting_bias(sizes: Sequence[int], group: Sequence[int], n: int) -> float:
+    """Return (Π K_i − 1 − Σ (K_i − 1)) / 2n, what counting adds to a multi-information at most."""
+    kinds = [sizes[i] for i in group]
+    return float(math.prod(kinds) - 1 - sum(kind - 1 for kind in kinds)) / (2 * n)
 
 
 def symbol_codes(layer: Any, levels: int, name: str) -> IntArray:

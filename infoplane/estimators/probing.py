@@ -33,6 +33,7 @@ from infoplane.types import Cost, Estimate, FloatArray, IntArray, Kind, Quantity
 
 USABLE = "mi.usable"
 SWEEPS = 200  # iterations of the optimiser
+MOST = 0.5  # nats below zero, or above H(V), that chance excuses
 CLIP = 30.0  # largest standardised entry that a probe sees
 
 
@@ -130,10 +131,11 @@ def _inputs(array: Any, name: str) -> tuple[FloatArray, list[str]]:
     assumes=("rows i.i.d.",),
     limits=(
         "only what a linear probe can use; a function of T can be more usable than T",
-        "can be negative: a probe over-fits when d is large against n",
+        "far below zero the probe over-fits (d large against n): bound_violated, unreliable",
     ),
     reference="Xu et al., A theory of usable information, ICLR 2020; Gadgil et al., ICLR 2024",
     bound="lower",
+    version=2,
     tolerance={"gaussian": 0.06, "gaussian_2d": 0.08, "independent": 0.03, "random_labels": 0.06,
                "blobs": 0.05, "corrupted_blobs": 0.07},
     meaningful_null=("X", "Y"),
@@ -208,6 +210,6 @@ def usable(
     stderr = float(gain.std(ddof=1)) / math.sqrt(n)
     info = {"cross_entropy": -float(full.mean()), "base": -float(base.mean())}
     return conclude(
-        float(gain.mean()), ceiling=ceiling, slack=3 * stderr + 0.05, stderr=stderr, flags=flags,
-        info=info, **common,
+        float(gain.mean()), ceiling=ceiling, floor=0.0, slack=min(3 * stderr, MOST) + 0.05,
+        stderr=stderr, flags=flags, info=info, **common,
     )  # fmt: skip

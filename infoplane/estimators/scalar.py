@@ -33,15 +33,19 @@ from infoplane.estimators.shared import Shared
 from infoplane.types import Cost, Estimate, FloatArray, IntArray, Kind, Quantity, Status
 
 BINS = "mi.birge_rozenholc"
+LEAST = 2  # bins
 FFT = "mi.fft_kde"
 
 
 def best_bins(column: FloatArray, most: int = 99) -> int:
-    """Choose the number D of bins: Σ N_j log N_j + n log D − (D − 1 + (log D)^2.5) is largest."""
+    """Choose the number D of bins: Σ N_j log N_j + n log D − (D − 1 + (log D)^2.5) is largest.
+
+    At least two, as published: one bin would make every flat column independent of everything.
+    """
     n = len(column)
     place = (column - column.min()) / np.ptp(column)
-    best, chosen = -math.inf, 1
-    for count in range(1, most + 1):
+    best, chosen = -math.inf, LEAST
+    for count in range(LEAST, most + 1):
         filled = np.bincount(np.minimum((place * count).astype(np.int64), count - 1))
         filled = filled[filled > 0]
         likelihood = float((filled * np.log(filled)).sum()) + n * math.log(count)
@@ -113,10 +117,13 @@ _COMMON: dict[str, Any] = {
     invariant=("row order", "swap", "label names", "scaling", "shift"),
     limits=(
         "biased up by about (D_v − 1)(D_t − 1)/2n",
+        "the bins of a column are chosen by its own distribution: a flat one gets two and hides "
+        "what it knows (flag few_bins, unreliable)",
         "one unit at a time: the sum over units is no joint information",
     ),
     reference="Birgé & Rozenholc, ESAIM: P&S 10 (2006)",
     tolerance={"gaussian": 0.09, "independent": 0.06, "binary_symmetric": 0.03},
+    version=2,
     **_COMMON,
 )
 def birge_rozenholc(
@@ -152,10 +159,14 @@ def birge_rozenholc(
     }  # fmt: skip
     if status is Status.DEGENERATE:
         return conclude(0.0, **common)
+    chosen = [best_bins(side, most) for side in (first, second) if side.dtype.kind == "f"]
+    counts = iter(chosen)
     one, two = (
-        tally(equal_bins(side, best_bins(side, most)) if side.dtype.kind == "f" else side)
+        tally(equal_bins(side, next(counts)) if side.dtype.kind == "f" else side)
         for side in (first, second)
     )
+    if LEAST in chosen:
+        common |= {"flags": [*flags, "few_bins"], "status": Status.UNRELIABLE}
     ceiling = min(one.entropy, two.entropy)
     bins = [len(one.counts), len(two.counts)]
     info = {"bins": bins, "bias": (bins[0] - 1) * (bins[1] - 1) / (2 * n)}

@@ -62,3 +62,11 @@ def test_auto_takes_the_fewest_bins_that_reach_the_precision():
 def test_quantisation_error():
     t = np.array([[0.0], [1.0], [2.0], [4.0]])
     assert description_length(t, 4)[1] == pytest.approx(0.25 + 0.25 + 0.25)
+
+
+@pytest.mark.parametrize("factor", [1.0, 3.0, 0.1, 1e-6, 1e200])
+def test_what_lies_on_an_edge_of_a_bin_stays_there(factor):
+    t = np.random.default_rng(0).integers(-3, 4, (40, 3)).astype(float)
+    t[0], t[1] = -3, 3  # bins of width one: whole numbers lie on their edges
+    assert mdl(t, bins=6).value == pytest.approx(slow(t, 6), abs=1e-12)
+    assert mdl(factor * t, bins=6).value == pytest.approx(slow(factor * t, 6), abs=1e-12)

@@ -139,3 +139,58 @@ def test_constant_layers_and_too_many():
     assert get("interaction.total_correlation")(t).status is Status.DEGENERATE
     with pytest.raises(InputError, match="at most 64"):
         get("interaction.total_correlation")(np.random.default_rng(0).standard_normal((20, 65)))
+
+
+# ------------------------------------------------------------------ too few samples
+
+
+QUANTITIES = {
+    "tc": "interaction.total_correlation",
+    "dtc": "interaction.dual_total_correlation",
+    "o": "interaction.o_information",
+    "s": "interaction.s_information",
+}
+
+
+@pytest.mark.parametrize("pick", QUANTITIES)
+def test_the_bias_of_few_samples_is_known_and_told(pick):
+    rng = np.random.default_rng(0)
+    mixing = rng.standard_normal((6, 6))
+    mixing /= np.linalg.norm(mixing, axis=1, keepdims=True)
+    exact = gaussian_parts(mixing @ mixing.T, [2, 1, 3])
+    truths = {"tc": exact.total, "dtc": exact.dual}
+    truths |= {"o": exact.total - exact.dual, "s": exact.total + exact.dual}
+    found = []
+    for _ in range(200):
+        t = rng.standard_normal((25, 6)) @ mixing.T
+        found.append(get(QUANTITIES[pick])([t[:, :2], t[:, 2:3], t[:, 3:]]))
+    error = np.array([one.value for one in found]) - truths[pick]
+    assert error.mean() == pytest.approx(found[0].info["bias"], abs=4 * error.std() / 200**0.5)
+
+
+@pytest.mark.parametrize("name", QUANTITIES.values())
+def test_more_columns_than_samples_and_copies_are_not_believed(name):
+    rng = np.random.default_rng(0)
+    t = rng.standard_normal((400, 3))
+    assert get(name)(t).status is Status.OK
+    for broken in (rng.standard_normal((10, 20)), np.column_stack([t, t[:, 0]])):
+        found = get(name)(broken)
+        assert "linear_function" in found.flags
+        assert found.status is Status.UNRELIABLE
+    layers = [rng.standard_normal((30, 8)) for _ in range(5)]  # independent
+    assert get(name)(layers).status is Status.UNRELIABLE
+    assert get(name)(layers, shrinkage=0.99).status is Status.OK
+    symbols = rng.integers(0, 4, (30, 8))
+    assert "few_samples" in get(name)(symbols).flags
+
+
+def test_counts_of_few_samples_are_not_believed():
+    rng = np.random.default_rng(0)
+    t, y = rng.standard_normal((60, 2)), np.arange(60) % 3
+    for levels, status in ((2, Status.OK), (8, Status.UNRELIABLE)):
+        pid = get("interaction.pid")(t, y, levels=levels)
+        pairs = get("interaction.factorised")(t, levels=levels)
+        assert pid.status is status
+        assert pairs.status is status
+        assert ("few_samples" in pid.flags) == ("few_samples" in pairs.flags)
+        assert pairs.info["bias"] == pytest.approx((levels - 1) ** 2 / 120)

@@ -185,3 +185,12 @@ def test_a_function_of_what_is_given_can_be_easier_to_read():
     assert get("mi.usable")(y, g).value == pytest.approx(0, abs=0.02)
     assert get("mi.usable")(y, t, given=g).value > 0.4
     assert get("mi.usable")(y, g, given=t).value == pytest.approx(0, abs=0.05)
+
+
+def test_a_probe_that_over_fits_is_not_believed():
+    rng = np.random.default_rng(0)
+    y, v, t = np.arange(120) % 3, rng.standard_normal((120, 3)), rng.standard_normal((120, 300))
+    for target in (y, v):
+        found = get("mi.usable")(target, t)
+        assert "bound_violated" in found.flags
+        assert found.status is Status.UNRELIABLE

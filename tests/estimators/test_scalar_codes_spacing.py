@@ -30,7 +30,19 @@ def test_the_number_of_bins_is_the_best_of_the_criterion():
         likelihood = sum(c * math.log(c) for c in filled if c) + 500 * math.log(count)
         return likelihood - (count - 1 + math.log(count) ** 2.5)
 
-    assert best_bins(column) == 1 + int(np.argmax([score(count) for count in range(1, 100)]))
+    assert best_bins(column) == 2 + int(np.argmax([score(count) for count in range(2, 100)]))
+
+
+def test_a_flat_column_gets_two_bins_and_is_said_to_hide_what_it_knows():
+    x = np.random.default_rng(0).random(1000)
+    alike = get("mi.birge_rozenholc")(x[:, None], x[:, None])
+    assert alike.value == pytest.approx(LOG2, abs=1e-2)  # one bin would read 0
+    y = (np.abs(x - 0.5) < 0.25).astype(int)  # known from x, and not from its halves
+    hidden = get("mi.birge_rozenholc")(y, x[:, None])
+    assert hidden.value < 0.01
+    for found in (alike, hidden):
+        assert "few_bins" in found.flags
+        assert found.status is Status.UNRELIABLE
 
 
 @pytest.mark.parametrize(
