@@ -292,7 +292,7 @@ def _numbers(answer: Mapping[str, Any]) -> list[str]:
 
 def _scripts(pictures: Sequence[Mapping[str, Any]]) -> str:
     """Return the script that draws the pictures; a report is complete without it."""
-    parts = [resource(name) for name in ("charts.js", "layer.js")]
+    parts = [resource(name) for name in ("saving.js", "charts.js", "layer.js")]
     return "\n".join(parts) + _DRAW.replace("PICTURES", json.dumps(pictures, allow_nan=False))
 
 

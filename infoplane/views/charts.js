@@ -138,6 +138,62 @@ window.infoplaneCharts = (() => {
     host.__spec = spec
     draw(host, spec)
     watch.observe(host)
+    offer(host)
+  }
+
+  // -- a figure for a paper: drawn anew in light colours, with its caption and both axes named ------
+  const CAPTION = {"font-family": "Helvetica, Arial, sans-serif", "text-anchor": "start"}
+  const DRAWN = ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-dasharray", "stroke-linejoin", "stroke-linecap", "font-size", "font-weight", "paint-order"]
+  function offer(host) {
+    const figure = host.closest("figure")
+    if (!figure) return
+    let made = figure.querySelector(".save")
+    if (!made) {
+      made = document.createElement("span")
+      made.className = "save"
+      made.append(...["PNG", "SVG"].map((kind) => {
+        const button = document.createElement("button")
+        Object.assign(button, {type: "button", textContent: kind})
+        button.addEventListener("click", () => keep(figure, host, kind.toLowerCase()))
+        return button
+      }))
+      figure.append(made)
+    }
+    for (const button of made.children) button.setAttribute("aria-label", `Save as ${button.textContent}: ${title_of(figure)}`)
+  }
+  const title_of = (figure) => [...figure.querySelector("figcaption").childNodes].filter((n) => n.nodeType === 3).map((n) => n.textContent.trim()).join(" ")
+  function lines_of(words, room) {
+    const lines = [""]
+    for (const word of words.split(/\s+/)) if ((lines.at(-1) + word).length * 5.9 < room) lines[lines.length - 1] += `${word} `; else lines.push(`${word} `)
+    return lines.map((line) => line.trim()).filter(Boolean)
+  }
+  function keep(figure, host, kind) {
+    const spec = host.__spec, width = 440, height = spec.height ?? 240, page = document.documentElement, theme = page.dataset.theme
+    const room = document.createElement("div")
+    room.style.cssText = `position:fixed;left:-9999px;width:${width}px;height:${height}px`
+    document.body.append(room)
+    page.dataset.theme = "light"
+    draw(room, {...spec, y: {...spec.y, title: true}})
+    const svg = room.firstChild
+    for (const one of svg.querySelectorAll("*")) {  // a file of its own knows no style sheet of ours
+      const seen = getComputedStyle(one)
+      for (const name of DRAWN) one.setAttribute(name, seen.getPropertyValue(name))
+      one.removeAttribute("style")
+      one.removeAttribute("class")
+    }
+    room.remove()
+    if (theme) page.dataset.theme = theme
+    else delete page.dataset.theme
+    const caption = figure.querySelector("figcaption"), small = lines_of(caption.querySelector("small")?.textContent ?? "", width - 16)
+    const keys = [...caption.querySelectorAll(".legend > span")], top = 22 + 15 * (small.length + (keys.length ? 1 : 0))
+    const sheet = infoplaneSaving.sheet(width, height + top), ink = "#14181f"
+    sheet.append(node("text", {...CAPTION, x: 8, y: 16, fill: ink, "font-size": "13px", "font-weight": 700}, title_of(figure)))
+    small.forEach((line, i) => sheet.append(node("text", {...CAPTION, x: 8, y: 32 + 15 * i, fill: ink, "font-size": "12px"}, line)))
+    if (keys.length) sheet.append(node("text", {...CAPTION, x: 8, y: 32 + 15 * small.length, fill: ink, "font-size": "12px"}, ...keys.flatMap((key) => [
+      node("tspan", {fill: key.querySelector("i").style.color}, key.querySelector("i").textContent), node("tspan", {}, `${key.textContent.slice(key.querySelector("i").textContent.length)}   `)])))
+    svg.setAttribute("font-family", CAPTION["font-family"])
+    infoplaneSaving.place(sheet, svg, 0, top, width, height)
+    infoplaneSaving.keep(sheet, kind, `${document.title.replace(/ · infoplane$/, "")}-${title_of(figure)}`)
   }
   return {plot, short, percent}
 })()

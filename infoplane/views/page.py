@@ -49,6 +49,7 @@ _LABELS = {
     "runs": "Runs",
 }
 
+_SCRIPTS = ("saving.js", "charts.js", "shell.js")  # of every page
 TIMES = 12  # colours of training time in a small figure
 _EARLY = """
 try { const theme = localStorage.getItem("infoplane-theme")
@@ -115,7 +116,9 @@ def place(document: Document, page: Page, state: PageState) -> None:
         scripts=_scripts,
         css=Markup(_css()),
         early=Markup(_EARLY),
-        script=Markup("".join(map(resource, ("charts.js", "shell.js", *page.scripts)))),
+        script=Markup(
+            "".join(map(resource, ("saving.js", "charts.js", "shell.js", *page.scripts)))
+        ),
     )
 
 

@@ -64,7 +64,7 @@ class ViewState:
 
 _CONTROLLER = (
     *("begin", "known", "chosen", "drawing", "plane", "curves"),
-    *("words", "theme", "act", "frames"),
+    *("words", "theme", "saving", "act", "frames"),
 )
 
 
@@ -76,7 +76,8 @@ def resource(name: str) -> str:
 @cache
 def controller() -> str:
     """Return the script behind the view: the parts in ``controller/``, one function body."""
-    return "\n".join(resource(f"controller/{part}.js") for part in _CONTROLLER)
+    parts = (f"controller/{part}.js" for part in _CONTROLLER)
+    return "\n".join(map(resource, (next(parts), "saving.js", *parts)))
 
 
 def flat(packed: Packed) -> dict[str, Packed]:

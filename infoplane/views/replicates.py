@@ -40,12 +40,26 @@ def besides_seed(configs: Sequence[Mapping[str, Any]]) -> list[str]:
     return [name for name in varying(configs) if name != "seed"]
 
 
+def telling(configs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return as few settings as tell the combinations apart, those that come first in a recipe."""
+    names = besides_seed(configs)
+
+    def combinations(of: Sequence[str]) -> int:
+        return len({tuple(str(config.get(name)) for name in of) for config in configs})
+
+    for name in reversed(names.copy()):
+        others = [kept for kept in names if kept != name]
+        if others and combinations(others) == combinations(names):
+            names = others
+    return names
+
+
 def gathered(sets: Sequence[Told], key: str) -> dict[str, list[xr.Dataset]]:
     """Return the runs by what a cell is titled: the value of a setting, their name, or nothing."""
     cells: dict[str, list[xr.Dataset]] = {}
     keys = [key] if key else []
     if key == ALL:
-        keys = besides_seed([config for _, config in sets])
+        keys = telling([config for _, config in sets])
     for i, (ds, config) in enumerate(sets):
         title = "all chosen runs"
         if key == SINGLE:

@@ -1,9 +1,11 @@
 """The report in a real browser, from file://, with every name unresolvable."""
 
 import math
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import expect
 from ui.conftest import strike
 from ui.drawn import CONTROLLER, wait_until_drawn
@@ -107,6 +109,54 @@ def test_every_layer_has_its_pictures(shown):
         drawn = page.locator(f"article.layer [data-figure={figure}] svg").first
         assert drawn.locator("rect, circle").count() > 0 or figure == "map"
     assert page.locator("article.layer img").count() == 0
+
+
+def saved(page, name):
+    with page.expect_download() as download:
+        page.get_by_role("button", name=name, exact=True).first.press("Enter")
+    return download.value
+
+
+def test_each_figure_can_be_saved_on_white_with_titles_on_its_axes(shown):
+    page, _, _ = shown
+    page.keyboard.press("t")  # from a dark page too
+    page.wait_for_function("document.documentElement.dataset.theme === 'dark'")
+    unit = page.evaluate(f"{CONTROLLER}.chosen.unit")
+    for figure, says in {
+        "Information plane": (f"I(X; bin(T)) [{unit}]", f"I(bin(T); Y) [{unit}]"),
+        "Fitting": (f"I(bin(T); Y) [{unit}]", "step, log scale"),
+        "Training": ("loss", "step, log scale"),
+    }.items():
+        page.get_by_role("button", name="Save figures").press("Enter")
+        file = saved(page, f"{figure} as SVG")
+        root = ElementTree.parse(file.path()).getroot()
+        words = [element.text for element in root.iter() if element.text]
+        assert any(element.get("fill") == "#ffffff" for element in root), "not on white"
+        assert set(says) <= {word.split("  →")[0].split(" →")[0] for word in words}, words
+        assert "#eef1f5" not in file.path().read_text("utf-8"), "ink of the dark page"
+    assert file.suggested_filename == "img-src-x-onerror-window.hacked-1-Training.svg"
+    page.keyboard.press("t")
+
+
+def test_a_saved_picture_has_three_pixels_for_one_of_the_page(shown):
+    page, _, _ = shown
+    page.get_by_role("button", name="Save figures").press("Enter")
+    width = "Bokeh.documents[0].get_model_by_name('compression').outer_width"
+    with Image.open(saved(page, "Compression as PNG").path()) as image:
+        assert image.width == 3 * page.evaluate(width)
+        assert image.convert("RGB").getpixel((5, 5)) == (255, 255, 255)
+    expect(page.get_by_role("button", name="Compression as PNG")).to_be_hidden()
+
+
+def test_the_pictures_of_a_layer_can_be_saved_too(shown):
+    page, _, _ = shown
+    page.wait_for_function("document.querySelectorAll('article.layer .save').length === 12")
+    file = saved(page, "Save as SVG: Spectrum")
+    text = file.path().read_text("utf-8")
+    assert "share of variance" in text
+    assert "principal direction" in text
+    assert "var(--" not in text
+    assert 'class="' not in text
 
 
 def test_the_policy_stops_a_script_that_is_not_ours(shown):

@@ -18,30 +18,18 @@ function play() {
   }
   playing = requestAnimationFrame(frame)
 }
-async function save(kind) {  // the four figures as one picture, without the controls around them
-  const whole_view = cb_context.index.find_one(root), boxes = Object.values(figures).map(f => cb_context.index.find_one(f).bbox)
-  const top = Math.min(...boxes.map(b => b.top)), bottom = Math.max(...boxes.map(b => b.bottom)), layer = whole_view.export(kind)
-  let blob
-  if (kind === "svg") {
-    const text = await (await layer.to_blob()).text(), {width} = whole_view.bbox
-    blob = new Blob([text.replace(/<svg\b/, `<svg viewBox="0 ${top} ${width} ${bottom - top}"`)], {type: "image/svg+xml"})
-  } else {
-    const ratio = layer.pixel_ratio, cut = document.createElement("canvas")
-    cut.width = layer.canvas.width; cut.height = (bottom - top) * ratio
-    cut.getContext("2d").drawImage(layer.canvas, 0, -top * ratio)
-    blob = await new Promise(done => cut.toBlob(done))
-  }
-  const link = make("a")
-  link.href = URL.createObjectURL(blob)
-  link.download = `${(meta().name || "infoplane").replace(/[^\w.-]+/g, "-")}.${kind}`
-  link.click()
-  setTimeout(() => URL.revokeObjectURL(link.href), 10000)
-}
 function choose_estimator(i) { if (measured()[i]) { chosen.estimator = i; if (chosen.wanted) chosen.wanted.estimator = null; tell(); refresh() } }
 function choose_layer(l) { chosen.layer = chosen.layer === l ? null : l; tell(); refresh() }
-function toggle_menu(open) { nodes["more-menu"].hidden = !open; nodes["more-button"].setAttribute("aria-expanded", String(open)) }
+function show_menu(name) {  // one at a time, none without a name
+  for (const menu of ["more", "save"]) {
+    const list = nodes[`${menu}-menu`]
+    if (menu !== name && list.contains(list.getRootNode().activeElement)) nodes[`${menu}-button`].focus()
+    list.hidden = menu !== name
+    nodes[`${menu}-button`].setAttribute("aria-expanded", String(menu === name))
+  }
+}
 const actions = {
-  estimator: value => { choose_estimator(+value); toggle_menu(false) },
+  estimator: value => { choose_estimator(+value); show_menu(null) },
   probe: value => { chosen.probe = +value; tell(); refresh() },
   unit: value => { chosen.unit = value; tell(); refresh() },
   overlay: () => { chosen.overlay = !chosen.overlay; tell(); refresh() },
@@ -55,16 +43,16 @@ const actions = {
     nodes.root.setAttribute("data-theme", mode)
     refresh()
   },
-  save: (_, event) => save(event.shiftKey ? "svg" : "png"),
+  save: value => { show_menu(null); save(...value.split("/")) },
   reading: () => document.getElementById("reading")?.dispatchEvent(new Event("open")),  // the page's, not the view's
   guide: () => { guide_open = !guide_open; refresh() },
   play, now: () => { stop(); go(null) },
 }
 function on_click(event) {
-  const el = event.target.closest("[data-act],[data-ip=more-button],tr[data-l]")
-  if (!el) return
-  if (el.dataset.act) actions[el.dataset.act](el.dataset.value, event)
-  else if (el.dataset.ip) toggle_menu(nodes["more-menu"].hidden)
+  const el = event.target.closest("[data-act],[data-menu],tr[data-l]")
+  if (!el) { if (!event.target.closest(".ip-menu")) show_menu(null); return }
+  if (el.dataset.act) actions[el.dataset.act](el.dataset.value)
+  else if (el.dataset.menu) show_menu(nodes[`${el.dataset.menu}-menu`].hidden ? el.dataset.menu : null)
   else choose_layer(+el.dataset.l)
 }
 function on_key(event) {
@@ -76,8 +64,8 @@ function on_key(event) {
   const keys = {
     ArrowLeft: () => { stop(); go_index(index_now() - jump) }, ArrowRight: () => { stop(); go_index(index_now() + jump) },
     Home: () => { stop(); go_index(0) }, End: () => { stop(); go_index(list.length - 1) },
-    u: () => actions.unit(chosen.unit === "bits" ? "nats" : "bits"), n: actions.minus, a: actions.overlay, r: actions.reading, t: actions.theme, "?": actions.guide, s: () => save("png"), S: () => save("svg"),
-    Escape: () => { guide_open = false; chosen.layer = null; toggle_menu(false); hide_tip(); tell(); refresh() },
+    u: () => actions.unit(chosen.unit === "bits" ? "nats" : "bits"), n: actions.minus, a: actions.overlay, r: actions.reading, t: actions.theme, "?": actions.guide, s: () => save("all", "png"), S: () => save("all", "svg"),
+    Escape: () => { guide_open = false; chosen.layer = null; show_menu(null); hide_tip(); tell(); refresh() },
   }
   if (!button) keys[" "] = play
   if (target.matches?.("tr[data-l]")) keys.Enter = () => choose_layer(+target.dataset.l)
@@ -87,6 +75,7 @@ function on_key(event) {
   act()
 }
 function on_plane_tap(event) {
+  show_menu(null)
   const plane = figures.plane, px = plane.inner_width / (plane.x_range.end - plane.x_range.start), py = plane.inner_height / (plane.y_range.end - plane.y_range.start)
   const near = (chosen.targets ?? []).map(h => ({l: h.l, d: Math.hypot((h.x - event.x) * px, (h.y - event.y) * py)})).sort((a, b) => a.d - b.d)[0]
   if (near && near.d < 22) choose_layer(near.l)

@@ -192,10 +192,10 @@ function draw_hits() {
 }
 const reason = p => [...new Set([p.xr, p.yr])].map(i => i >= 0 ? texts.data.text[i] : null).filter(Boolean).join(" · ")
 
+// where no null was drawn nothing is subtracted, and the title must not claim it
+const less = key => chosen.minus && layers().some((_, l) => points(l).some(p => finite(p[key]))) ? " minus null" : ""
 function draw_titles() {
   const e = current(), unit = `[${chosen.unit}]`
-  // where no null was drawn nothing is subtracted, and the title must not claim it
-  const less = key => chosen.minus && layers().some((_, l) => points(l).some(p => finite(p[key]))) ? " minus null" : ""
   const say = (model, text) => set(model, {text})
   set(figures.plane.below[0], {axis_label: `${e.x_title}${less("xn")} ${unit}  → remembers input`})
   set(figures.plane.left[0], {axis_label: `${e.y_title}${less("yn")} ${unit}  → predicts label`})

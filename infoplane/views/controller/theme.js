@@ -2,8 +2,8 @@
 
 function apply_theme() {
   const asked = nodes?.root?.getAttribute("data-theme") || document.documentElement.getAttribute("data-theme")
-  const mode = asked in options.tokens ? asked : options.mode in options.tokens ? options.mode : darkness.matches ? "dark" : "light"
-  if (nodes?.root && options.mode === "auto" && nodes.root.getAttribute("data-theme") !== mode && asked) nodes.root.setAttribute("data-theme", mode)
+  const mode = on_paper ? "light" : asked in options.tokens ? asked : options.mode in options.tokens ? options.mode : darkness.matches ? "dark" : "light"
+  if (nodes?.root && options.mode === "auto" && !on_paper && nodes.root.getAttribute("data-theme") !== mode && asked) nodes.root.setAttribute("data-theme", mode)
   if (chosen.themed === mode) return
   chosen.themed = chosen.mode = mode
   const t = options.tokens[mode], m = models

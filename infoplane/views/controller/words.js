@@ -10,6 +10,13 @@ function mount() {  // find the elements; again after Bokeh has drawn them anew
   for (const part of parts) for (const el of part.querySelectorAll("[data-ip]")) nodes[el.dataset.ip] = el
   nodes.parts = parts
   nodes.root = cb_context.index.find_one(root)?.el
+  nodes["save-menu"].replaceChildren(make("p", "", "As on the page now, on white: PNG with 300 dots an inch, or SVG."),
+    ...Object.entries({...DRAWN, all: "All four together"}).map(([name, title]) => make("div", "", null, make("b", "", title), make("span", "", null, ...["png", "svg"].map(kind => {
+      const el = make("button", "", kind.toUpperCase())
+      Object.assign(el, {type: "button", ariaLabel: `${title} as ${kind.toUpperCase()}`})
+      Object.assign(el.dataset, {act: "save", value: `${name}/${kind}`})
+      return el
+    })))))
   for (const [name, plot] of Object.entries(figures)) {  // a canvas says nothing to a screen reader: the table does
     const el = cb_context.index.find_one(plot)?.el
     el?.setAttribute("role", "img")
