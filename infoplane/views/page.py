@@ -116,9 +116,7 @@ def place(document: Document, page: Page, state: PageState) -> None:
         scripts=_scripts,
         css=Markup(_css()),
         early=Markup(_EARLY),
-        script=Markup(
-            "".join(map(resource, ("saving.js", "charts.js", "shell.js", *page.scripts)))
-        ),
+        script=Markup("".join(map(resource, (*_SCRIPTS, *page.scripts)))),
     )
 
 
