@@ -10,7 +10,6 @@ from typing import Literal
 
 from infoplane.store.index import Index
 from infoplane.store.journal import Follower
-from infoplane.store.lock import is_held
 
 State = Literal["live", "finished", "interrupted", "stalled", "failed", "broken", "empty"]
 
@@ -40,10 +39,13 @@ class RunStatus:
     last_step: int | None = None
 
 
-def assess(lock: Path, follower: Follower, index: Index, last_step: int | None) -> RunStatus:
-    """Judge a run from its lock and its journals, never from a clock alone."""
+def assess(held: bool | None, follower: Follower, index: Index, last_step: int | None) -> RunStatus:
+    """Judge a run from its lock, held or not before the journals were read, and its journals.
+
+    Never from a clock alone.
+    """
     age = _age(follower.main.path)
-    state, reason = _state(lock, follower, index, last_step, age)
+    state, reason = _state(held, follower, index, last_step, age)
     damaged = follower.damaged + index.rejected
     notes = [reason, f"{damaged} damaged lines were skipped" if damaged else ""]
     notes += [f"the journal {name} is unreadable" for name in follower.unreadable]
@@ -51,13 +53,12 @@ def assess(lock: Path, follower: Follower, index: Index, last_step: int | None) 
 
 
 def _state(
-    lock: Path, follower: Follower, index: Index, last_step: int | None, age: float
+    held: bool | None, follower: Follower, index: Index, last_step: int | None, age: float
 ) -> tuple[State, str]:
     if follower.main.damaged and follower.main.seq < 0:
         return "broken", "no line of its journal can be read"
     if index.ended is not None:
         return index.ended, ""
-    held = is_held(lock)
     if held or (held is None and age < _FRESH_SECONDS):
         return "live", ""
     if last_step is None and not index.begun and not index.rows:

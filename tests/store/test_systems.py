@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from infoplane.errors import InputError, RunLockedError, StoreError
-from infoplane.store import Run, files, lock, open_run, snapshots, status
+from infoplane.store import Run, files, lock, open_run, snapshots, status, view
 from infoplane.types import Snapshot
 
 
@@ -28,6 +28,19 @@ def test_a_file_system_without_locks(kit, tmp_path, monkeypatch):
     monkeypatch.setattr(status, "_FRESH_SECONDS", -1.0)
     assert read.status().state == "stalled"
     run.close()
+    assert read.status().state == "finished"
+
+
+def test_a_run_that_ends_while_it_is_asked_about_is_not_called_stalled(kit, record, monkeypatch):
+    run = record()
+    run.write(kit.snapshot(0))
+
+    def meanwhile(path):
+        run.close()
+        return lock.is_held(path)
+
+    read = open_run(run.path)
+    monkeypatch.setattr(view, "is_held", meanwhile)
     assert read.status().state == "finished"
 
 
