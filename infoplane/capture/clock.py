@@ -8,6 +8,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from infoplane.capture.models import weights
+
 
 class Clock:
     """Labels each call with the number of optimiser updates done so far.
@@ -73,8 +75,8 @@ class Fingerprint:
         return versions != self.versions or not all(map(torch.equal, sums, self.sums))
 
     def _take(self) -> tuple[list[int], list[Tensor]]:
-        weights = list(self.model.parameters())
-        return [weight._version for weight in weights], [_some(weight) for weight in weights]
+        found = weights(self.model)
+        return [weight._version for weight in found], [_some(weight) for weight in found]
 
 
 def _some(weight: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 
+from infoplane.capture.models import parts
 from infoplane.capture.trace import plain
 
 HIGHEST_SNR = 1e6  # full-batch gradients have no spread: the ratio ends here
@@ -21,7 +22,7 @@ TINY = 1e-30
 class _Sums:
     """Running sums over mini-batches of one layer's gradient g."""
 
-    weights: list[Tensor]
+    weights: Sequence[Tensor]
     count: int = 0
     total: list[Tensor] = field(default_factory=list)
     squares: Tensor | None = None
@@ -81,7 +82,7 @@ class GradientStatistics:
         self.on_fault, self.here = on_fault, here
         self._layers = {
             plain(path) or "model": _Sums(weights)
-            for path, module in model.named_modules()
+            for path, module in parts(model)
             if (weights := [w for w in module.parameters(recurse=False) if w.requires_grad])
         }
         self._mine = {id(weight) for sums in self._layers.values() for weight in sums.weights}

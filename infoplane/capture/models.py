@@ -1,8 +1,9 @@
-"""Finding the module whose forward can be watched inside what people train."""
+"""Finding the module whose forward can be watched inside what people train, and all its parts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from torch import nn
 from torch.nn.parameter import UninitializedParameter
@@ -22,6 +23,48 @@ SHARDED = {
     "FSDPModule": "FSDP (fully_shard)",
     "DeepSpeedEngine": "DeepSpeed",
 }
+
+_OWN = frozenset(vars(nn.Module()))
+"""Attributes that every module has."""
+
+
+def parts(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Yield (dotted path, module) of every module once, in torch's order.
+
+    Found, too, are modules in plain lists, tuples and dicts (``self.layers = [Linear(…), …]``),
+    which torch does not see: ``model.eval()`` passes them by, and a forward pass does not.
+    """
+    seen, waiting = set(), [("", model)]
+    while waiting:
+        path, module = waiting.pop()
+        if id(module) in seen:
+            continue
+        seen.add(id(module))
+        yield path, module
+        children = [(name, child) for name, child in module._modules.items() if child is not None]
+        for name, value in vars(module).items():
+            if name not in _OWN and isinstance(value, list | tuple | dict):
+                children += _held(name, value)
+        waiting += [(f"{path}.{name}".lstrip("."), child) for name, child in reversed(children)]
+
+
+def weights(model: nn.Module) -> list[nn.Parameter]:
+    """List every parameter of all parts once."""
+    found = (weight for _, part in parts(model) for weight in part._parameters.values())
+    return list({id(weight): weight for weight in found if weight is not None}.values())
+
+
+def _held(name: str, value: Any, depth: int = 3) -> list[tuple[str, nn.Module]]:
+    """List the modules in a container whose first entry is one (or such a container itself)."""
+    if isinstance(value, nn.Module):
+        return [(name, value)]
+    if not depth or not isinstance(value, list | tuple | dict) or not value:
+        return []
+    entries = value.items() if isinstance(value, Mapping) else enumerate(value)
+    first = next(iter(value.values() if isinstance(value, Mapping) else value))
+    if not isinstance(first, nn.Module | list | tuple | dict):
+        return []
+    return [found for key, entry in entries for found in _held(f"{name}.{key}", entry, depth - 1)]
 
 
 def unwrap(model: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+from torch.utils.data import DataLoader, Dataset, default_collate
 
+from infoplane.capture.models import parts, weights
+from infoplane.capture.quiet import random_states_kept
 from infoplane.errors import InputError
 from infoplane.types import ProbeData
 
@@ -19,6 +23,12 @@ Forward = Callable[[nn.Module, Any], Any]
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 TARGETS = ("class", "regression")
+PAD = (
+    "Pad to one length and undo it in a forward of your own: Probe((padded, lengths), y, "
+    "forward=lambda model, parts: …)."
+)
+LABELS = frozenset({"y", "label", "labels", "target", "targets"})
+"""Names under which the labels of a sample are known."""
 
 
 class Probe:
@@ -81,24 +91,28 @@ class Probe:
 
     @classmethod
     def from_dataset(cls, dataset: Any, n: int = 1000, *, seed: int = 0, **options: Any) -> Probe:
-        """Draw `n` samples of a map-style dataset of ``(x, y)`` pairs with a private seed.
+        """Draw `n` samples of a Dataset, or of a DataLoader's, with a private seed.
 
         Parameters
         ----------
-        dataset : sequence of (x, y)
-            Anything with ``len`` and ``[]``; both parts arrays, tensors or numbers.
+        dataset : Dataset or DataLoader
+            Its samples are ``(x, y)``, several inputs and ``y`` last, or a mapping with the labels
+            under ``label``, ``labels``, ``y``, ``target`` or ``targets``. A DataLoader's own
+            ``collate_fn`` puts them together.
         n : int
-            Samples to draw without replacement (all, where the dataset is smaller).
+            Samples to draw without replacement (all, where the dataset is smaller; the first ones,
+            where it has no ``len``).
         seed : int
-            Seed of the draw; no global random state is touched.
+            Seed of the draw; random states are as before, whatever the dataset draws from them.
         **options
             Passed on to `Probe`.
         """
-        size = min(int(n), len(dataset))
-        rows = np.sort(np.random.default_rng(seed).permutation(len(dataset))[:size])
-        pairs = [dataset[int(row)] for row in rows]
-        x = torch.stack([torch.as_tensor(pair[0]) for pair in pairs])
-        return cls(x, np.stack([np.asarray(pair[1]) for pair in pairs]), **options)
+        collate: Callable[[list[Any]], Any] = default_collate
+        if isinstance(dataset, DataLoader):
+            collate, dataset = dataset.collate_fn, dataset.dataset
+        with random_states_kept():  # the dataset may augment its samples at random
+            batch = _together(_samples(dataset, int(n), seed), collate)
+        return cls(*_pair(batch), **options)
 
     def take(self, rows: Sequence[int] | NDArray[Any]) -> Probe:
         """Return the probe set of these rows."""
@@ -157,8 +171,9 @@ def as_probes(value: Probe | Sequence[Probe] | Mapping[str, Probe]) -> tuple[Pro
 
 def home(model: nn.Module) -> tuple[torch.device, torch.dtype]:
     """Device and floating dtype of the model's first floating parameter or buffer."""
-    for tensor in chain(model.parameters(), model.buffers()):
-        if tensor.is_floating_point():
+    buffers = (buffer for _, part in parts(model) for buffer in part._buffers.values())
+    for tensor in chain(weights(model), buffers):
+        if tensor is not None and tensor.is_floating_point():
             return tensor.device, tensor.dtype
     return torch.device("cpu"), torch.get_default_dtype()
 
@@ -178,15 +193,22 @@ def _parts(x: Inputs) -> tuple[Tensor, ...]:
 def _inputs(x: Any) -> Inputs:
     if isinstance(x, Mapping):
         return {str(key): _tensor(part) for key, part in x.items()}
-    return tuple(_tensor(part) for part in x) if isinstance(x, tuple) else _tensor(x)
+    several = isinstance(x, tuple) and not isinstance(x, PackedSequence)
+    return tuple(_tensor(part) for part in x) if several else _tensor(x)
 
 
 def _tensor(x: Any) -> Tensor:
     """Copy to a tensor of its own: what the user does to `x` later must not move the probe set."""
+    _refuse_what_is_no_array(x)
     if isinstance(x, Tensor):
         tensor = x.detach().clone()
     else:
-        array = np.array(x)
+        try:
+            array = np.array(x)
+        except ValueError as error:
+            raise InputError(
+                f"`x` of a Probe must have rows of one shape ({error}). {PAD}"
+            ) from error
         if array.dtype.kind not in "fiub":
             raise InputError(
                 f"`x` of a Probe must hold real numbers; got dtype {array.dtype}. "
@@ -196,6 +218,48 @@ def _tensor(x: Any) -> Tensor:
     if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
         raise InputError("`x` of a Probe must be finite; it holds NaN or infinite values.")
     return tensor
+
+
+def _samples(dataset: Any, n: int, seed: int) -> list[Any]:
+    if not hasattr(dataset, "__len__"):
+        return list(islice(dataset, n))
+    rows = np.random.default_rng(seed).permutation(len(dataset))[:n]
+    return [dataset[int(row)] for row in np.sort(rows)]
+
+
+def _together(samples: list[Any], collate: Callable[[list[Any]], Any]) -> Any:
+    try:
+        return collate(samples)
+    except (TypeError, RuntimeError) as error:
+        raise InputError(
+            f"the samples of the dataset must be numbers, arrays or tensors of one shape "
+            f"({error}). Give it a transform that makes them so, or pass its DataLoader, whose "
+            "collate_fn does."
+        ) from error
+
+
+def _pair(batch: Any) -> tuple[Any, Any]:
+    """Tell inputs from labels."""
+    if isinstance(batch, Mapping):
+        names = [name for name in batch if str(name).lower() in LABELS]
+        inputs = {name: part for name, part in batch.items() if name not in names}
+        return inputs, batch[names[0]] if names else None
+    parts = tuple(batch) if isinstance(batch, tuple | list) else (batch, None)
+    if len(parts) == 1:
+        return parts[0], None
+    return (parts[0] if len(parts) == 2 else parts[:-1]), parts[-1]
+
+
+def _refuse_what_is_no_array(x: Any) -> None:
+    if isinstance(x, Dataset | DataLoader):
+        raise InputError(
+            f"`x` of a Probe must be arrays; got a {type(x).__name__}. Draw from it: "
+            "Probe.from_dataset(dataset, 1000)."
+        )
+    if isinstance(x, PackedSequence) or (
+        isinstance(x, Tensor) and (x.is_nested or x.layout is not torch.strided)
+    ):
+        raise InputError(f"`x` of a Probe must be dense; got {type(x).__name__}. {PAD}")
 
 
 def _length(x: Inputs) -> int:

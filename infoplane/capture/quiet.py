@@ -6,13 +6,15 @@ import random
 import re
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+from infoplane.capture.models import parts, weights
 
 NOISE = 0
 """Seed of the random states inside a probe pass."""
@@ -34,9 +36,11 @@ def undisturbed(model: nn.Module, *, autocast: bool = True) -> Iterator[None]:
     a module caches in inference mode (rotary tables, masks) could not be used by autograd later.
     """
     with ExitStack() as stack:
-        stack.enter_context(_random_states(model))
-        stack.enter_context(_modes(model))
-        stack.enter_context(_buffers(model))
+        modules = [module for _, module in parts(model)]
+        devices = {weight.device for weight in weights(model)} - {torch.device("cpu")}
+        stack.enter_context(random_states_kept(devices))
+        stack.enter_context(_modes(modules))
+        stack.enter_context(_buffers(modules))
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.no_grad())
         stack.enter_context(_uncached_autocast(autocast))
@@ -47,10 +51,10 @@ def undisturbed(model: nn.Module, *, autocast: bool = True) -> Iterator[None]:
 
 
 @contextmanager
-def _random_states(model: nn.Module) -> Iterator[None]:
+def random_states_kept(devices: Iterable[torch.device] = ()) -> Iterator[None]:
+    """Inside, the global random states are the same each time; outside as they were."""
     python, array = random.getstate(), np.random.get_state()  # noqa: NPY002 - the user's own state
     cpu = torch.default_generator.get_state()
-    devices = {weight.device for weight in model.parameters()} - {torch.device("cpu")}
     try:
         with ExitStack() as stack:
             for device in devices:
@@ -89,9 +93,9 @@ def _same_noise() -> None:
 
 
 @contextmanager
-def _modes(model: nn.Module) -> Iterator[None]:
+def _modes(modules: Sequence[nn.Module]) -> Iterator[None]:
     """Each module's own flag: ``model.train()`` afterwards would thaw what the user froze."""
-    flags = [(module, module.training) for module in model.modules()]
+    flags = [(module, module.training) for module in modules]
     put = object.__setattr__  # nn.Module's own looks for weights first
     try:
         for module, flag in flags:
@@ -105,10 +109,10 @@ def _modes(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _buffers(model: nn.Module) -> Iterator[None]:
+def _buffers(modules: Sequence[nn.Module]) -> Iterator[None]:
     """Put buffers back: some modules count or average in theirs even in eval mode."""
     kept = [(owner, name, buffer, buffer._version, buffer.detach().clone())
-            for owner, name, buffer in _named_buffers(model)]  # fmt: skip
+            for owner, name, buffer in _named_buffers(modules)]  # fmt: skip
     try:
         yield
     finally:
@@ -119,8 +123,8 @@ def _buffers(model: nn.Module) -> Iterator[None]:
                 owner._buffers[name] = buffer
 
 
-def _named_buffers(model: nn.Module) -> Iterator[tuple[nn.Module, str, Tensor]]:
-    for module in model.modules():
+def _named_buffers(modules: Sequence[nn.Module]) -> Iterator[tuple[nn.Module, str, Tensor]]:
+    for module in modules:
         for name, buffer in module._buffers.items():
             if isinstance(buffer, Tensor):
                 yield module, name, buffer

@@ -15,6 +15,7 @@ from torch.overrides import TorchFunctionMode
 
 from infoplane.capture.attention import ATTENTION, attention_of
 from infoplane.capture.faults import out_of_memory
+from infoplane.capture.models import parts
 from infoplane.capture.probe import Probe, home
 from infoplane.capture.quiet import undisturbed
 from infoplane.capture.taps import Tap, losses_of
@@ -82,16 +83,15 @@ class _Page:
     @contextmanager
     def attached(self, model: nn.Module) -> Iterator[None]:
         """Attach what the taps need and detach it on leaving, whatever happens."""
+        modules = dict(parts(model))
         with ExitStack() as stack:
             for side, path in self.watched:
                 if side == "output":
                     hook = partial(self._after, path)
-                    stack.callback(model.get_submodule(path).register_forward_hook(hook).remove)
+                    stack.callback(modules[path].register_forward_hook(hook).remove)
                 elif side == "input":
                     before = partial(self._before, path)
-                    handle = model.get_submodule(path).register_forward_pre_hook(
-                        before, with_kwargs=True
-                    )
+                    handle = modules[path].register_forward_pre_hook(before, with_kwargs=True)
                     stack.callback(handle.remove)
             if ("function", "") in self.watched or ("attention", "") in self.watched:
                 stack.enter_context(_Functions(self))

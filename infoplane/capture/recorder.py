@@ -38,10 +38,14 @@ from infoplane.capture.surroundings import (
     reached,
 )
 from infoplane.capture.taps import Plan
-from infoplane.capture.updates import Updates, updater
+from infoplane.capture.updates import Updates, updaters
 from infoplane.errors import InputError
 from infoplane.types import Layer, Sink, Snapshot
 
+UNCOUNTED = (
+    "infoplane: the weights have changed, but no step was counted: only the untrained network is "
+    "captured. Call w.step(loss=loss) after each update, or watch(…, optimizer=optimizer)."
+)
 FLUSH_ROWS, FLUSH_SECONDS, COST_SECONDS = 256, 0.5, 5.0
 
 
@@ -94,10 +98,11 @@ class Watcher:
     ----------
     model, probe, run, layers, every, reduce
         As for `watch`.
-    optimizer : torch.optim.Optimizer, optional
+    optimizer : torch.optim.Optimizer or several, optional
         Counts this optimiser's updates by itself: no call of `step` is needed, and one that is made
-        (``w.step(loss=loss)``) only records its scalars. With `start` instead of ``with``, the end
-        of the script ends the watch.
+        (``w.step(loss=loss)``) only records its scalars. Of several each one's update counts; of
+        two networks with an optimiser each, watch each with its own. With `start` instead of
+        ``with``, the end of the script ends the watch.
     units : int
         Units of a layer kept at most (a fixed subset, drawn with a private seed).
     memory : int or str
@@ -152,7 +157,7 @@ class Watcher:
         self.shutter = Shutter(self.schedule, None if budget is None else share_of(budget))
         self.memory, self.queue = bytes_of("memory", memory), int(queue)
         self.block = on_backpressure == "block"
-        self.optimizer = None if optimizer is None else updater(optimizer, self.model)
+        self.optimizer = None if optimizer is None else updaters(optimizer, self.model)
         self._retention = None if disk is None else Retention(bytes_of("disk", disk))
         if disk is not None and run is not None and not hasattr(run, "forget"):
             raise InputError("`disk` needs a run that can give snapshots up; this sink keeps none.")
@@ -269,6 +274,8 @@ class Watcher:
         begun = perf_counter()
         if status == "finished" and self._taken != self.clock.last and self.clock.last >= 0:
             self._take(self.clock.last, wait=True)
+        if self.clock.last == self.clock.start and self._weights.moved():
+            tell(UNCOUNTED)
         self._active = False
         self._statistics.remove()
         if self._updates is not None:

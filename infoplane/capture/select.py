@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from infoplane.capture.models import parts
 from infoplane.capture.trace import Call, plain
 from infoplane.errors import CaptureError, HookNotFiredError
 
@@ -216,7 +217,7 @@ def _matches(call: Call, glob: str) -> bool:
 
 def _nothing(glob: str, calls: Sequence[Call], model: nn.Module) -> CaptureError:
     names = [call.name for call in calls]
-    if glob in {plain(path) for path, _ in model.named_modules()}:
+    if glob in {plain(path) for path, _ in parts(model)}:
         return HookNotFiredError(
             f"layer {glob!r} exists but was never called in the probe pass, so it has no output. "
             f"Layers that were called: {', '.join(names[:20])}."

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from infoplane.capture.faults import tell
-from infoplane.capture.models import unwrap
+from infoplane.capture.models import unwrap, weights
 from infoplane.capture.probe import Probe, home
 from infoplane.capture.quiet import autocast_kind, undisturbed
 from infoplane.capture.reader import Reader
@@ -70,7 +70,7 @@ class Subject:
         device, dtype = home(self.model)
         return {
             "model": type(self.model).__name__,
-            "parameters": sum(weight.numel() for weight in self.model.parameters()),
+            "parameters": sum(weight.numel() for weight in weights(self.model)),
             "device": device.type,
             "dtype": str(dtype).removeprefix("torch."),
             "unwrapped": list(self.wrappers),

@@ -11,9 +11,11 @@ from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 from torch.overrides import TorchFunctionMode
 
 from infoplane.capture.attention import ATTENTION, attention_of
+from infoplane.capture.models import parts
 
 FUNCTIONS = frozenset({
     "relu", "relu_", "relu6", "tanh", "tanh_", "sigmoid", "sigmoid_", "gelu", "silu", "elu",
@@ -142,7 +144,7 @@ class Trace(TorchFunctionMode):
         """Attach to every module of `model` and detach on leaving, whatever happens."""
         handles = []
         try:
-            for path, module in model.named_modules():
+            for path, module in parts(model):
                 if "parametrizations" in path.split("."):
                     continue  # they compute weights, inside the layer that has them
                 enter, leave = partial(self._enter, path), partial(self._leave, path)
@@ -244,10 +246,13 @@ def _passes(module: nn.Module) -> bool:
 def first_tensor(value: Any) -> Tensor | None:
     """Return the first floating tensor in a tensor, tuple, mapping or dataclass, depth first.
 
-    Of a mapping that has ``"logits"`` (the outputs of transformers models), those.
+    Of a mapping that has ``"logits"`` (the outputs of transformers models), those; of a recurrent
+    layer that was given a packed sequence, the last states.
     """
     if isinstance(value, Tensor):
         return value if value.is_floating_point() or value.is_complex() else None
+    if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], PackedSequence):
+        return first_tensor(value[1])  # the rows of a packed sequence are not the samples
     if isinstance(value, Mapping) and isinstance(value.get("logits"), Tensor):
         return first_tensor(value["logits"])
     for part in _members(value):

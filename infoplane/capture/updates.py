@@ -9,28 +9,30 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
+from infoplane.capture.models import weights
 from infoplane.errors import InputError
 
 
 class Updates:
-    """Calls ``tell()`` after each ``step()`` of one optimiser; the optimiser itself is not touched.
+    """Calls ``tell()`` after each ``step()`` of the optimisers; these themselves are not touched.
 
     Updates that a gradient scaler skips are not counted, nor are mini-batches that are only
     accumulated.
 
     Parameters
     ----------
-    optimiser : Optimizer
+    optimisers : tuple of Optimizer
+        Of several, each one's update counts.
     tell : callable
         Must not raise.
     """
 
-    def __init__(self, optimiser: Optimizer, tell: Callable[[], None]) -> None:
-        self.optimiser, self.tell = optimiser, tell
+    def __init__(self, optimisers: tuple[Optimizer, ...], tell: Callable[[], None]) -> None:
+        self.optimisers, self.tell = optimisers, tell
         self._handle: Any = register_optimizer_step_post_hook(self._after_step)
 
     def _after_step(self, optimiser: Optimizer, args: Any, kwargs: Any) -> None:
-        if optimiser is self.optimiser:
+        if any(optimiser is one for one in self.optimisers):
             self.tell()
 
     def remove(self) -> None:
@@ -38,6 +40,12 @@ class Updates:
         handle, self._handle = self._handle, None
         if handle is not None:
             handle.remove()
+
+
+def updaters(optimizer: Any, model: nn.Module) -> tuple[Optimizer, ...]:
+    """Read an ``optimizer=`` argument: one optimiser, or several that update the model."""
+    several = isinstance(optimizer, list | tuple)
+    return tuple(updater(one, model) for one in (optimizer if several else (optimizer,)))
 
 
 def updater(optimizer: Any, model: nn.Module) -> Optimizer:
@@ -57,7 +65,7 @@ def updater(optimizer: Any, model: nn.Module) -> Optimizer:
             f"{type(optimizer).__name__}."
         )
     updated = {id(weight) for group in inner.param_groups for weight in group["params"]}
-    if not any(id(weight) in updated for weight in model.parameters()):
+    if not any(id(weight) in updated for weight in weights(model)):
         raise InputError(
             "`optimizer` must be the one that updates the watched model; this one holds none of "
             "its weights."

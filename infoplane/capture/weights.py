@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from infoplane.capture.models import parts
 from infoplane.capture.trace import plain
 
 SPECTRUM = 64
@@ -25,7 +26,7 @@ def weight_statistics(model: nn.Module) -> tuple[dict[str, Tensor], dict[str, li
     """
     scalars: dict[str, Tensor] = {}
     spectra: dict[str, list[float]] = {}
-    for path, module in model.named_modules():
+    for path, module in parts(model):
         weight = getattr(module, "weight", None)
         if not isinstance(weight, Tensor) or weight.ndim < 2 or not weight.is_floating_point():
             continue

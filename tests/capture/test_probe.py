@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import random
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.rnn import pack_sequence, pad_sequence
+from torch.utils.data import DataLoader, TensorDataset
 
 from infoplane.capture import Probe
 from infoplane.capture.probe import as_probes
@@ -86,22 +90,61 @@ def test_several_inputs_are_passed_as_the_model_takes_them():
     assert custom.run(Two(), 0, 4).sum() == 48
 
 
-def test_drawing_from_a_dataset_is_private_and_repeatable():
+def test_drawing_from_a_dataset_is_private_and_repeatable(kit):
     class Data(torch.utils.data.Dataset):
         def __len__(self):
             return 50
 
         def __getitem__(self, row):
+            torch.rand(3), np.random.rand(), random.random()  # noqa: NPY002 - augments at random
             return torch.full((3,), float(row)), row % 5
 
-    before = torch.get_rng_state(), np.random.get_state()[1].tobytes()  # noqa: NPY002
+    before = kit.states()
     a, b = Probe.from_dataset(Data(), 10), Probe.from_dataset(Data(), 10)
     assert torch.equal(a.x, b.x)
     assert len(set(a.x[:, 0].tolist())) == 10
     np.testing.assert_array_equal(a.y, a.x[:, 0].numpy().astype(int) % 5)
-    assert torch.equal(before[0], torch.get_rng_state())
-    assert before[1] == np.random.get_state()[1].tobytes()  # noqa: NPY002
+    assert before == kit.states()
     assert len(Probe.from_dataset(Data(), 500)) == 50
+
+
+def test_samples_of_any_form_are_told_apart():
+    def rows(make):
+        return [make(float(row)) for row in range(6)]
+
+    named = Probe.from_dataset(rows(lambda r: {"ids": torch.full((2,), r), "labels": int(r)}))
+    assert set(named.x) == {"ids"}
+    np.testing.assert_array_equal(named.y, range(6))
+    pairs = Probe.from_dataset(rows(lambda r: (np.full(2, r), np.full(3, r), int(r))))
+    assert [tuple(part.shape) for part in pairs.x] == [(6, 2), (6, 3)]
+    assert Probe.from_dataset(rows(lambda r: torch.full((2,), r))).y is None
+    assert len(Probe.from_dataset((row for row in rows(lambda r: (r, 1))), 4)) == 4
+    ragged = rows(lambda r: (torch.ones(int(r) + 1), 0))
+    with pytest.raises(InputError, match="pass its DataLoader, whose collate_fn does"):
+        Probe.from_dataset(ragged)
+    loader = DataLoader(
+        ragged,
+        collate_fn=lambda pairs: (
+            pad_sequence([x for x, _ in pairs], True),
+            torch.tensor([y for _, y in pairs]),
+        ),
+    )
+    assert Probe.from_dataset(loader, 6).x.shape == (6, 6)
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (TensorDataset(torch.ones(3, 2)), "Draw from it"),
+        (DataLoader(TensorDataset(torch.ones(3, 2))), "Draw from it"),
+        (pack_sequence([torch.ones(2, 1)]), "must be dense.*Pad to one length"),
+        (torch.eye(3).to_sparse(), "must be dense"),
+        ([[1.0], [2.0, 3.0]], "rows of one shape.*Pad to one length"),
+    ],
+)
+def test_what_is_no_array_is_refused_with_what_to_do(x, message):
+    with pytest.raises(InputError, match=message):
+        Probe(x)
 
 
 def test_several_probes_need_different_names():

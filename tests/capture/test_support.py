@@ -20,9 +20,11 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence
 from torch.utils.data import DataLoader, TensorDataset
 
 from infoplane.capture import MemorySink, Probe, watch
+from infoplane.capture.surroundings import FROM_ZERO
 from infoplane.errors import CaptureError, HookNotFiredError, UnsupportedModelError
 
 DOCS = Path(__file__).parents[2] / "docs" / "capture.md"
@@ -65,7 +67,7 @@ def captured(model, **options):
     assert sink.steps == [0, 1]
     assert [module.training for module in model.modules()] == before
     assert not any(module._forward_hooks for module in model.modules())
-    assert [event for event, _ in sink.events] == ["cost"]
+    assert [event for event, _ in sink.events if event != FROM_ZERO] == ["cost"]
     return sink
 
 
@@ -133,6 +135,51 @@ def encoder():
     layer = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True)
     model = Custom(lambda m, x: m.layer(x.reshape(-1, 1, 4)).mean(1), layer=layer)
     assert "layer.self_attn" in names(captured(model))
+
+
+@case("packed sequences", WORKS, "`Probe((padded, lengths), y)`; a recurrent layer's last states")
+def packed():
+    def run(m, x, lengths):
+        return m.b(m.a(pack_padded_sequence(x, lengths, True, enforce_sorted=False))[1][-1])
+
+    class Packed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.GRU(2, 3, batch_first=True), nn.Linear(3, 2)
+
+        forward = run
+
+    sink, lengths = MemorySink(), torch.tensor([1, 3, 2, 4])
+    with watch(Packed(), Probe((X.reshape(4, 4, 2), lengths)), sink):
+        pass
+    assert [(layer.name, layer.width) for layer in sink.layers] == [("a", 3), ("b", 2)]
+
+
+@case("layers in a plain list, tuple or dict", WORKS,
+      "`layers.0`, as in an `nn.ModuleList`, which `model.eval()` needs")  # fmt: skip
+def listed():
+    class Plain(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.pairs = [(nn.Linear(4, 5), nn.BatchNorm1d(5), nn.Tanh()), (nn.Linear(5, 3),)]
+            self.norm = self.pairs[0][1]
+
+        def forward(self, x):
+            for pair in self.pairs:
+                for layer in pair:
+                    x = layer(x)
+            return x
+
+    model, sink = Plain(), MemorySink()
+    weights = [weight for pair in model.pairs for layer in pair for weight in layer.parameters()]
+    optimiser = torch.optim.SGD(weights, lr=0.1)
+    with watch(model, Probe(X), sink, every=1, optimizer=optimiser):
+        model(X).sum().backward()
+        optimiser.step()
+    assert [layer.name for layer in sink.layers] == ["pairs.0.2", "pairs.1.0"]
+    assert sink.steps == [0, 1]
+    assert model.norm.num_batches_tracked == 1  # the training's own pass, none of the probe's
+    assert model.pairs[0][2].training
 
 
 @case("spectral and weight norm, parametrizations", WORKS, "inside the layer that has them")

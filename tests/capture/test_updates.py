@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from infoplane.capture import MemorySink, Probe, watch
+from infoplane.capture import CaptureWarning, MemorySink, Probe, watch
 from infoplane.capture.surroundings import fate
 from infoplane.errors import InputError
 from infoplane.store import Run, open_run
@@ -60,6 +60,28 @@ def test_other_optimisers_do_not_count():
         train(other, theirs)
         train(model, mine, batches=2)
     assert sink.steps == [0, 1]
+
+
+def test_of_several_optimisers_each_update_counts():
+    model, sink = net(), MemorySink()
+    first, second = (torch.optim.SGD(model[i].parameters(), lr=0.1) for i in (0, 2))
+    with watch(model, Probe(X), sink, every=1, optimizer=[first, second]):
+        for _ in range(2):
+            model(X).square().mean().backward()
+            first.step()
+            second.step()
+    assert sink.steps == [0, 1, 2, 3, 4]
+    stranger = torch.optim.SGD(net().parameters(), lr=0.1)
+    with pytest.raises(InputError, match="none of its weights"):
+        watch(model, Probe(X), None, optimizer=[first, stranger])
+
+
+def test_updates_that_nobody_counted_are_told():
+    model, sink = net(), MemorySink()
+    with pytest.warns(CaptureWarning, match=r"no step was counted.*optimizer=optimizer"), \
+            watch(model, Probe(X), sink):  # fmt: skip
+        train(model, torch.optim.SGD(model.parameters(), lr=0.1))
+    assert sink.steps == [0]
 
 
 def test_a_frameworks_wrapper_is_looked_through():
