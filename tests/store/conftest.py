@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -84,9 +85,9 @@ FULL = measurement(
 
 @pytest.fixture
 def tmp_path(tmp_path: Path) -> Iterator[Path]:
-    """A fresh folder, in memory where the system has such: a sync there costs nothing."""
+    """A fresh folder, in memory where the system has enough: a sync there costs nothing."""
     memory = Path("/dev/shm")
-    if not os.access(memory, os.W_OK):
+    if not os.access(memory, os.W_OK) or shutil.disk_usage(memory).free < 1 << 30:
         yield tmp_path
         return
     with tempfile.TemporaryDirectory(dir=memory) as folder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import signal
@@ -22,7 +23,7 @@ WRITER = textwrap.dedent(
     """
     # Waits for "path start", forks a writer for it, says when it is dead. The writer tells what was
     # acknowledged: one line each, in one write, so that a kill cannot mix them.
-    import os, sys
+    import os, signal, sys
     import numpy as np
     from infoplane.store import Run
     from infoplane.types import Measurement, Snapshot
@@ -38,7 +39,7 @@ WRITER = textwrap.dedent(
 
     def write(path, step):
         run = Run.create(path, resume="allow")
-        while True:
+        for step in range(step, step + 40):  # a fast disk must not be filled
             run.write(Snapshot(step, arrays(step), {"loss": step}))
             say("step", step)
             run.record(step, {"accuracy": step})
@@ -46,7 +47,7 @@ WRITER = textwrap.dedent(
             row = Measurement(f"k{step}", step, "layer0", "mi", "Y", "mi.kde", 1, {}, float(step))
             run.measure([row])
             say("row", step)
-            step += 1
+        signal.pause()
 
     for line in sys.stdin:
         path, start = line.split()
@@ -251,13 +252,13 @@ def test_four_annotators_and_a_writer_and_readers(kit, record):
 
 LIVE_WRITER = textwrap.dedent(
     """
-    import sys, time
+    import select, sys
     import numpy as np
     from infoplane.store import Run
     from infoplane.types import Snapshot
     with Run.create(sys.argv[1]) as run:
-        start, step = time.monotonic(), 0
-        while time.monotonic() - start < 1.5:
+        step = 0
+        while not select.select([sys.stdin], [], [], 0)[0]:  # until the reader has seen enough
             run.write(Snapshot(step, {"a": np.full((500, 8), step)}, {"loss": step}))
             step += 1
     print(step)
@@ -268,28 +269,32 @@ LIVE_WRITER = textwrap.dedent(
 def test_live_reader_beside_a_writer(tmp_path_factory):
     path = tmp_path_factory.mktemp("live") / "run"
     with subprocess.Popen(
-        [sys.executable, "-c", LIVE_WRITER, path], stdout=subprocess.PIPE, text=True
-    ) as writer:
+        [sys.executable, "-c", LIVE_WRITER, path],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as writer:  # fmt: skip
         while not (path / "run.json").exists():
+            assert writer.poll() is None
             time.sleep(0.005)
-        run, polls = open_run(path), 0
-        while writer.poll() is None:
+        run, grown = open_run(path), 0
+        while grown < 10:
+            before = len(run.steps)
             run.refresh()
-            polls += 1
+            grown += len(run.steps) > before
             for step in run.steps[-3:]:
                 assert (run.load(step, "a") == step).all()
             fresh = open_run(path)
             assert len(fresh.steps) >= len(run.steps)
             assert fresh._follower.damaged == fresh._index.rejected == 0
-        written = int(writer.stdout.read())
+            assert writer.poll() is None
+        written = int(writer.communicate("enough")[0])
     run.refresh()
     assert run.steps == list(range(written))
-    assert polls > 5
     assert run.status().state == "finished"
 
 
 def test_no_descriptor_is_left_open(kit, tmp_path):
     def descriptors():
+        gc.collect()  # what other tests have left to be closed is no matter of this one
         return len(os.listdir("/dev/fd"))
 
     def use():
@@ -309,7 +314,7 @@ def test_no_descriptor_is_left_open(kit, tmp_path):
     before = descriptors()
     for _ in range(3):
         use()
-    assert descriptors() == before
+    assert descriptors() <= before
 
 
 def test_a_hundred_snapshots_are_listed_without_reading_them(kit, record):
