@@ -2,6 +2,8 @@
 
 Three processes share two cores: this one trains and writes snapshots, one estimates as they come,
 one serves the page. Each can die without harm to the others; all of them talk through the run only.
+The page is what somebody waits for, so its process starts first, and what is heavy is imported here
+while it does.
 """
 
 from __future__ import annotations
@@ -15,18 +17,18 @@ import threading
 import time
 import webbrowser
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
 from tqdm import tqdm
 
-from infoplane.analysis import conclusion, evaluate
+from infoplane import analysis
 from infoplane.errors import RunExistsError
-from infoplane.experiment import record
-from infoplane.report import report
 from infoplane.store import Run, is_run, open_run
-from infoplane.tasks.training import Progress, Recipe, Training
+
+if TYPE_CHECKING:
+    from infoplane.tasks.training import Progress, Recipe, Training
 
 ESTIMATORS = ("mi.binning", "mi.adaptive", "mi.kde")
 
@@ -37,10 +39,11 @@ class Demo:
 
     Attributes
     ----------
+    recipe : callable
+        Makes the Recipe; called when the page's process has been started, since it loads torch.
     out : Path or None
         Directory for ``run/`` and ``report.html``; None takes ``demo``, or the first free of
         ``demo-2``, ``demo-3`` … so that nothing is ever overwritten.
-    recipe : Recipe
     snapshots : int
     page : bool
         Serve the live page.
@@ -52,8 +55,8 @@ class Demo:
         0 takes a free one.
     """
 
+    recipe: Callable[[], Recipe]
     out: Path | None = None
-    recipe: Recipe = field(default_factory=Recipe)
     snapshots: int = 150
     page: bool = True
     browser: bool = True
@@ -71,13 +74,15 @@ def run_demo(demo: Demo) -> Path:
     """
     out = _directory(demo.out)
     run_path = out / "run"
-    torch.set_num_threads(1)  # the other core estimates and serves
     with contextlib.ExitStack() as stack:
         address = stack.enter_context(_page(out, demo)) if demo.page else None
+        recipe = demo.recipe()
         estimator = stack.enter_context(_estimator(run_path))
-        interrupted = _train(demo, run_path)
+        interrupted = _train(recipe, demo.snapshots, run_path)
         _await_estimates(estimator, run_path, interrupted)
-        say(f"\n{conclusion(open_run(run_path))}\n")
+        say(f"\n{analysis.conclusion(open_run(run_path))}\n")
+        from infoplane.report import report
+
         document = report(run_path, out / "report.html")
         say(f"run     {run_path}\nreport  {document}")
         if address and demo.stay and not interrupted:
@@ -105,10 +110,14 @@ def _directory(out: Path | None) -> Path:
     return candidate
 
 
-def _train(demo: Demo, run_path: Path) -> bool:
+def _train(recipe: Recipe, snapshots: int, run_path: Path) -> bool:
     """Train with a progress bar; return whether Ctrl-C ended it early."""
-    epochs = demo.recipe.epochs
-    with tqdm(total=epochs, unit="epoch", desc="training", dynamic_ncols=True) as bar:
+    import torch
+
+    from infoplane.experiment import record
+
+    torch.set_num_threads(1)  # the other core estimates and serves
+    with tqdm(total=recipe.epochs, unit="epoch", desc="training", dynamic_ncols=True) as bar:
         started = time.perf_counter()
 
         def show(progress: Progress, _: Training) -> None:
@@ -120,7 +129,7 @@ def _train(demo: Demo, run_path: Path) -> bool:
             bar.update()
 
         try:
-            record(demo.recipe, run_path, snapshots=demo.snapshots, on_progress=show)
+            record(recipe, run_path, snapshots=snapshots, on_progress=show)
         except KeyboardInterrupt:
             say("interrupted: the run so far is complete and readable")
             return True
@@ -197,7 +206,7 @@ def _lend_a_hand(
     run.refresh()
     left = sorted(set(run.steps) - {row.step for row in run.measurements()})[::2]
     if left:
-        evaluate(
+        analysis.evaluate(
             run.path,
             ESTIMATORS,
             steps=left,

@@ -33,6 +33,16 @@ def test_the_whole_catalogue_loads_without_torch():
     assert not loaded & {"torch", "panel"}
 
 
+def test_the_demo_starts_its_page_before_it_loads_torch():
+    loaded = modules_after("import infoplane.demo")
+    assert not loaded & {"torch", "panel", "pandas", "scipy"}
+
+
+def test_the_server_answers_before_it_loads_what_the_first_page_does_not_need():
+    loaded = modules_after("import infoplane.views.serve")
+    assert not loaded & {"torch", "pandas", "xarray", "scipy", "holoviews"}
+
+
 def test_every_public_name_resolves():
     for name in infoplane.__all__:
         assert getattr(infoplane, name) is not None

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +26,8 @@ def demo(options: argparse.Namespace) -> None:
 
     run_demo(
         Demo(
+            recipe=partial(_recipe, "szt", options),
             out=options.out,
-            recipe=_recipe("szt", options),
             snapshots=options.snapshots,
             page=not (options.no_open and options.exit),
             browser=not options.no_open,
