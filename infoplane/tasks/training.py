@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from statistics import fmean
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -20,6 +20,12 @@ from torch import Tensor, nn
 
 from infoplane.errors import InputError
 from infoplane.tasks.blobs import blobs
+from infoplane.tasks.bottleneck import (
+    LearnedNoise,
+    cs_information,
+    kernel_information,
+    variational_information,
+)
 from infoplane.tasks.digits import digits
 from infoplane.tasks.idx import idx
 from infoplane.tasks.szt import split, szt
@@ -29,7 +35,7 @@ ACTIVATIONS: Mapping[str, type[nn.Module]] = {
     "softsign": nn.Softsign, "linear": nn.Identity,
 }  # fmt: skip
 TASKS = ("szt", "digits", "blobs", "idx")
-REGULARISERS = ("none", "l2", "dropout", "noise", "cs_ib")
+REGULARISERS = ("none", "l2", "dropout", "noise", "cs_ib", "vib", "nib")
 OPTIMISERS = ("adam", "sgd", "momentum")
 TINY = 1e-30  # keeps the logarithm of a saturated softmax finite
 
@@ -47,11 +53,13 @@ class Recipe:
     widths : tuple of int
         Hidden layers.
     activation : {"tanh", "relu", "elu", "softplus", "swish", "softsign", "linear"}
-    regulariser : {"none", "l2", "dropout", "noise", "cs_ib"}
-        Weight decay; dropout; Gaussian noise on the hidden layers; or the normalised Cauchy-Schwarz
-        information I(X;T) of the last hidden layer as a penalty (Yu et al. 2024).
+    regulariser : {"none", "l2", "dropout", "noise", "cs_ib", "vib", "nib"}
+        Weight decay; dropout; Gaussian noise on the hidden layers; or a stand-in for I(X;T) of the
+        last hidden layer as a penalty (:mod:`infoplane.tasks.bottleneck`): the normalised
+        Cauchy-Schwarz information, or with learned noise on that layer the variational bound or the
+        kernel bound on I(X;T+ε).
     strength : float
-        λ of l2 and cs_ib, the rate of dropout, the standard deviation of noise.
+        λ of l2, β of cs_ib, vib and nib, the rate of dropout, the standard deviation of noise.
     optimiser : {"adam", "sgd", "momentum"}
     lr, batch, epochs, seed
         Of the optimiser and the loop.
@@ -156,6 +164,8 @@ def mlp(inputs: int, classes: int, recipe: Recipe) -> nn.Sequential:
                 network.add_module(f"dropout{number}", nn.Dropout(recipe.strength))
             elif recipe.regulariser == "noise":
                 network.add_module(f"noise{number}", GaussianNoise(recipe.strength))
+            elif recipe.regulariser in ("vib", "nib") and number == len(recipe.widths):
+                network.add_module(f"noise{number}", LearnedNoise(fan_out))
     network.add_module("softmax", nn.Softmax(dim=1))
     return network
 
@@ -245,14 +255,22 @@ class Training:
         return loss.item()
 
     def _loss(self, x: Tensor, y: Tensor) -> Tensor:
-        if self.recipe.regulariser != "cs_ib":
+        if self.recipe.regulariser not in ("cs_ib", "vib", "nib"):
             return cross_entropy(self.model(x), y)
         t = x
         for name, module in self.model.named_children():
             t = module(t)
             if name == self._last_hidden:
                 hidden = t
-        return cross_entropy(t, y) + self.recipe.strength * cs_information(x, hidden)
+        return cross_entropy(t, y) + self.recipe.strength * self._information(x, hidden)
+
+    def _information(self, x: Tensor, hidden: Tensor) -> Tensor:
+        """Return the bottleneck penalty of a batch."""
+        if self.recipe.regulariser == "cs_ib":
+            return cs_information(x, hidden)
+        noise = self.model.get_submodule(f"noise{len(self.recipe.widths)}")
+        bound = variational_information if self.recipe.regulariser == "vib" else kernel_information
+        return bound(hidden, cast(LearnedNoise, noise).log_sigma)
 
     @torch.no_grad()
     def score(self) -> dict[str, float]:
@@ -305,27 +323,6 @@ class _Log:
 def cross_entropy(probabilities: Tensor, y: Tensor) -> Tensor:
     """Mean of −log p(y|x) in nats."""
     return -probabilities.gather(1, y[:, None]).clamp_min(TINY).log().mean()
-
-
-def cs_information(x: Tensor, t: Tensor, sigma: float = 1.0) -> Tensor:
-    """Normalised Cauchy-Schwarz information of a batch, QMI(x,t) / √(QMI(x,x) QMI(t,t)).
-
-    QMI(x,t) = log mean(K∘Q) + log mean(K) mean(Q) − 2 log mean(K1∘Q1) with Gaussian Gram matrices
-    K, Q of width sigma. Yu et al., ICLR 2024, Proposition 2.
-    """
-    k, q = _gram(x, sigma), _gram(t, sigma)
-    return _qmi(k, q) / (_qmi(k, k) * _qmi(q, q)).clamp_min(TINY).sqrt()
-
-
-def _gram(x: Tensor, sigma: float) -> Tensor:
-    squares = (x * x).sum(dim=1)
-    distances = (squares[:, None] + squares[None, :] - 2 * x @ x.T).clamp_min(0)
-    return torch.exp(-distances / (2 * sigma**2))
-
-
-def _qmi(k: Tensor, q: Tensor) -> Tensor:
-    rows = (k.mean(dim=1) * q.mean(dim=1)).mean()
-    return (k * q).mean().log() + k.mean().log() + q.mean().log() - 2 * rows.log()
 
 
 def _optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

@@ -3,7 +3,7 @@
 Object.assign(infoplane, (() => {
   const {first, element, count, ask, keep_only, options} = infoplane.page
   const CHUNK = 384 * 1024  // bytes of a file in one message, below the server's limit in base64
-  const STRENGTH = {l2: 0.001, dropout: 0.2, noise: 0.1, cs_ib: 1}  // a start for each regulariser
+  const STRENGTH = {l2: 0.001, dropout: 0.2, noise: 0.1, cs_ib: 1, vib: 0.01, nib: 0.01}  // a start for each regulariser
   const id = (name) => document.getElementById(name), form = id("recipe")
   let again = null, sending = null, mark = 0, announced = 0, jobs_known = []
 
@@ -117,6 +117,7 @@ Object.assign(infoplane, (() => {
     for (const [name, only] of Object.entries(first.only)) field(name).hidden = task.value !== only
     for (const name of ["images", "labels", "file"]) field(name).hidden = task.value !== "idx"
     field("strength").hidden = regulariser.value === "none"
+    id("objective").textContent = first.objectives[regulariser.value]
     if (event?.target === regulariser) form.strength.value = STRENGTH[regulariser.value] ?? 0
     const usual = first.usual[task.value]
     if (event?.target === task) for (const [name, value] of Object.entries(usual)) form[name].value = value

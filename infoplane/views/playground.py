@@ -27,11 +27,26 @@ _WORDS = {
     "l2": "L2 (weight decay)",
     "noise": "Gaussian noise on hidden layers",
     "cs_ib": "information bottleneck (Cauchy–Schwarz)",
+    "vib": "information bottleneck (variational, VIB)",
+    "nib": "information bottleneck (nonlinear, NIB)",
     "sgd": "SGD",
     "momentum": "SGD with momentum",
     "adam": "Adam",
     "whole": "one: the whole task",
     "split": "two: train and test apart",
+}
+_OBJECTIVES = {
+    "none": "Minimises the cross-entropy.",
+    "l2": "Minimises cross-entropy + strength × half the squared weights.",
+    "dropout": "Minimises the cross-entropy; strength is the share of hidden units left out.",
+    "noise": "Minimises the cross-entropy; strength is the standard deviation of noise on each "
+    "hidden layer.",
+    "cs_ib": "Minimises cross-entropy + strength × normalised Cauchy–Schwarz information of X and "
+    "the last hidden layer (0 to 1).",
+    "vib": "Minimises cross-entropy + strength × mean KL(N(T, σ²) ‖ N(0, 1)) in nats, which is at "
+    "least I(X;T+ε). T is the last hidden layer; it gets noise ε of a learned σ in training.",
+    "nib": "Minimises cross-entropy + strength × kernel bound in nats, which is at least I(X;T+ε) "
+    "of the batch. T is the last hidden layer; it gets noise ε of a learned σ in training.",
 }
 _START = {
     "strength": 0, "lr": 0.0004, "batch": 256, "epochs": 600, "seed": 0, "corruption": 0.2,
@@ -101,6 +116,7 @@ def build(document: Document, state: PageState, shelf: Shelf, hub: Hub) -> Page:
             "numbers": list(RANGES),
             "only": dict(ONLY),
             "usual": _USUAL,
+            "objectives": _OBJECTIVES,
             "limit": WORKSHOP.limit,
             "largest": MAX_FILE,
         },
@@ -136,7 +152,9 @@ def answer(
 
 
 def _fields() -> Markup:
-    return Markup("").join(_labelled(name, _control(name)) for name in _ORDER)
+    fields = {name: _labelled(name, _control(name)) for name in _ORDER}
+    fields["strength"] += Markup('<p class="hint wide-field" id="objective"></p>')
+    return Markup("").join(fields.values())
 
 
 def _control(name: str) -> Markup:

@@ -27,7 +27,7 @@ from infoplane.views.text import plain
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "task": ("szt", "digits", "blobs", "idx"),
     "activation": ("tanh", "relu", "elu", "softplus", "swish", "softsign", "linear"),
-    "regulariser": ("none", "l2", "dropout", "noise", "cs_ib"),
+    "regulariser": ("none", "l2", "dropout", "noise", "cs_ib", "vib", "nib"),
     "optimiser": ("adam", "sgd", "momentum"),
     "probes": ("whole", "split"),
 }
