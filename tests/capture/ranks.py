@@ -1,4 +1,4 @@
-"""Two processes of a distributed training, for test_support: ``python ranks.py PORT FOLDER``.
+"""Two processes of a distributed training, for test_support: ``python ranks.py FOLDER``.
 
 Each writes what it found as ``RANK.json``: whether a watched DDP training is bit-identical to the
 bare one, and what is said to weights that are really sharded (FSDP, fully_shard, DTensors).
@@ -64,9 +64,17 @@ def pieces(mesh):
     return model
 
 
-def main(rank, port, folder):
+def meet(rank, receive, send):
+    """Return the store of both: the first takes any free port and tells it to the second."""
+    port = int(os.read(receive, 20)) if rank else 0
+    store = distributed.TCPStore("127.0.0.1", port, 2, is_master=not rank, wait_for_workers=False)
+    os.write(send, str(store.port).encode())
+    return store
+
+
+def main(rank, pipe, folder):
     torch.set_num_threads(1)
-    store = distributed.TCPStore("127.0.0.1", port, 2, is_master=rank == 0)
+    store = meet(rank, *pipe)
     distributed.init_process_group("gloo", store=store, rank=rank, world_size=2)
     mesh = init_device_mesh("cpu", (2,))
     sharded = fully_shard(net(), mesh=mesh)
@@ -82,7 +90,10 @@ def main(rank, port, folder):
 
 
 if __name__ == "__main__":
+    if sys.platform == "linux":
+        os.environ["GLOO_SOCKET_IFNAME"] = "lo"  # whatever this machine's name resolves to
+    pipe = os.pipe()
     second = os.fork()  # before torch has computed anything: its threads do not survive a fork
-    main(int(second == 0), int(sys.argv[1]), sys.argv[2])
+    main(int(second == 0), pipe, sys.argv[1])
     if second:
         assert os.waitpid(second, 0)[1] == 0

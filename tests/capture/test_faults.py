@@ -170,7 +170,7 @@ class Slow(MemorySink):
 
     def write(self, snapshot):
         if snapshot.step:
-            self.go.wait(20)
+            assert self.go.wait(300)
         super().write(snapshot)
 
 
@@ -192,12 +192,12 @@ def test_a_full_queue_drops_and_counts_and_never_waits():
 
 def test_the_last_step_is_taken_even_if_it_was_dropped_before():
     sink, model = Slow(), nn.Linear(2, 1)
-    threading.Timer(0.2, sink.go.set).start()
     with watch(model, Probe(torch.zeros(3, 2)), sink, every=1, queue=1) as watcher:
         watcher._delivery._writer.room = 0
         for step in range(1, 6):
             watcher.step(step)
         assert watcher.dropped >= 3
+        threading.Timer(0.2, sink.go.set).start()  # leaving waits for it
     assert sink.steps[-1] == 5
 
 

@@ -7,7 +7,6 @@ rewrites the table.
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 import tempfile
@@ -269,12 +268,9 @@ def data_parallel():
 @cache
 def ranks():
     """What two processes of a distributed training found; see ranks.py."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     script = Path(__file__).with_name("ranks.py")
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run([sys.executable, script, str(port), folder], check=True, timeout=120)
+        subprocess.run([sys.executable, script, folder], check=True, timeout=600)
         return [json.loads((Path(folder) / f"{rank}.json").read_text()) for rank in (0, 1)]
 
 
