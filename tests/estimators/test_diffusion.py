@@ -260,3 +260,14 @@ def test_equal_width():
     np.testing.assert_array_equal(equal_width(np.array([0.0, 0.4, 0.6, 1.0]), 2), [0, 0, 1, 1])
     np.testing.assert_array_equal(equal_width(np.ones(3), 2), [0, 0, 0])
     assert equal_width(np.array([-1e308, 0.0, 1e308]), 3).tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(("d", "sigma"), [(2, 0.2), (2, 3.0), (6, 1.0), (40, 4.0), (40, 0.5)])
+@pytest.mark.parametrize("alpha", [0.0, 1.0])
+def test_single_precision_of_many_rows_keeps_the_entropy(monkeypatch, d, sigma, alpha):
+    t = np.random.default_rng(d).normal(size=(300, d))
+    params = {"sigma": sigma, "alpha": alpha, "method": "exact"}
+    double = diffusion_entropy(t, **params).value
+    monkeypatch.setattr("infoplane.estimators.diffusion.LARGE", 1)
+    monkeypatch.setattr("infoplane.estimators.backend.LARGE", 1)
+    assert diffusion_entropy(t, **params).value == pytest.approx(double, abs=5e-6)
