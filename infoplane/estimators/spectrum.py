@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from infoplane.errors import InputError
 from infoplane.estimators.backend import eigvalsh
 from infoplane.estimators.shared import Shared, recall
+from infoplane.estimators.threads import blocks
 from infoplane.types import Flags, FloatArray
 
 EXACT = 3000  # rows up to which eigenvalues are exact, in float64, unless asked otherwise
@@ -69,8 +70,7 @@ def walk_eigenvalues(operator: NDArray[Any], root: NDArray[Any]) -> FloatArray:
     n, leading = len(operator), root / np.linalg.norm(root)
     rest = np.empty((n, n), np.float32) if operator.dtype != np.float32 else operator
     trace = float(np.trace(operator, dtype=np.float64))
-    for rows in np.array_split(np.arange(n), max(1, operator.nbytes >> 24)):
-        part = slice(int(rows[0]), int(rows[-1]) + 1)
+    for part in blocks(n):
         rest[part] = operator[part] - leading[part, None] * leading
     values = eigvalsh(rest)[::-1].astype(np.float64)
     values = np.delete(values, np.abs(values).argmin())
