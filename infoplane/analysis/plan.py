@@ -24,8 +24,12 @@ from infoplane.types import Kind, Layer, ProbeData, Quantity
 
 DEFAULT: tuple[str, ...] = ("mi.binning", "mi.adaptive", "mi.kde")
 AT_STEP = {"reference_step": "reference", "start_step": "start"}
-AT_LAYER = {"deviation_layer": "deviation"}
-"""Parameters that name another step or layer of the run, and the keyword that takes its arrays."""
+AT_LAYER = {"deviation_layer": "deviation", "given_layer": "given", "logits_layer": "logits"}
+EARLIER = "earlier_step"
+"""Parameters that name another step or layer of the run, and the keyword that takes its arrays.
+
+The earlier step of a layer is no keyword but the first variable: its target is ``T@<step>``.
+"""
 
 SPECIAL = {
     "stochastic": "the layers of means and of deviations by name: {'mean_layer': …, "
@@ -163,6 +167,7 @@ def asks_for(
     for request in requests:
         entry, params, label = complete(request)
         wanted = targets if pairs_target(entry) else ("",)
+        wanted = wanted if params.get(EARLIER) is None else (f"T@{params[EARLIER]}",)
         for target in wanted:
             why = _misnamed(params, layers, stored) or refusal(entry, target, probe, layers, params)
             if why:
@@ -174,7 +179,7 @@ def asks_for(
 
 def steps_named(params: Mapping[str, Any]) -> tuple[int, ...]:
     """Return the other steps of the run that an estimator's parameters name."""
-    return tuple(params[name] for name in AT_STEP if params.get(name) is not None)
+    return tuple(params[name] for name in (*AT_STEP, EARLIER) if params.get(name) is not None)
 
 
 def _misnamed(params: Mapping[str, Any], layers: Sequence[str], stored: bool) -> str:
@@ -195,12 +200,21 @@ def refusal(
     params: Mapping[str, Any] | None = None,
 ) -> str:
     """Say why an estimator cannot be asked about a target; empty when it can."""
+    given = params or {}
+    if given.get(EARLIER) is not None:
+        return ""
+    if EARLIER in entry.params:
+        return (
+            f"`{entry.id}` compares a layer with itself at an earlier step; name it: `{EARLIER}`."
+        )
     if entry.needs == "layers":
         return f"`{entry.id}` looks at several layers at once; call it on the arrays."
-    if entry.needs in ("classifier", "gradient"):
+    named = any(given.get(name) is not None for name in ("mean_layer", *AT_LAYER))
+    if entry.needs in ("classifier", "gradient") and not named:
+        if "logits_layer" in entry.params:
+            return f"`{entry.id}` needs the layer of logits by name, `logits_layer`."
         return f"`{entry.id}` needs a {entry.needs} that no run keeps; call it on the arrays."
     views = entry.needs == "views" and target in layers
-    named = (params or {}).get("mean_layer") is not None
     if entry.needs in SPECIAL and not views and not named:
         return f"`{entry.id}` needs {SPECIAL[entry.needs]}; call it on the arrays."
     if target == "" and len(positional(entry.function)) > 1:

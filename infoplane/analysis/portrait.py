@@ -141,6 +141,17 @@ class Variables:
         return symbols(self.probe.y, name="y")
 
     @cached_property
+    def labels(self) -> NDArray[Any]:
+        """Labels for estimators that know of classes, (n,): integers stay the numbers they are.
+
+        A class that the probe set lacks so leaves the columns of the logits where they were.
+        """
+        y = np.asarray(self.probe.y)
+        if self.y_codes is not None and y.dtype.kind in "iu" and y.ndim == 1:
+            return y
+        return self.values("Y", continuous=False)
+
+    @cached_property
     def x(self) -> Target:
         """Facts about X."""
         return Target.of("X", self.x_codes)

@@ -20,6 +20,7 @@ from infoplane.analysis.null import has_null, is_cheap, null_values
 from infoplane.analysis.plan import (
     AT_LAYER,
     AT_STEP,
+    EARLIER,
     Ask,
     Job,
     accepted,
@@ -149,11 +150,14 @@ class Bench:
         self, entry: Card, ask: Ask, job: Job, t: NDArray[Any], variables: Variables
     ) -> tuple[NDArray[Any], ...]:
         if pairs_target(entry):
-            load = lambda: self._load(job.step, ask.target, job.probe)  # noqa: E731
+            step, layer = job.step, ask.target
+            if (earlier := ask.params.get(EARLIER)) is not None:
+                step, layer = earlier, job.layer
+            load = lambda: self._load(step, layer, job.probe)  # noqa: E731
             continuous = takes(entry, Kind.CONTINUOUS)
             return variables.values(ask.target, continuous=continuous, layer=load), t
         if len(positional(entry.function)) > 1:
-            return t, variables.values("Y", continuous=False)
+            return t, variables.labels
         return (t,)
 
     def _elsewhere(

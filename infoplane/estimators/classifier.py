@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from infoplane.errors import InputError
 from infoplane.estimators.call import LabelledCall, read_labelled
 from infoplane.estimators.class_geometry import (
     classifier_rows,
@@ -84,6 +85,7 @@ def nc4(
     weight: Any = None,
     bias: Any = None,
     logits: Any = None,
+    logits_layer: str | None = None,
     rng: Rng = None,
     shared: Shared | None = None,
 ) -> Estimate:
@@ -99,6 +101,8 @@ def nc4(
         The linear classifier; no bias counts as zero.
     logits : array, (n, C), optional
         Its outputs, instead of ``weight`` and ``bias``.
+    logits_layer : str or None
+        In a run: the layer that holds these outputs, at the same step.
     rng : Generator or seed
         Not used: the value is exact.
     shared : Shared, optional
@@ -108,7 +112,12 @@ def nc4(
     ------
     InputError, NonFiniteError, TooFewSamplesError
     """
-    call = read_labelled("collapse.nc4", t, y, {}, shared)
+    call = read_labelled("collapse.nc4", t, y, {"logits_layer": logits_layer}, shared)
+    if logits is None and logits_layer is not None:
+        raise InputError(
+            f"`logits_layer` of `{call.name}` names a layer of a run, which `evaluate` looks up; "
+            "on arrays pass what it puts out as `logits=`."
+        )
     scores, present = _scores(call, y, weight, bias, logits)
     if call.trivial:
         return call.conclude(0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any
@@ -45,6 +46,7 @@ def autoinformation(
     *,
     dim: Annotated[int, Bounds(1, 64)] = 4,
     inner: str = "mi.gaussian",
+    earlier_step: Annotated[int, Bounds(0, math.inf)] | None = None,
     rng: Rng = None,
     shared: Shared | None = None,
 ) -> Estimate:
@@ -60,10 +62,12 @@ def autoinformation(
         Principal components kept of each.
     inner : str
         Estimator used on the codes: "mi.gaussian" is quick, "mi.ksg" sees any dependence.
+    earlier_step : int or None
+        In a run: the step that V is taken from. On arrays it is only noted.
     rng, shared
         Passed on.
     """
-    params = check_params(LAGGED, {"dim": dim, "inner": inner})
+    params = check_params(LAGGED, {"dim": dim, "inner": inner, "earlier_step": earlier_step})
     if inner == LAGGED:
         raise InputError(f"`inner` of `{LAGGED}` must be another estimator; got itself.")
     estimate = compressed(v, t, dim=dim, inner=inner, rng=rng, shared=shared)

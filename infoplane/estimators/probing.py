@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import numpy as np
 from scipy.optimize import minimize
 
+from infoplane.errors import InputError
 from infoplane.estimators.contract import (
     Rng,
     classes,
@@ -147,6 +148,7 @@ def usable(
     given: Any = None,
     ridge: Annotated[float, Bounds(0, 1e6, open_low=True)] = 1e-3,
     parts: Annotated[int, Bounds(2, 20)] = 5,
+    given_layer: str | None = None,
     rng: Rng = None,
     shared: Shared | None = None,
 ) -> Estimate:
@@ -167,6 +169,8 @@ def usable(
         L2 penalty on the weights.
     parts : int
         Folds.
+    given_layer : str or None
+        In a run: the layer that is known already, at the same step.
     rng
         For the folds.
     shared
@@ -178,7 +182,12 @@ def usable(
         ``info["cross_entropy"]`` and ``info["base"]``, its value without T, in nats;
         ``stderr`` is the spread of the log-likelihood ratios over √n.
     """
-    params = check_params(USABLE, {"ridge": ridge, "parts": parts})
+    params = check_params(USABLE, {"ridge": ridge, "parts": parts, "given_layer": given_layer})
+    if given is None and given_layer is not None:
+        raise InputError(
+            f"`given_layer` of `{USABLE}` names a layer of a run, which `evaluate` looks up; on "
+            "arrays pass the representation itself as `given=`."
+        )
     x, flags = _inputs(t, "t")
     same_length(plain(v, name="v"), x)
     n, d = x.shape

@@ -123,6 +123,43 @@ def test_online_estimation_refuses_steps_that_it_does_not_keep():
         sink.begin((ProbeData(X, Y),), (Layer("net.0", "Tanh", (12,), 12, "flatten"),), {})
 
 
+def test_a_layer_is_compared_with_itself_at_an_earlier_step(run):
+    ip.evaluate(run, [("mi.autoinformation", {"earlier_step": 3, "dim": 2})], null=2)
+    found = rows(run, "mi.autoinformation", "T@3")
+    before = run.load(3, "net.0")
+    for step, row in found.items():
+        direct = get("mi.autoinformation")(before, run.load(step, "net.0"), dim=2)
+        assert row.value == pytest.approx(direct.value, abs=1e-12)
+        assert row.value > row.null.mean + 0.5
+    assert "T@3" in ip.trajectories(run).target
+    with pytest.raises(EvaluationError, match="`earlier_step`"):
+        ip.evaluate(run, ["mi.autoinformation"])
+
+
+def test_what_a_layer_tells_beyond_another_and_how_its_classifier_decides(record):
+    logits = 3 * np.eye(4)[:, [0, 1, 3]][:, Y % 3].T + RNG.normal(size=(N, 4))
+    arrays = {"hidden": STEPS[9]["net.0"], "output": logits}
+    labels = np.array([0, 1, 3])[Y]  # class 2 is not in the probe set
+    run = record({0: arrays}, y=labels, x=X)
+    beyond = ("mi.usable", {"given_layer": "hidden"})
+    decided = ("collapse.nc4", {"logits_layer": "output"})
+    ip.evaluate(run, [beyond, decided], targets=["Y"], null=0)
+    found = {(row.estimator, row.layer): row for row in run.measurements()}
+    hidden = run.load(0, "hidden")
+    direct = get("collapse.nc4")(hidden, labels, logits=run.load(0, "output"))
+    assert found["collapse.nc4", "hidden"].value == direct.value
+    assert 0 < direct.value < 0.9
+    more = get("mi.usable")(labels, run.load(0, "output"), given=hidden)
+    assert found["mi.usable", "output"].value == pytest.approx(more.value, abs=3 * more.stderr)
+    assert found["mi.usable", "hidden"].value < 0.05  # nothing beyond itself
+    with pytest.raises(InputError, match="given="):
+        get("mi.usable")(labels, hidden, given_layer="hidden")
+    with pytest.raises(InputError, match="logits="):
+        get("collapse.nc4")(hidden, labels, logits_layer="output")
+    with pytest.raises(EvaluationError, match="logits_layer"):
+        ip.evaluate(run, ["collapse.nc4"])
+
+
 # ---------------------------------------------------------------------------- stochastic layers
 
 
