@@ -163,7 +163,9 @@ def _view(state: PageState) -> dict[str, list[Any]]:
 
 def waiting(document: Document, shelf: Shelf, hub: Hub) -> Page:
     """Build a page that reloads itself as soon as the directory holds a run."""
-    feed = SessionFeed(document, shelf, shelf.version, receive="infoplane.reload")
+    version = shelf.version
+    known = None if shelf.newest() else version  # of a run that came just now the page is told
+    feed = SessionFeed(document, shelf, known, receive="infoplane.reload")
     return Page(
         "No run yet",
         body=_NO_RUN.format(directory=plain(shelf.directory, 200)),

@@ -98,7 +98,7 @@ def reading(document: Document, summary: RunSummary | None, hub: Hub) -> Page | 
 
 def searching(document: Document, shelf: Shelf, hub: Hub) -> Page:
     """Return the page to show while the directory is read for the first time."""
-    feed = SessionFeed(document, shelf, shelf.version, receive="infoplane.reload")
+    feed = SessionFeed(document, shelf, 0, receive="infoplane.reload")  # told once it is read
     return Page(
         "Reading the runs",
         body=_READING.format(what="the runs", size="Some hold many megabytes"),

@@ -18,6 +18,7 @@ from infoplane.views.text import plain
 LIST_EVERY = 1.0  # seconds between two looks at the directory
 LISTED = 2000  # runs on the Runs page, newest first
 PATIENCE = 1.0  # seconds that a page waits for the directory to be read
+GLANCE = 0.02  # seconds that the hub's thread does, which has others to tell
 
 _LOOKERS = ThreadPoolExecutor(max_workers=2, thread_name_prefix="infoplane shelf")
 
@@ -36,6 +37,7 @@ class Shelf:
         self._runs: list[RunSummary] = []
         self._said: tuple[int, str] = (-1, "")
         self.look()
+        self._polled = self.version
 
     @classmethod
     def at(cls, directory: Path, hub: Hub) -> Shelf:
@@ -57,7 +59,7 @@ class Shelf:
 
     def poll(self) -> bool:
         """Look; True when the list is another than at the last poll, whoever saw it change."""
-        self.look(0.02)  # in the hub's thread, which has others to tell
+        self.look(GLANCE)
         before, self._polled = self._polled, self.version
         return self.version != before
 
@@ -76,7 +78,8 @@ class Shelf:
         wait([looking], patience)
         if looking.done():
             with self._lock:
-                self._looking, self._due = None, self._clock() + LIST_EVERY
+                if self._looking is looking:  # else another who waited has begun the next
+                    self._looking, self._due = None, self._clock() + LIST_EVERY
             looking.result()
 
     @property
@@ -88,7 +91,7 @@ class Shelf:
         runs = self._listing.poll() if self.directory.is_dir() else []
         changed = [_shown(run) for run in runs] != [_shown(run) for run in self._runs]
         self._runs = runs
-        self.version += changed
+        self.version += changed or not self.version  # the first reading is news, whatever it finds
 
     def close(self) -> None:
         """Nothing is held open."""

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from infoplane.types import Layer, Measurement, Null, Verdict
+from infoplane.views import shelf
+from infoplane.views.shelf import Shelf
 
 WIDTHS = (10, 7, 5, 4, 3, 2)
 
@@ -81,3 +83,10 @@ def measurement():
 @pytest.fixture(scope="session")
 def fed():
     return make_run
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch):
+    """A shelf waits for its directory to be read: what a page does after a second is not meant."""
+    monkeypatch.setattr(Shelf.look, "__defaults__", (60.0,))
+    monkeypatch.setattr(shelf, "GLANCE", 60.0)

@@ -37,7 +37,7 @@ def test_a_large_run_is_read_in_a_thread_while_its_page_waits(summary, monkeypat
 
     def slowly(*arguments):
         threads.append(threading.current_thread())
-        assert go.wait(10)
+        assert go.wait(60)
         return read(*arguments)
 
     read = opening.open_tail
@@ -50,7 +50,7 @@ def test_a_large_run_is_read_in_a_thread_while_its_page_waits(summary, monkeypat
     assert not source.poll()
     assert source.message(False) == (None, False)
     go.set()
-    source._reading.result(10)
+    source._reading.result(60)
     assert threads != [threading.current_thread()]
     assert source.poll()
     assert not source.poll(), "told once"
@@ -63,20 +63,22 @@ def test_a_large_run_is_read_in_a_thread_while_its_page_waits(summary, monkeypat
 
 def test_one_that_cannot_be_read_is_left_to_who_opens_it(summary, monkeypatch):
     monkeypatch.setattr(opening, "LARGE", 0)
-    hub = Hub()
+    hub, go, read = Hub(), threading.Event(), opening.open_tail
+    monkeypatch.setattr(opening, "open_tail", lambda *them: go.wait(60) and read(*them))
     (summary.path / "run.json").write_text("{")
     assert reading(Document(), summary, hub) is not None
+    go.set()  # had it failed before, there would have been no page to wait on
     key = ("opening", str(summary.path))
     source = hub.source(key, lambda: pytest.fail("is there already"))
     assert isinstance(source, Opening)
-    assert source._reading.exception(10)
+    assert source._reading.exception(60)
     assert reading(Document(), summary, hub) is None
     assert not hub.holds(key)
 
 
 def test_a_directory_that_takes_long_is_waited_for_by_the_page_alone(summary, monkeypatch):
     go, tell = threading.Event(), store.Listing.poll
-    monkeypatch.setattr(store.Listing, "poll", lambda listing: go.wait(10) and tell(listing))
+    monkeypatch.setattr(store.Listing, "poll", lambda listing: go.wait(60) and tell(listing))
     monkeypatch.setattr(shelf, "PATIENCE", 0.01)
     monkeypatch.setattr(Shelf.look, "__defaults__", (0.01,))
     slow = Shelf(summary.path.parent)
@@ -84,7 +86,7 @@ def test_a_directory_that_takes_long_is_waited_for_by_the_page_alone(summary, mo
     assert slow.runs() == []
     assert "the runs" in searching(Document(), slow, Hub()).body
     go.set()
-    slow._looking.result(10)
+    slow._looking.result(60)
     slow.look()
     assert slow.read
     assert [run.name for run in slow.runs()] == ["<b>large</b>"]

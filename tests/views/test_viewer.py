@@ -34,7 +34,7 @@ def heads(view):
     return sorted(set(view.kit.head.data["v"].reshape(-1, 23)[:, 0].tolist()))
 
 
-def wait_for(condition, seconds=10.0):
+def wait_for(condition, seconds=60.0):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it never happened"
