@@ -1,3 +1,4 @@
+import contextlib
 import http.client
 import threading
 import time
@@ -132,8 +133,9 @@ def test_the_policy_lets_no_inline_handler_run():
 # -- a real server, forged messages --------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def server():
+@contextlib.contextmanager
+def serving(places):
+    """A server in a thread; a page that nobody connects to keeps its place until it ends."""
     from panel.io.server import get_server
 
     started, box = threading.Event(), {}
@@ -153,8 +155,9 @@ def server():
             allow_websocket_origin=["*"],
             sign_sessions=True,
             secret_key=b"0" * 32,
+            unused_session_lifetime_milliseconds=3_600_000,
         )
-        guard_module.protect(made._tornado, Guard(max_sessions=6))
+        guard_module.protect(made._tornado, Guard(max_sessions=places))
         made.start()
         box.update(server=made, loop=IOLoop.current())
         started.set()
@@ -162,15 +165,21 @@ def server():
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    assert started.wait(20)
+    assert started.wait(60)
     yield box["server"]
     box["loop"].add_callback(box["server"].stop)
     box["loop"].add_callback(box["loop"].stop)
-    thread.join(10)
+    thread.join(60)
+
+
+@pytest.fixture(scope="module")
+def server():
+    with serving(1000) as made:
+        yield made
 
 
 def get(server, path="/", **headers):
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     told = {"Host": f"localhost:{server.port}"} | headers
     connection.putrequest("GET", path, skip_host=True)
     for name, value in told.items():
@@ -244,13 +253,14 @@ def test_the_message_size_is_capped(server):
     assert server._tornado.settings["websocket_max_message_size"] == guard_module.MAX_MESSAGE
 
 
-def test_a_full_server_says_so_and_goes_on_serving_the_rest(server):
-    statuses = []
-    for _ in range(10):
-        answer, body = get(server)
-        statuses.append(answer.status)
-    assert statuses[-1] == 503
-    assert answer.headers["Retry-After"] == "15"
-    assert "places are taken" in body
-    assert guard_module.session_count(server._tornado) == 6
-    assert get(server, "/static/js/bokeh.min.js")[0].status == 200
+def test_a_full_server_says_so_and_goes_on_serving_the_rest():
+    with serving(6) as server:
+        statuses = []
+        for _ in range(10):
+            answer, body = get(server)
+            statuses.append(answer.status)
+        assert statuses[-1] == 503
+        assert answer.headers["Retry-After"] == "15"
+        assert "places are taken" in body
+        assert guard_module.session_count(server._tornado) == 6
+        assert get(server, "/static/js/bokeh.min.js")[0].status == 200
