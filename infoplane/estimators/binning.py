@@ -36,7 +36,7 @@ from infoplane.estimators.contract import (
     symbols,
 )
 from infoplane.estimators.plugin import Tally, information, joint_entropy, shuffled, tally
-from infoplane.estimators.registry import Bounds, check_params, estimator
+from infoplane.estimators.registry import CHANNELS, Bounds, check_params, estimator
 from infoplane.estimators.shared import Shared, recall, serving
 from infoplane.types import Cost, Estimate, Flags, FloatArray, Kind, Quantity, Status
 
@@ -117,7 +117,7 @@ def _null(name: str) -> Callable[..., FloatArray]:
         "values beyond the range share one bin: [−1, 1] says little about ReLU layers",
     ),
     reference="Shwartz-Ziv & Tishby, arXiv:1703.00810; floor bins: Saxe et al., ICLR 2018",
-    tolerance={"discrete": 1e-12},
+    tolerance={"discrete": 1e-12, **CHANNELS},
     null=_null(FIXED),
     **_COMMON,
 )
@@ -185,7 +185,7 @@ def binning(
         "I(T;Y) is H(Y) for a saturated layer even on random labels: read it against its null",
     ),
     reference="Chelombiev, Houghton & O'Donnell, ICLR 2019, arXiv:1902.09037",
-    tolerance={"discrete": 1e-12},
+    tolerance={"discrete": 1e-12, **CHANNELS},
     null=_null(ADAPTIVE),
     **_COMMON,
 )

@@ -68,7 +68,7 @@ def _judged(
         "infinite when class means coincide: refused",
         "needs more samples than units: noise in a wide layer looks collapsed (flag wide)",
     ),
-    tolerance={"simplex with isotropic noise": 1e-9},
+    tolerance={"simplex with isotropic noise": 1e-9, "simplex": 1e-12},
     reference=PAPYAN,
     **COMMON,
 )
@@ -116,7 +116,7 @@ def nc1(
     formula="tr Σ_W / tr Σ_B",
     invariant=_LAWS,
     limits=("dominated by the directions of largest variance",),
-    tolerance={"simplex with isotropic noise": 1e-9},
+    tolerance={"simplex with isotropic noise": 1e-9, "simplex": 1e-12},
     reference="Tirer, Huang and Niles-Weed 2023, Perturbation Analysis of Neural Collapse",
     **COMMON,
 )
@@ -154,7 +154,7 @@ def quotient(t: Any, y: Any, *, rng: Rng = None, shared: Shared | None = None) -
     formula="mean over c ≠ c' of (σ²_c + σ²_c') / (2 ‖μ_c − μ_c'‖²)",
     invariant=_LAWS,
     limits=("dominated by the closest pair of classes",),
-    tolerance={"simplex with isotropic noise": 1e-9},
+    tolerance={"simplex with isotropic noise": 1e-9, "simplex": 1e-12},
     reference="Galanti, György and Hutter 2022, ICLR",
     **COMMON,
 )

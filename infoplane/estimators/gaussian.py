@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -18,6 +19,7 @@ from infoplane.estimators.contract import (
     is_discrete,
     live_columns,
     plain,
+    row_codes,
     same_length,
     samples,
     symbols,
@@ -127,6 +129,7 @@ def _null(
     assumes=("rows i.i.d.", "jointly Gaussian (given the class)"),
     limits=(
         "blind to dependence that is not linear: 0 for a Student pair that shares its scale",
+        "a T of a few values is no Gaussian in any class (flag discrete, unreliable)",
         "for labels it compares one Gaussian with a mixture: it can pass H(Y), which is flagged",
         "biased up by about d_v d_t / 2n, for labels (C − 1) d² / 4n, without shrinkage",
     ),
@@ -135,7 +138,7 @@ def _null(
                "autoregressive": 0.06},
     meaningful_null=("X", "Y"),
     null=_null,
-    version=2,
+    version=3,
 )  # fmt: skip
 def gaussian(
     v: Any,
@@ -189,7 +192,12 @@ def gaussian(
         return conclude(0.0, flags=flags, status=Status.DEGENERATE, **common)
     if is_discrete(v):
         codes = classes(v, name="v", estimator=GAUSSIAN)
-        return _conclude_labels(codes, standardise(right), shrinkage, flags, common)
+        few = int(row_codes(right).max()) + 1 <= max(2, n // 10)
+        estimate = _conclude_labels(
+            codes, standardise(right), shrinkage, [*flags, *(["discrete"] if few else [])], common
+        )
+        trivial = estimate.status is Status.DEGENERATE
+        return replace(estimate, status=Status.UNRELIABLE) if few and not trivial else estimate
     left, dead_left = live_columns(samples(v, name="v", minimum=2, estimator=GAUSSIAN))
     flags += heavy_tailed(left)
     if left.shape[1] == 0:

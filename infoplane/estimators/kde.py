@@ -29,7 +29,7 @@ from infoplane.estimators.contract import (
 from infoplane.estimators.kernel_sums import KEPT, Sums, kernel_products, kernel_sums
 from infoplane.estimators.mixtures import in_units
 from infoplane.estimators.nulls import Shuffles
-from infoplane.estimators.registry import Bounds, check_params, estimator
+from infoplane.estimators.registry import CHANNELS, Bounds, check_params, estimator
 from infoplane.estimators.shared import Shared, recall, serving
 from infoplane.types import Cost, Estimate, Flags, FloatArray, IntArray, Kind, Quantity, Status
 
@@ -104,7 +104,7 @@ def _null(name: str) -> Callable[..., FloatArray]:
         "its null sums kernels in single precision from 1,024 to 8,192 rows: off by 1e-7 nat",
     ),
     reference="Kolchinsky & Tracey, Entropy 19(7) 2017, arXiv:1706.02419; Saxe et al., ICLR 2018",
-    tolerance={"mixture": 1e-8},
+    tolerance={"mixture": 1e-8, **CHANNELS},
     null=_null(FIXED),
     **_COMMON,
 )
@@ -159,7 +159,7 @@ def kde(
         "Chelombiev, Houghton & O'Donnell, ICLR 2019, arXiv:1902.09037 (idea; their released code "
         "does not adapt)"
     ),
-    tolerance={"mixture": 1e-8},
+    tolerance={"mixture": 1e-8, **CHANNELS},
     null=_null(ADAPTIVE),
     **_COMMON,
 )

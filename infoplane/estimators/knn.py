@@ -32,7 +32,7 @@ from infoplane.estimators.neighbours import (
     use_tree,
 )
 from infoplane.estimators.plugin import shuffled, tally
-from infoplane.estimators.registry import Bounds, check_params, estimator
+from infoplane.estimators.registry import CHANNELS, Bounds, check_params, estimator
 from infoplane.estimators.shared import Shared, recall, serving
 from infoplane.estimators.sides import Side, mixed, side, without_neighbours
 from infoplane.estimators.threads import blocks
@@ -225,6 +225,7 @@ def _sides(v: Any, t: Any, params: dict[str, Any], shared: Shared | None) -> tup
     reference="Kraskov, Stögbauer & Grassberger, Phys. Rev. E 69, 066138 (2004); Ross, PLoS ONE 9, "
     "e87357 (2014)",
     tolerance={
+        **CHANNELS,
         "gaussian": 0.06,
         "gaussian_2d": 0.08,
         "additive": 0.08,

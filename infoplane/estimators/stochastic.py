@@ -34,7 +34,7 @@ from infoplane.estimators.mixtures import (
     products,
 )
 from infoplane.estimators.nulls import Shuffles
-from infoplane.estimators.registry import Bounds, check_params, estimator
+from infoplane.estimators.registry import CHANNELS, Bounds, check_params, estimator
 from infoplane.estimators.shared import Shared, recall, serving
 from infoplane.types import Cost, Estimate, FloatArray, IntArray, Kind, Quantity, Status
 
@@ -87,7 +87,7 @@ def _null(name: str) -> Callable[..., FloatArray]:
         "jensen grows without limit as σ shrinks: far above log n it only ranks layers",
     ),
     reference="Goldfeld et al., ICML 2019, arXiv:1810.05728; Kawaguchi et al., ICML 2023",
-    tolerance={"mixture": 0.02},
+    tolerance={"mixture": 0.02, **CHANNELS},
     meaningful_null=("Y",),
     null=_null(NOISY),
 )

@@ -125,3 +125,12 @@ def test_labels_given_as_floats_are_labels():
     y = np.arange(300) % 3
     t = np.random.default_rng(0).standard_normal((300, 2)) + np.eye(3)[y][:, :2]
     assert gaussian(y.astype(float), t).value == gaussian(y, t).value
+
+
+def test_a_few_values_are_no_gaussian():
+    y, t = truth.get("binary_symmetric").sample(500, seed=0)
+    found = gaussian(y, t.astype(float)[:, None])
+    assert "discrete" in found.flags
+    assert found.status is Status.UNRELIABLE
+    smooth = gaussian(y, t[:, None] + np.random.default_rng(0).standard_normal((500, 1)))
+    assert "discrete" not in smooth.flags
