@@ -150,7 +150,7 @@ class Client:
     async def send(self, kind: str, content: dict) -> None:
         header = {"msgid": os.urandom(8).hex(), "msgtype": kind}
         for part in (header, {}, content):
-            await self.socket.write_message(json.dumps(part))
+            await self.socket.write_message(json.dumps(part, separators=(",", ":")))
 
     async def tell(self, number: int) -> None:
         event = {"kind": "ModelChanged", "model": {"id": self.answer}, "attr": "tags"}

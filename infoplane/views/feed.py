@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from collections.abc import Callable, Hashable
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 from bokeh.document import Document
 from bokeh.models import ColumnDataSource, CustomJS
@@ -92,6 +94,7 @@ class SessionFeed:
         leave, self._leave = self._leave, None
         if leave is not None:
             leave()
+            self._wire.close()
 
     def notify(self) -> None:
         """Have a frame sent by the event loop; called by the hub, from any thread."""
@@ -101,7 +104,7 @@ class SessionFeed:
         if self._loop is None:
             self._document.add_next_tick_callback(self._flush)
         else:
-            self._loop.add_callback(self._flush_wire)
+            _soon(self._loop, self._flush_wire)
 
     def _flush_wire(self) -> None:
         """Send without the document, or have the document send when that cannot be."""
@@ -136,6 +139,7 @@ class SessionFeed:
             self._ready = True
             if getattr(self._document.session_context, "session", None) is not None:
                 self._loop = IOLoop.current()
+                self._wire.hear(self.ack, lambda number: self._answer("tags", None, [number]))
             self._flush()
             return
         if type(number) is not int or not self._answered < number <= self._sent:
@@ -145,6 +149,30 @@ class SessionFeed:
             self._flush()
         elif self._behind:
             self._flush_wire()
+
+
+_ROUNDS: WeakKeyDictionary[IOLoop, list[Callable[[], None]]] = WeakKeyDictionary()
+_ROUND = threading.Lock()
+
+
+def _soon(loop: IOLoop, flush: Callable[[], None]) -> None:
+    """Have a feed flushed at the loop's next turn, with all others: waking a loop costs a write."""
+    with _ROUND:
+        waiting = _ROUNDS.setdefault(loop, [])
+        waiting.append(flush)
+        first = len(waiting) == 1
+    if first:
+        loop.add_callback(_flush_round, loop)
+
+
+def _flush_round(loop: IOLoop) -> None:
+    with _ROUND:
+        waiting = _ROUNDS.pop(loop, [])
+    for flush in waiting:
+        try:
+            flush()
+        except Exception:  # one session must not stop the others
+            log.exception("A page could not be told what is new")
 
 
 _RECEIVE = """

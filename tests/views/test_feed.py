@@ -1,10 +1,12 @@
 import gc
 import json
 import weakref
+from functools import partial
 
 import pytest
 from bokeh.document import Document
 
+from infoplane.views import feed
 from infoplane.views.feed import CREDIT, SessionFeed, to_json
 
 
@@ -126,11 +128,11 @@ def test_a_closed_feed_says_nothing_and_is_freed():
     hub_listener()  # a call that was under way
     assert len(browser.document.session_callbacks) == 0
     del hub_listener
-    feed = weakref.ref(browser.feed)
+    freed = weakref.ref(browser.feed)
     browser.document.clear()
     del browser
     gc.collect()
-    assert feed() is None
+    assert freed() is None
 
 
 def test_a_flush_that_was_under_way_when_the_feed_closed_sends_nothing():
@@ -145,3 +147,24 @@ def test_a_flush_that_was_under_way_when_the_feed_closed_sends_nothing():
 def test_json_has_no_number_that_a_browser_cannot_read():
     with pytest.raises(ValueError, match="Out of range"):
         to_json({"value": float("nan")})
+
+
+def test_many_feeds_wake_their_loop_once():
+    class Loop:
+        def add_callback(self, callback, *arguments):
+            told.append(partial(callback, *arguments))
+
+    loop, told = Loop(), []
+
+    def fails():
+        raise RuntimeError("a page that is broken")
+
+    flushed = []
+    for flush in (lambda: flushed.append(1), fails, lambda: flushed.append(2)):
+        feed._soon(loop, flush)
+    (round_,) = told
+    round_()
+    assert flushed == [1, 2]
+    feed._soon(loop, lambda: flushed.append(3))
+    told[1]()
+    assert flushed == [1, 2, 3]
