@@ -128,6 +128,7 @@ def test_a_damaged_snapshot_fails_its_rows_and_no_others(record):
 
 POISON = """
 import os, time
+from pathlib import Path
 import numpy as np
 from infoplane.estimators import estimator
 from infoplane.types import Cost, Estimate, Kind, Quantity
@@ -141,6 +142,7 @@ def poison(v, t, *, how: str = "die", rng=None, shared=None):
         if how == "die":
             os._exit(9)
         if how == "sleep":
+            Path(__file__).with_name("asleep").touch()
             time.sleep(600)
         np.ones(2**29)  # 4 GiB
     return Estimate(0.5, ceiling=1.0)
@@ -158,11 +160,31 @@ def poison(tmp_path, monkeypatch):
     registry._cards.pop("mi.poison", None)
 
 
+class Alarm:
+    """A timer whose time is up when the estimator sleeps, however fast or slow the machine is."""
+
+    def __init__(self, seconds, function, args):
+        self.seconds, self.ring = seconds, lambda: function(*args)
+        self.over = threading.Event()
+
+    def start(self):
+        threading.Thread(target=self.watch, daemon=True).start()
+
+    def cancel(self):
+        self.over.set()
+
+    def watch(self):
+        while not self.over.wait(0.01):
+            if self.asleep.exists():
+                self.asleep.unlink()
+                return self.ring()
+
+
 @pytest.mark.parametrize(
     ("how", "limits", "reason"),
     [
         ("die", {"workers": 1}, "died 2 times"),
-        ("sleep", {"timeout": 2.0}, "longer than the 2 s"),
+        ("sleep", {"timeout": 900.0}, "longer than the 900 s"),
         pytest.param(
             "memory", {"memory": 2.0}, "MemoryError",
             marks=pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_DATA is Linux's"),
@@ -170,8 +192,13 @@ def poison(tmp_path, monkeypatch):
     ],
 )  # fmt: skip
 def test_a_job_that_dies_sleeps_or_devours_is_given_up_and_the_others_finish(
-    record, poison, monkeypatch, how, limits, reason
+    record, poison, monkeypatch, tmp_path, how, limits, reason
 ):
+    set_for = []
+    if how == "sleep":
+        alarm = type("Alarm", (Alarm,), {"asleep": tmp_path / "asleep"})
+        make = lambda *given: set_for.append(given[0]) or alarm(*given)  # noqa: E731
+        monkeypatch.setattr("infoplane.analysis.hands.threading.Timer", make)
     monkeypatch.setattr("infoplane.analysis.evaluation.BATCH", 1e9)  # one batch holds all
     monkeypatch.setattr("infoplane.analysis.hands.ATTEMPTS", 2)
     y, snapshots = growing(steps=(5,))
@@ -183,6 +210,7 @@ def test_a_job_that_dies_sleeps_or_devours_is_given_up_and_the_others_finish(
     (bad,) = [row for row in run.measurements() if row.layer == "wide"]
     assert reason in bad.note
     assert bad.reason.startswith("no value: ")
+    assert set(set_for) == ({900.0} if how == "sleep" else set())
 
 
 def test_two_evaluations_of_one_run_share_its_steps(record, monkeypatch):
@@ -331,7 +359,7 @@ def test_follow_measures_what_arrives_until_the_run_ends(tmp_path, workers):
         assert thread.is_alive()
     finally:
         run.close()
-        thread.join(timeout=30)
+        thread.join(timeout=300)
     assert result[0].computed == 4 * 2 * 2
 
 
@@ -340,7 +368,7 @@ def _has(reader, step):
     return any(row.step == step for row in reader.measurements())
 
 
-def _await(condition, patience=30.0):
+def _await(condition, patience=300.0):
     deadline = time.monotonic() + patience
     while not condition():
         assert time.monotonic() < deadline, "nothing arrived"
@@ -393,7 +421,7 @@ def test_a_worker_ends_with_its_parent(record):
     worker = subprocess.Popen(
         [sys.executable, "-m", "infoplane.analysis.worker"], stdin=subprocess.PIPE, text=True
     )
-    worker.communicate(json.dumps(setup) + "\n", timeout=60)
+    worker.communicate(json.dumps(setup) + "\n", timeout=300)
     assert worker.returncode == 0
 
 
