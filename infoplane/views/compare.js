@@ -22,15 +22,20 @@ Object.assign(infoplane, (() => {
     if (focused) box.querySelector(`input[value="${CSS.escape(focused)}"]`)?.focus()
   }
   let asked_runs = ""
-  function question() {
+  function question(read = 0) {  // how many runs the server has read already
     const here = new URLSearchParams({page: "compare", ...(chosen.size && {runs: [...chosen].join(",")})})
     history.replaceState(null, "", `?${here.toString().replaceAll("%2C", ",")}`)
-    if (chosen.size) id("hint").textContent = "Reading the runs …"
-    ask({runs: [...chosen], estimator: id("estimator").value, key: id("key").options.length ? id("key").value : null, layer: id("layer-choice").selectedIndex, run: id("agreement-run").options.length && asked_runs === String([...chosen]) ? id("agreement-run").selectedIndex : null}, true)
+    if (chosen.size && !read) id("hint").textContent = "Reading the runs …"
+    ask({read, runs: [...chosen], estimator: id("estimator").value, key: id("key").options.length ? id("key").value : null, layer: id("layer-choice").selectedIndex, run: id("agreement-run").options.length && asked_runs === String([...chosen]) ? id("agreement-run").selectedIndex : null}, true)
     asked_runs = String([...chosen])
   }
 
   function compare(number, answer) {
+    if (answer.reading) {
+      const [read, all] = answer.reading
+      id("hint").textContent = `Reading the runs: ${read} of ${all} …`
+      return question(read)
+    }
     const problems = answer.error ? [answer.error] : answer.problems
     id("hint").textContent = chosen.size ? problems.join(" · ") : "Choose runs on the left; runs that differ in their seed only become one band."
     id("compared").hidden = Boolean(answer.error) || !answer.estimator
@@ -142,11 +147,11 @@ Object.assign(infoplane, (() => {
     choices()
     question()
   })
-  for (const name of ["estimator", "key", "layer-choice", "agreement-run"]) id(name)?.addEventListener("change", question)
+  for (const name of ["estimator", "key", "layer-choice", "agreement-run"]) id(name)?.addEventListener("change", () => question())
   if (id("chooser")) {
     if (!chosen.size) for (const run of known.filter((r) => r.open && r.snapshots).slice(0, USUAL)) chosen.add(run.id)
     choices()
-    infoplane.page.begin(question)
+    infoplane.page.begin(() => question())
   }
   return {compare, choices}
 })())

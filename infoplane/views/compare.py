@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -40,6 +42,8 @@ from infoplane.views.state import PageState
 from infoplane.views.text import plain
 
 MOST = 24  # runs compared at once
+PATIENCE = 0.6  # seconds of reading after which a page is told how far it is
+LASTS = 20  # times as long as reading a growing run took, it is not read again
 FEWEST = 4  # runs from which a rank correlation is told
 _DRAWS = 1000  # bootstrap draws of its interval
 _KEPT = 64  # Datasets of ended runs kept in memory
@@ -90,11 +94,17 @@ def build(document: Document, state: PageState, shelf: Shelf, hub: Hub) -> Page:
 
 
 def answer(shelf: Shelf, question: Mapping[str, Any]) -> dict[str, Any]:
-    """Compare the runs in a question from a browser: ids, an estimator, a setting, a layer."""
+    """Compare the runs in a question from a browser: ids, an estimator, a setting, a layer.
+
+    Where reading the runs takes long, the answer says how many are read; the page asks again.
+    """
     ids = question.get("runs")
     wanted = [word for word in ids if isinstance(word, str)] if isinstance(ids, list) else []
     chosen = [run for word in wanted[:MOST] if (run := shelf.find(word)) is not None]
-    sets, problems = _datasets(chosen)
+    known = question.get("read")
+    sets, problems, read = _datasets(chosen, known if type(known) is int else 0)
+    if read < len(chosen):
+        return {"reading": [read, len(chosen)]}
     names = list(dict.fromkeys(str(name) for ds, _ in sets for name in ds["estimator"].values))
     told: dict[str, Any] = {
         "estimators": [[name, label_of(name)] for name in names],
@@ -221,15 +231,37 @@ def _number(value: float | None) -> float | None:
     return None if value is None or not np.isfinite(value) else round(float(value), 3)
 
 
-_datasets_of: OrderedDict[tuple[str, Any], tuple[xr.Dataset, dict[str, Any]]] = OrderedDict()
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """A run's Dataset and settings, as of when."""
+
+    stamp: str
+    at: float
+    took: float
+    told: tuple[xr.Dataset, dict[str, Any]]
+
+    def holds(self, stamp: str) -> bool:
+        """Whether it still stands: nothing was written since, or reading anew is not worth it."""
+        return self.stamp == stamp or time.monotonic() - self.at < LASTS * self.took
+
+
+_readings: OrderedDict[str, _Reading] = OrderedDict()
 
 
 def _datasets(
-    chosen: Sequence[RunSummary],
-) -> tuple[list[tuple[xr.Dataset, dict[str, Any]]], list[str]]:
-    """Read the chosen runs; what cannot be read or was not measured is told instead."""
-    found, problems = [], []
-    for summary in chosen:
+    chosen: Sequence[RunSummary], known: int
+) -> tuple[list[tuple[xr.Dataset, dict[str, Any]]], list[str], int]:
+    """Read the chosen runs; what cannot be read or was not measured is told instead.
+
+    After `PATIENCE` it ends, but not before one run more than the `known` first ones was read. The
+    last that is returned is how many were.
+    """
+    found: list[tuple[xr.Dataset, dict[str, Any]]] = []
+    problems: list[str] = []
+    begun = time.monotonic()
+    for read, summary in enumerate(chosen):
+        if read > known and time.monotonic() - begun > PATIENCE:
+            return found, problems, read
         try:
             ds, config = _dataset(summary)
         except InfoplaneError as error:
@@ -239,17 +271,19 @@ def _datasets(
             found.append((ds, config))
         else:
             problems.append(plain(f"{summary.name}: nothing was estimated yet", 200))
-    return found, problems
+    return found, problems, len(chosen)
 
 
 def _dataset(summary: RunSummary) -> tuple[xr.Dataset, dict[str, Any]]:
     journals = (summary.path / "journal").glob("*.jsonl")
-    stamp = sorted((file.name, file.stat().st_size) for file in journals)
-    key = (str(summary.path), str(stamp))
-    if key not in _datasets_of:
+    stamp = str(sorted((file.name, file.stat().st_size) for file in journals))
+    key, begun = str(summary.path), time.monotonic()
+    if key not in _readings or not _readings[key].holds(stamp):
         run = store.open_run(summary.path)
-        _datasets_of[key] = trajectories(run), settings(run.config)
-        while len(_datasets_of) > _KEPT:
-            _datasets_of.popitem(last=False)
-    _datasets_of.move_to_end(key)
-    return _datasets_of[key]
+        told = trajectories(run), settings(run.config)
+        now = time.monotonic()
+        _readings[key] = _Reading(stamp, now, now - begun, told)
+        while len(_readings) > _KEPT:
+            _readings.popitem(last=False)
+    _readings.move_to_end(key)
+    return _readings[key].told

@@ -1,3 +1,6 @@
+import math
+import time
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -123,6 +126,12 @@ def test_the_rank_correlation_is_spearmans():
     assert compare.rank_correlation(np.ones((5, 2))) == {}
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch):
+    """However slow the machine, an answer is whole at once."""
+    monkeypatch.setattr(compare, "PATIENCE", math.inf)
+
+
 @pytest.fixture(scope="module")
 def shelf(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
@@ -152,6 +161,17 @@ def test_an_answer_compares_what_was_asked_for(shelf):
     assert told["agreement"]["pairs"][0]["rho"] == pytest.approx(1)
 
 
+def test_what_takes_long_to_read_is_told_run_by_run_and_ends(shelf, monkeypatch):
+    monkeypatch.setattr(compare, "PATIENCE", -1.0)
+    ids = [run.id for run in shelf.runs()]
+    known, told = 0, []
+    while "reading" in (answer := compare.answer(shelf, {"runs": ids, "read": known})):
+        told.append(answer["reading"])
+        known = answer["reading"][0]
+    assert told == [[i, len(ids)] for i in range(1, len(ids))]
+    assert answer["groups"]
+
+
 @pytest.mark.parametrize(
     "question",
     [
@@ -174,3 +194,12 @@ def test_forged_choices_fall_back(shelf, forged):
     told = compare.answer(shelf, {"runs": ids} | forged)
     assert told["estimator"] == "mi.binning"
     assert told["layer"] == 0
+
+
+def test_a_growing_run_is_not_read_again_at_once():
+    reading = compare._Reading("before", at=time.monotonic(), took=60.0, told=None)
+    assert reading.holds("before")
+    assert reading.holds("after")  # 20 minutes for a minute of reading
+    old = compare._Reading("before", at=time.monotonic() - 61.0, took=3.0, told=None)
+    assert old.holds("before")
+    assert not old.holds("after")

@@ -92,7 +92,7 @@ function draw_scalars() {
 
 function draw_density() {  // as many value ticks as there is room for
   for (const [name, room] of [["compression", 26], ["fitting", 24], ["training", 26]]) {
-    const n = Math.max(2, Math.floor((figures[name].inner_height || 100) / room))
+    const n = Math.max(1, Math.floor((figures[name].inner_height || 100) / room))
     for (const axis of [...figures[name].left, ...figures[name].right]) if (axis.ticker) set(axis.ticker, {desired_num_ticks: n})
     set(figures[name].center.find(g => g.dimension === 1).ticker ?? figures[name].left[0].ticker, {desired_num_ticks: n})
   }

@@ -61,7 +61,7 @@ function nulls() {  // [layer, its points with a null until now], of the picked 
 }
 function draw_null() {
   const found = nulls().map(([, list]) => list), ends = found.map(list => list.at(-1))
-  const words = sources.iso_text.data, taken = [...words.x.map((x, i) => ({x, y: words.y[i]})), ...chosen.targets]
+  const taken = [sources.iso_text, sources.bounds_text].flatMap(({data}) => data.x.map((x, i) => ({x, y: data.y[i]}))).concat(chosen.targets)
   const clear = p => Math.min(...taken.map(t => Math.hypot(...pixels({x: p.x, y: p.yn}, t))), 200)
   const first = ends.reduce((a, b) => a && clear(a) >= clear(b) ? a : b, null)  // named where there is most room
   put("null", {xs: found.map(list => list.map(p => p.x)), ys: found.map(list => list.map(p => p.yn))})
