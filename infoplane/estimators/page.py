@@ -88,6 +88,12 @@ V is the variable asked about (inputs X, labels Y, another layer), T the layer; 
 largest dimension). *Error*: value less truth, where it is largest among the
 [truths](../infoplane/truth) that the card claims, at 1,000 samples; ≤ where its tests hold it to an
 exact value. `estimators.get(id)` is the function, `infoplane catalogue ID` the card in a terminal.
+
+`evaluate` and `infoplane evaluate` measure a run. Parameters that end in `_step` or `_layer` name
+another snapshot or layer of it: `evaluate(run, [("mi.compressed", {"reference_step": 0})])`
+projects all steps by the axes of step 0, `{"mean_layer": "mean", "deviation_layer": "sd"}` tells
+`mi.stochastic` which modules put out its noise. What is fitted once (a projection, a critic, the
+codes and clusters of X) is kept in the run, for later evaluations and every worker.
 """
 
 
