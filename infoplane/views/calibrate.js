@@ -1,8 +1,7 @@
 // The Calibrate page: readings on twins of a layer as a picture and a table, and the standing table.
 "use strict"
 Object.assign(infoplane, (() => {
-  const {first, element, count, ask, keep_only, figure_in, table} = infoplane.page, {plot} = infoplaneCharts
-  const TINTS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6bb1", "#b2a500"]
+  const {first, element, count, ask, keep_only, figure_in, table} = infoplane.page, {plot, TINTS} = infoplaneCharts
   const MARKS = ["●", "■", "▲", "◆", "▼", "○", "□", "△"]  // so that no two differ by colour alone
   const id = (name) => document.getElementById(name), form = id("calibration")
   const signed = (v, digits = 3) => v == null ? "–" : v.toFixed(digits).replace(/^-(0\.?0*)$/, "$1").replace("-", "−")

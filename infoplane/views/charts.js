@@ -5,6 +5,8 @@
 window.infoplaneCharts = (() => {
   const NS = "http://www.w3.org/2000/svg"
   const finite = Number.isFinite, TIMES = 12  // colours of training time: --ip-t0 … --ip-t11
+  // told apart with the common deficiencies of colour vision, 3 : 1 on light and on dark
+  const TINTS = ["#0072b2", "#d55e00", "#009e73", "#c2699a", "#b07d00", "#2a97c4", "#8c6bb1", "#8a8f00", "#7f7f7f", "#b4524a"]
   const node = (tag, attributes = {}, ...children) => {
     const made = document.createElementNS(NS, tag)
     for (const [name, value] of Object.entries(attributes)) if (value != null) made.setAttribute(name, value)
@@ -159,9 +161,10 @@ window.infoplaneCharts = (() => {
       }))
       figure.append(made)
     }
-    for (const button of made.children) button.setAttribute("aria-label", `Save as ${button.textContent}: ${title_of(figure)}`)
+    const about = [title_of(figure), figure.querySelector("figcaption small")?.textContent.trim()].filter(Boolean).join(", ")
+    for (const button of made.children) button.setAttribute("aria-label", `Save as ${button.textContent}: ${about}`)
   }
-  const title_of = (figure) => [...figure.querySelector("figcaption").childNodes].filter((n) => n.nodeType === 3).map((n) => n.textContent.trim()).join(" ")
+  const title_of = (figure) => [...figure.querySelector("figcaption").childNodes].filter((n) => n.nodeType === 3).map((n) => n.textContent.trim()).join(" ") || (figure.querySelector("svg")?.getAttribute("aria-label") ?? "")
   function lines_of(words, room) {
     const lines = [""]
     for (const word of words.split(/\s+/)) if ((lines.at(-1) + word).length * 5.9 < room) lines[lines.length - 1] += `${word} `; else lines.push(`${word} `)
@@ -195,5 +198,5 @@ window.infoplaneCharts = (() => {
     infoplaneSaving.place(sheet, svg, 0, top, width, height)
     infoplaneSaving.keep(sheet, kind, `${document.title.replace(/ · infoplane$/, "")}-${title_of(figure)}`)
   }
-  return {plot, short, percent}
+  return {plot, short, percent, TINTS}
 })()

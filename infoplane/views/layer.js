@@ -2,9 +2,8 @@
 // spectrum, bin occupancy, classes. Text from a run becomes text nodes only.
 "use strict"
 window.infoplaneLayer = (() => {
-  const CLASSES = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6bb1", "#b2a500", "#7f7f7f", "#a6761d"]
   const ACCENT = "stroke:var(--ip-accent);stroke-dasharray:none;stroke-width:2"
-  const {plot, percent} = infoplaneCharts
+  const {plot, percent, TINTS} = infoplaneCharts
   const u = (v) => Math.log10(1 + v)
 
   function numbers(f) {  // rows of a definition list
@@ -38,8 +37,8 @@ window.infoplaneLayer = (() => {
     plot(at("spectrum"), {x: {label: "principal direction", ...places(answer.spectrum)}, y: {label: "share of variance", low: 0, high: Math.max(answer.spectrum[0], 0.5) * 1.06}, says: "spectrum", marks: [bars(answer.spectrum), {kind: "rule", x: facts.rank, style: ACCENT}]})
     plot(at("cells"), {x: {label: `cell, fullest first; ${facts.cells.toLocaleString("en")} in use`, ...places(answer.cells)}, y: {label: "samples", low: 0}, says: "samples in each cell", marks: [bars(answer.cells)]})
     const {x, y, label = x.map(() => 0), names = [], means = []} = answer.map
-    const colour = (c) => names.length ? CLASSES[c % CLASSES.length] : "var(--ip-muted)"
-    const groups = [...new Set(label)].map((c) => ({kind: "dots", r: 2.2, x: x.filter((_, i) => label[i] === c), y: y.filter((_, i) => label[i] === c), style: `fill:${colour(c)};fill-opacity:.55`}))
+    const colour = (c) => names.length ? TINTS[c % TINTS.length] : "var(--ip-muted)"
+    const groups = [...new Set(label)].map((c) => ({kind: "dots", r: 1.9, x: x.filter((_, i) => label[i] === c), y: y.filter((_, i) => label[i] === c), style: `fill:${colour(c)};fill-opacity:1`}))
     const named = means.length ? [{kind: "text", x: means.map((m) => m[0]), y: means.map((m) => m[1]), text: names}] : []
     plot(at("map"), {x: {label: "first direction"}, y: {label: "second direction"}, says: "samples and class means in two directions", marks: [...groups, ...named]})
   }

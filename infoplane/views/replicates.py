@@ -172,7 +172,7 @@ def _named(name: str, value: Any) -> str:
     """Write a setting for a title: words speak for themselves, numbers need their name."""
     if isinstance(value, list | tuple):
         return "-".join(map(str, value))
-    if value is None:
+    if value in (None, "none"):
         return f"no {name.replace('_', ' ')}"
     if isinstance(value, str):
         return PurePath(value).name or value  # of a file, its name

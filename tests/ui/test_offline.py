@@ -113,7 +113,7 @@ def test_every_layer_has_its_pictures(shown):
 
 def saved(page, name):
     with page.expect_download() as download:
-        page.get_by_role("button", name=name, exact=True).first.press("Enter")
+        page.get_by_role("button", name=name).first.press("Enter")
     return download.value
 
 

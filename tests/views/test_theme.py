@@ -2,6 +2,7 @@ import re
 
 import pytest
 
+from infoplane.views.plane import resource
 from infoplane.views.theme import SHADES, TOKENS, css_variables, time_palette
 
 
@@ -36,6 +37,15 @@ def test_time_colours_stand_out_and_only_get_brighter(mode):
     assert min(contrast(colour, TOKENS[mode]["surface"]) for colour in palette) >= 3.0
     lights = [luminance(colour) for colour in palette]
     assert lights == sorted(lights)
+
+
+def test_colours_of_classes_and_estimators_stand_out_in_both_modes():
+    declared = re.search(r"const TINTS = \[([^\]]+)\]", resource("charts.js"))[1]
+    tints = re.findall(r"#[0-9a-f]{6}", declared)
+    assert len(tints) == len(set(tints)) == 10
+    for mode in TOKENS:
+        for surface in ("surface", "raised"):
+            assert min(contrast(tint, TOKENS[mode][surface]) for tint in tints) >= 3.0
 
 
 def test_both_modes_have_the_same_tokens_and_no_font_is_fetched():

@@ -18,7 +18,8 @@ function mount() {  // find the elements; again after Bokeh has drawn them anew
       return el
     })))))
   for (const [name, plot] of Object.entries(figures)) {  // a canvas says nothing to a screen reader: the table does
-    const el = cb_context.index.find_one(plot)?.el
+    const drawn = cb_context.index.find_one(plot), el = drawn?.el
+    drawn?.canvas_view?.events_el?.setAttribute("tabindex", "-1")  // nothing there that keys could do
     el?.setAttribute("role", "img")
     el?.setAttribute("aria-label", `${{plane: "Information plane", compression: "Compression over time", fitting: "Fitting over time", training: "Loss and accuracy over time", strip: "Time axis and colour legend"}[name]}; the table of layers says the same in numbers`)
   }
