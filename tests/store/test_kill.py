@@ -50,7 +50,7 @@ WRITER = textwrap.dedent(
         signal.pause()
 
     for line in sys.stdin:
-        path, start = line.split()
+        path, start = line.rsplit(maxsplit=1)
         child = os.fork()
         if not child:
             write(path, int(start))
