@@ -36,11 +36,6 @@ class Projection:
         """Share of the variance kept."""
         return float(self.arrays["share"][0])
 
-    @property
-    def width(self) -> int:
-        """Columns d of the rows that it takes."""
-        return len(self.arrays["live"])
-
     def codes(self, t: FloatArray) -> FloatArray:
         """Return the codes (n, dim) of rows (n, d)."""
         t = t[:, self.arrays["live"]]
