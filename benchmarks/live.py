@@ -165,7 +165,7 @@ class Client:
                     self.due = self.due or asyncio.create_task(self.answer_soon())
 
     async def answer_soon(self) -> None:
-        await asyncio.sleep(0.16)  # the page answers for several frames at once, too
+        await asyncio.sleep(0.1)  # the page answers for several frames at once, too
         self.due = None
         await self.tell(self.newest)
 

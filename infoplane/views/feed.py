@@ -28,7 +28,7 @@ from infoplane.views.wire import Wire
 log = logging.getLogger(__name__)
 
 CREDIT = 5
-"""Messages under way to one browser at most; it answers six times a second."""
+"""Messages under way to one browser at most; it answers ten times a second."""
 
 
 class Told(Source, Protocol):
@@ -185,7 +185,7 @@ const answer = () => {
 }
 requestAnimationFrame(() => requestAnimationFrame(() => {
   ack.painted = number
-  ack.waiting ??= setTimeout(answer, Math.max(0, 160 - (performance.now() - (ack.told_at ?? 0))))
+  ack.waiting ??= setTimeout(answer, Math.max(0, 100 - (performance.now() - (ack.told_at ?? 0))))
 }))
 """
 

@@ -2,10 +2,10 @@
 
 A *source* is anything with ``poll() -> bool`` (a run being tailed, a directory of runs). The hub
 polls it every 10 ms while it changes and ever more rarely, down to four times a second, while it
-does not, and wakes its listeners at most thirty times a second. Listeners run in the hub's thread
-and must return at once; they only schedule work on their own event loop. The thread ends when
-nobody watches, and a source that was watched a moment ago is kept, so that a reload of the page
-does not read the run again.
+does not, and wakes its listeners at most 25 times a second (a few of them 50 times). Listeners run
+in the hub's thread and must return at once; they only schedule work on their own event loop. The
+thread ends when nobody watches, and a source that was watched a moment ago is kept, so that a
+reload of the page does not read the run again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ log = logging.getLogger(__name__)
 
 ACTIVE = 0.010  # seconds between polls of a source that changed lately
 IDLE = 0.250  # seconds between polls of a source that has been still
-FRAME = 1 / 25  # seconds between two calls of a listener, at least
+FRAME = 1 / 25  # seconds between two calls of a listener, at least,
+QUICK = 1 / 50  # and where there are no more than
+FEW = 8  # of them
 LINGER = 2.0  # seconds after a change during which a source counts as active
 KEPT = 4  # sources kept open after their last listener left
 
@@ -151,7 +153,7 @@ class _Channel:
         """Poll once, tell the listeners when a frame is due, and plan the next poll."""
         if self._poll():
             self._news, self._active_until = True, now + LINGER
-        if self._news and now - self._told >= FRAME:
+        if self._news and now - self._told >= (QUICK if len(self.listeners) <= FEW else FRAME):
             self._news, self._told = False, now
             self._tell()
         self._pause = ACTIVE if now < self._active_until else min(self._pause * 1.5, IDLE)
