@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from infoplane.capture.faults import tell
 from infoplane.capture.models import weights
+
+FROM_ZERO, RENUMBERED = "numbered from 0", "renumbered"
+"""Events that tell how a loop's numbers stand to the steps."""
+
+Report = Callable[[str, Mapping[str, Any]], None]
 
 
 class Clock:
@@ -43,18 +50,36 @@ class Clock:
         self.offset: int | None = offset if start is None and offset else None
         self.restarts = 0
 
-    def label(self, number: int | None, moved: Callable[[], bool]) -> int:
-        """Return the label of a call that passed `number`; None counts on by one."""
+    def label(
+        self, number: int | None, moved: Callable[[], bool], report: Report = lambda *_: None
+    ) -> int:
+        """Return the label of a call that passed `number`; None counts on by one.
+
+        `report` is told of numbers that begin at 0, and once of numbers that fall.
+        """
         if number is None:
-            self.last = (self.reached if self.last < 0 else self.last) + 1
-            return self.last
+            return self._next()
         number = operator.index(number)
         if self.offset is None:
             self.offset = int(number == self.start and moved())
+            if self.offset:
+                report(FROM_ZERO, {"step": number + 1})
         if number + self.offset < self.last:
             self.offset = self.last + 1 - number
             self.restarts += 1
+            if self.restarts == 1:
+                report(RENUMBERED, {"given": number, "step": self.last + 1})
         self.last = number + self.offset
+        return self.last
+
+    def _next(self) -> int:
+        if self.last < 0 <= self.reached:
+            self.last = self.reached
+            tell(
+                f"infoplane: steps are counted on from {self.reached}, the latest of the resumed "
+                "run; if the checkpoint is older, say start= (updates done)."
+            )
+        self.last += 1
         return self.last
 
 

@@ -41,11 +41,14 @@ def parts(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
             continue
         seen.add(id(module))
         yield path, module
-        children = [(name, child) for name, child in module._modules.items() if child is not None]
-        for name, value in vars(module).items():
-            if name not in _OWN and isinstance(value, list | tuple | dict):
-                children += _held(name, value)
-        waiting += [(f"{path}.{name}".lstrip("."), child) for name, child in reversed(children)]
+        own = vars(module)
+        children = [(name, child) for name, child in own["_modules"].items() if child is not None]
+        for name in sorted(own.keys() - _OWN):  # few, and this is walked at every snapshot
+            if type(own[name]) in (list, tuple, dict):
+                children += _held(name, own[name])
+        if children:
+            start = f"{path}." if path else ""
+            waiting += [(start + name, child) for name, child in reversed(children)]
 
 
 def weights(model: nn.Module) -> list[nn.Parameter]:

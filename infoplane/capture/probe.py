@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import chain, islice
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from infoplane.capture.models import parts, weights
+from infoplane.capture.models import parts
 from infoplane.capture.quiet import random_states_kept
 from infoplane.errors import InputError
 from infoplane.types import ProbeData
@@ -171,10 +171,11 @@ def as_probes(value: Probe | Sequence[Probe] | Mapping[str, Probe]) -> tuple[Pro
 
 def home(model: nn.Module) -> tuple[torch.device, torch.dtype]:
     """Device and floating dtype of the model's first floating parameter or buffer."""
-    buffers = (buffer for _, part in parts(model) for buffer in part._buffers.values())
-    for tensor in chain(weights(model), buffers):
-        if tensor is not None and tensor.is_floating_point():
-            return tensor.device, tensor.dtype
+    for kind in ("_parameters", "_buffers"):
+        for _, part in parts(model):
+            for tensor in getattr(part, kind).values():
+                if tensor is not None and tensor.is_floating_point():
+                    return tensor.device, tensor.dtype
     return torch.device("cpu"), torch.get_default_dtype()
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from infoplane.capture.models import parts, weights
+from infoplane.capture.models import parts
 
 NOISE = 0
 """Seed of the random states inside a probe pass."""
@@ -37,7 +37,8 @@ def undisturbed(model: nn.Module, *, autocast: bool = True) -> Iterator[None]:
     """
     with ExitStack() as stack:
         modules = [module for _, module in parts(model)]
-        devices = {weight.device for weight in weights(model)} - {torch.device("cpu")}
+        devices = {weight.device for module in modules for weight in module._parameters.values()
+                   if weight is not None and weight.device.type != "cpu"}  # fmt: skip
         stack.enter_context(random_states_kept(devices))
         stack.enter_context(_modes(modules))
         stack.enter_context(_buffers(modules))

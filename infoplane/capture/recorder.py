@@ -17,6 +17,7 @@ from infoplane.capture.delivery import Delivery
 from infoplane.capture.faults import out_of_memory, tell
 from infoplane.capture.lap import Lap
 from infoplane.capture.options import bytes_of, kinds_of, share_of
+from infoplane.capture.pace import Pace
 from infoplane.capture.probe import Probe, as_probes
 from infoplane.capture.reduce import ReduceLike
 from infoplane.capture.retention import Retention
@@ -29,8 +30,6 @@ from infoplane.capture.statistics import Statistics
 from infoplane.capture.subject import Subject
 from infoplane.capture.surroundings import (
     BARE,
-    FROM_ZERO,
-    RENUMBERED,
     WITNESSES,
     fate,
     offset_of,
@@ -155,6 +154,8 @@ class Watcher:
         self.sink = None if run is None else as_sink(run)
         self.schedule = as_schedule(every)
         self.shutter = Shutter(self.schedule, None if budget is None else share_of(budget))
+        self._pace: Pace | None = None
+        self._paced = every is None and budget is None
         self.memory, self.queue = bytes_of("memory", memory), int(queue)
         self.block = on_backpressure == "block"
         self.optimizer = None if optimizer is None else updaters(optimizer, self.model)
@@ -229,6 +230,7 @@ class Watcher:
         self.sink.begin(data, self.layers, self.info)
         self._delivery = Delivery(self.sink, depth=self.queue, retention=self._retention)
         self.faults = self._delivery.faults
+        self._pace = Pace(self._delivery.event) if self._paced else None
         kinds = self.subject.plan.capture
         self._statistics = Statistics(self.model, kinds, self.faults.add, self._here)
         self._active = True
@@ -335,30 +337,23 @@ class Watcher:
 
     def _advance(self, step: int | None, scalars: Mapping[str, Any], now: float) -> None:
         previous = self.clock.last
-        label = self._label(step)
+        label = self.clock.label(step, self._weights.moved, self._delivery.event)
         previous = label - 1 if previous < 0 else previous  # a resumed run: nothing was passed over
         if scalars:
             self._note(label, scalars)
-        if self.shutter.wants(previous, label):
+        if self.shutter.wants(previous, label) and self._lets(previous, label, now):
             elapsed = now - (self._begun or now)
             if self.shutter.affords(self._spent(), self._one, elapsed):
                 self._take(label, wait=self.block)
         if len(self._scalars.rows) >= FLUSH_ROWS or now - self._flushed > FLUSH_SECONDS:
             self._flush()
 
-    def _label(self, number: int | None) -> int:
-        """Return the step that a call means, and note how its number stands to the step."""
-        clock = self.clock
-        offset, restarts, known = clock.offset, clock.restarts, clock.last >= 0
-        label = clock.label(number, self._weights.moved)
-        if clock.restarts == 1 and restarts == 0:
-            self._delivery.event(RENUMBERED, {"given": number, "step": label})
-        elif clock.offset == 1 and offset is None:
-            self._delivery.event(FROM_ZERO, {"step": label})
-        if number is None and not known and label:
-            tell(f"infoplane: steps are counted on from {clock.reached}, the latest of the resumed "
-                 "run; if the checkpoint is older, say start= (updates done).")  # fmt: skip
-        return label
+    def _lets(self, previous: int, step: int, now: float) -> bool:
+        """Whether the default schedule, thinned to what this training affords, takes this step."""
+        if self._pace is None:
+            return True
+        one = self._one + self._delivery.device_seconds / max(1, self.snapshots)
+        return self._pace.lets(previous, step, one, now - self._spent())
 
     def _note(self, step: int, scalars: Mapping[str, Any]) -> None:
         for name, value in scalars.items():
@@ -382,7 +377,8 @@ class Watcher:
         scalars, notes = self._statistics.take()
         self._note(step, scalars)
         notes["seconds"] = seconds
-        self._one = perf_counter() - begun
+        seconds = perf_counter() - begun  # without the first, which meets cold caches
+        self._one = min(seconds, self._one) if self.snapshots > 1 else seconds
         row = dict(self._scalars.rows.get(step, {}))
         if self._delivery.snapshot(step, read, row, notes, lap.end(), wait=wait):
             self._taken = step

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from infoplane.capture.clock import FROM_ZERO, RENUMBERED
+
 if TYPE_CHECKING:
     from infoplane.capture.recorder import Watcher
 
@@ -17,9 +19,6 @@ BARE: ContextVar[bool] = ContextVar("infoplane_bare", default=False)
 
 WITNESSES: ContextVar[list[Watcher] | None] = ContextVar("infoplane_witnesses", default=None)
 """While `verify_neutrality` trains: the watchers made, which then keep all scalars."""
-
-FROM_ZERO, RENUMBERED = "numbered from 0", "renumbered"
-"""Events that tell how a loop's numbers stand to the steps."""
 
 
 def other_rank() -> bool:

@@ -100,7 +100,8 @@ def test_what_does_not_fit_is_refused(tmp_path):
         watch(net(), Probe(X), None, optimizer=0.1)
     model = net()
     optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
-    with Run.create(tmp_path / "run") as run, watch(model, Probe(X), run, optimizer=optimiser):
+    path = tmp_path / "run"
+    with Run.create(path) as run, watch(model, Probe(X), run, optimizer=optimiser, every=1):
         train(model, optimiser)
     with Run.create(tmp_path / "run", resume="must") as run:
         with pytest.raises(InputError, match="needs `start`"):
