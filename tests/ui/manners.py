@@ -22,7 +22,9 @@ FAINT = """() => {
   const over = (top, under) => under.map((v, i) => v + (top[i] - v) * top[3] / 255)
   const behind = e => {
     const path = []
-    for (; e; e = e.parentElement) path.unshift(numbers(getComputedStyle(e).backgroundColor))
+    for (; e; e = e.parentElement ?? e.getRootNode().host) {
+      path.unshift(numbers(getComputedStyle(e).backgroundColor))
+    }
     return path.reduce((under, top) => over(top, under), [255, 255, 255])
   }
   const contrast = e => {
@@ -32,7 +34,9 @@ FAINT = """() => {
     return (high + 0.05) / (low + 0.05)
   }
   const passed = 'script, style, title, option, .skip, .head-text, label:has(:disabled) *'
-  return [...document.querySelectorAll('body *')]
+  const everything = root => [...root.querySelectorAll('*')]
+    .flatMap(e => [e, ...e.shadowRoot ? everything(e.shadowRoot) : []])
+  return everything(document.body)
     .filter(e => e.checkVisibility() && !e.disabled && !e.matches(passed))
     .filter(e => [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim()))
     .map(e => [contrast(e), e.textContent.trim().slice(0, 40)])
@@ -43,3 +47,16 @@ FAINT = """() => {
 
 OVERFLOW = "(m => m.scrollWidth - m.clientWidth)(document.querySelector('main'))"
 """Pixels by which a page is wider than its window."""
+
+FOCUSED = """() => {
+  let e = document.activeElement
+  while (e.shadowRoot?.activeElement) e = e.shadowRoot.activeElement
+  const {outlineStyle, outlineWidth} = getComputedStyle(e), box = e.getBoundingClientRect()
+  return {
+    name: e.getAttribute('aria-label') || e.innerText || e.title,
+    shown: outlineStyle !== 'none' && parseFloat(outlineWidth) >= 1,
+    inside: box.width > 0 && box.bottom > 0 && box.top < innerHeight,
+    last: e === document.body,
+  }
+}"""
+"""What has the focus: how it is called, whether a ring shows it, whether it is in the window."""

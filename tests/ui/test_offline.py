@@ -9,6 +9,7 @@ from PIL import Image
 from playwright.sync_api import expect
 from ui.conftest import strike
 from ui.drawn import CONTROLLER, wait_until_drawn
+from ui.manners import FAINT, FOCUSED
 
 from infoplane.report import report
 from infoplane.store import Run
@@ -157,6 +158,33 @@ def test_the_pictures_of_a_layer_can_be_saved_too(shown):
     assert "principal direction" in text
     assert "var(--" not in text
     assert 'class="' not in text
+
+
+def test_its_text_has_enough_contrast_in_light_and_dark(shown):
+    page, _, _ = shown
+    page.keyboard.press("?")  # with the note open
+    for mode in ("light", "dark"):
+        page.evaluate("mode => { document.documentElement.dataset.theme = mode }", mode)
+        page.wait_for_function(f"{CONTROLLER}.chosen.mode === '{mode}'")
+        assert page.evaluate(FAINT) == []
+    page.evaluate("delete document.documentElement.dataset.theme")
+    page.keyboard.press("Escape")
+
+
+def test_the_keyboard_reaches_everything_by_name_and_its_place_is_seen(shown):
+    page, _, _ = shown
+    page.evaluate("document.activeElement?.blur(); scrollTo(0, 0)")
+    page.mouse.click(2, 2)  # the keyboard's way begins there
+    names = []
+    while not (stop := page.evaluate(FOCUSED) if names else {"last": False})["last"]:
+        if names:
+            assert stop["name"], names
+            assert stop["shown"], stop
+            assert stop["inside"], stop
+        names.append(stop.get("name"))
+        assert len(names) < 100, "the focus goes round in circles"
+        page.keyboard.press("Tab")
+    assert {"minus null", "Save figures", "Moment of training", "now"} <= set(names)
 
 
 def test_the_policy_stops_a_script_that_is_not_ours(shown):

@@ -40,6 +40,7 @@ const actions = {
       document.documentElement.setAttribute("data-theme", mode)
       try { localStorage.setItem("infoplane-theme", mode) } catch { /* not allowed in this document */ }
     }
+    chosen.followed = null
     nodes.root.setAttribute("data-theme", mode)
     refresh()
   },

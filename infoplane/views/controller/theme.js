@@ -1,9 +1,14 @@
 // -- theme ------------------------------------------------------------------------------------------
 
 function apply_theme() {
-  const asked = nodes?.root?.getAttribute("data-theme") || document.documentElement.getAttribute("data-theme")
+  const own = nodes?.root?.getAttribute("data-theme"), page = document.documentElement.getAttribute("data-theme")
+  const kept = own === chosen.followed ? null : own  // what was taken over from the page follows it
+  const asked = options.keys === "page" ? page || kept : kept || page
   const mode = on_paper ? "light" : asked in options.tokens ? asked : options.mode in options.tokens ? options.mode : darkness.matches ? "dark" : "light"
-  if (nodes?.root && options.mode === "auto" && !on_paper && nodes.root.getAttribute("data-theme") !== mode && asked) nodes.root.setAttribute("data-theme", mode)
+  if (nodes?.root && options.mode === "auto" && !on_paper && own !== mode && (asked || own)) {
+    chosen.followed = mode
+    nodes.root.setAttribute("data-theme", mode)
+  }
   if (chosen.themed === mode) return
   chosen.themed = chosen.mode = mode
   const t = options.tokens[mode], m = models
