@@ -158,3 +158,13 @@ def test_pairs_are_taken_in_blocks_and_never_all_held(monkeypatch, work):
     largest = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert largest < n * n * 8 / 6  # 12 MiB: a sixth of all pairs in float64
+
+
+@pytest.mark.parametrize("copies", [1, 7])
+def test_nearest_are_the_same_from_a_bound_and_from_all_columns(monkeypatch, copies):
+    t = np.repeat(np.random.default_rng(4).normal(size=(980 // copies, 3)), copies, axis=0)
+    whole = Distances(t).nearest(2)
+    monkeypatch.setattr("infoplane.estimators.distances._MANY", 1e9)
+    plain = Distances(t).nearest(2)
+    assert whole[0].tolist() == plain[0].tolist()
+    assert copies > 1 or whole[1].tolist() == plain[1].tolist()
