@@ -23,7 +23,7 @@ Object.assign(infoplane, (() => {
     keep_only(id("readings"), good.length ? 1 : 0)
     id("reading-table").replaceChildren()
     const name = form.target.value === "Y" ? "I(T;Y)" : "I(V;T)"
-    id("hint").textContent = answer.error ? "" : readings.length ? `Twins of ${form.layer.selectedOptions[0].textContent} at step ${count(Number(answer.about.step))}: ${answer.about.n} samples, ${answer.about.d} dimensions, ${answer.twins} twins for each truth. On the dashed line an estimator reads what is true; bars show the standard deviation over twins.` : "This layer was not calibrated yet at this step. Choose estimators and press measure: it takes seconds to a minute."
+    id("hint").textContent = answer.error ? "" : readings.length ? `Twins of ${form.layer.selectedOptions[0].textContent} at step ${count(Number(answer.about.step))}: ${count(answer.about.n)} samples, ${count(answer.about.d)} dimensions, ${answer.twins} twins for each truth. On the dashed line an estimator reads what is true; bars show the standard deviation over twins.` : "This layer was not calibrated yet at this step. Choose estimators and press measure: it takes seconds to a minute."
     if (!readings.length) return
     if (good.length) picture(good, name)
     const last = readings.at(-1)

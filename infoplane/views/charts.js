@@ -100,7 +100,9 @@ window.infoplaneCharts = (() => {
         up.y = Math.max(up.y - gap / 2, box.top + 9)
         down.y += gap / 2
       }
-      return discs.flatMap(({text, x, y}) => [node("circle", {cx: x, cy: y, r: 9, class: "head"}), node("text", {x, y: y + 3.5, "text-anchor": "middle", class: "head-text"}, text)])
+      const moved = discs.map((disc, i) => ({...disc, from: ay.at(s.y[i])})).filter(({y, from}) => Math.abs(y - from) > 4)
+      const leads = moved.map(({x, y, from}) => node("line", {x1: x, x2: x, y1: from, y2: y, class: "lead"}))
+      return leads.concat(discs.flatMap(({text, x, y}) => [node("circle", {cx: x, cy: y, r: 9, class: "head"}), node("text", {x, y: y + 3.5, "text-anchor": "middle", class: "head-text"}, text)]))
     },
     dots: (s, ax, ay) => s.x.map((x, i) => [x, s.y[i], s.title?.[i]]).filter(([x, y]) => finite(x) && finite(y)).map(([x, y, title]) =>
       node("circle", {cx: ax.at(x).toFixed(1), cy: ay.at(y).toFixed(1), r: s.r ?? 2, class: "dot", style: s.style}, ...(title ? [node("title", {}, title)] : []))),
