@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import deque
@@ -20,6 +21,7 @@ from infoplane.analysis.plan import (
     next_step,
     steps_named,
 )
+from infoplane.errors import InputError
 from infoplane.types import Status
 
 if TYPE_CHECKING:
@@ -145,15 +147,26 @@ class Agenda:
 
     def unseen(self) -> list[int]:
         """List the steps that parameters name and that some probe set has not."""
-        have = [set(self._run.steps_of(probe)) for probe in self._probe_names()]
-        return sorted(step for step in self._named if not all(step in steps for steps in have))
+        return sorted(set().union(*(self._missing(probe) for probe in self._probe_names())))
+
+    def _missing(self, probe: str) -> set[int]:
+        """Return the named steps that a probe set never had.
+
+        One whose arrays were given up to save disk counts as there: what was made of them is kept.
+        """
+        missing = set(self._named)
+        for step in self._named:
+            with contextlib.suppress(InputError):
+                self._run.snapshot_crc(step, probe)
+                missing.remove(step)
+        return missing
 
     def _probe_names(self) -> list[str]:
         return [p for p in self._run.probes if self._probes is None or p in self._probes]
 
     def _wanted(self, probe: str) -> list[int]:
         steps = self._run.steps_of(probe)
-        if not self._named <= set(steps):
+        if self._missing(probe):
             return []  # a growing run: nothing is measured before the steps that parameters name
         return [step for step in steps if self._steps is None or step in self._steps]
 

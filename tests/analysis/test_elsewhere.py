@@ -117,6 +117,23 @@ def test_a_growing_run_is_measured_once_the_named_step_is_there(tmp_path):
         assert [job.step for job in agenda.take(2)] == [3, 0]
 
 
+def test_a_named_step_whose_arrays_were_given_up_still_serves(tmp_path):
+    layer = Layer("net.0", "Tanh", (12,), 12, "flatten")
+    with Run.create(tmp_path / "run") as writer:
+        writer.begin((ProbeData(X, Y),), (layer,), {})
+        for step, arrays in STEPS.items():
+            writer.write(Snapshot(step, arrays))
+        ip.evaluate(writer.path, [FIXED], targets=["Y"], steps=[0], null=0)
+        writer.forget(3)
+    run = open_run(writer.path)
+    ip.evaluate(run, [FIXED], targets=["Y"], null=0)
+    assert sorted(rows(run, "mi.compressed")) == [0, 9]
+    ip.evaluate(run, [("mi.compressed", {"reference_step": 3, "dim": 3})], targets=["Y"], null=0)
+    lost = [row for row in run.measurements() if row.status is Status.FAILED]
+    assert len(lost) == 2
+    assert all("thinned out" in row.note for row in lost)
+
+
 def test_online_estimation_refuses_steps_that_it_does_not_keep():
     sink = online([FIXED, ("mi.mine", {"start_step": 0})])
     with pytest.raises(InputError, match="no snapshot is kept"):
