@@ -1,11 +1,13 @@
 """How quick and how dear the live page is: ``python benchmarks/live.py [--sessions 50]``.
 
-Three figures, printed as a table (``--json FILE`` keeps them):
+Figures, printed as a table (``--json FILE`` keeps them):
 
 - write to paint: a snapshot and its measurements are written 20 times a second; a real headless
   Chromium says when the frame that shows them is painted (two animation frames after it came);
+- cold load: from the address to a drawn plane, in a browser that has nothing of it;
 - sessions: raw websocket clients that behave like the page, and the server's CPU for each;
-- a new session: CPU of the server for one page load.
+- a new session: CPU of the server for one page load;
+- ``--churn N``: sessions opened and closed again, and what is left of them in the server.
 
 Timings depend on the machine and on what else it does; compare rows of one run.
 """
@@ -16,6 +18,7 @@ import argparse
 import asyncio
 import json
 import os
+import signal
 import statistics
 import sys
 import tempfile
@@ -30,13 +33,56 @@ from tornado.httpclient import HTTPRequest
 from tornado.websocket import websocket_connect
 from ui.conftest import ARGUMENTS, chromium
 from ui.growing import rows
-from ui.serving import Server
+from ui.serving import Process, held_port
 
 from infoplane.store import Run
 from infoplane.types import Layer, ProbeData, Snapshot
 
 LAYERS = [f"net.{i}" for i in range(6)]
 TICKS = os.sysconf("SC_CLK_TCK")
+
+
+KINDS = ("Document", "ServerSession", "SessionFeed", "WSHandler", "ColumnDataSource")
+SERVE = f"""
+import gc, signal
+from infoplane.views.serve import serve
+
+def count(*_):
+    gc.collect()
+    names = [type(thing).__name__ for thing in gc.get_objects()]
+    print("OBJECTS", *(names.count(kind) for kind in {KINDS}), flush=True)
+
+signal.signal(signal.SIGUSR1, count)
+"""
+
+
+class Server(Process):
+    """The server in a process of its own, which counts its objects when it is asked."""
+
+    def __init__(self, runs: Path, log: Path) -> None:
+        self._held, self.port = held_port()
+        self.url = f"http://127.0.0.1:{self.port}/"
+        code = f"{SERVE}\nserve({str(runs)!r}, {self.port})"
+        super().__init__(["-c", code], log, INFOPLANE_MAX_SESSIONS="2000")
+        self.wait(f"{self.url}favicon.ico")
+
+    @property
+    def process(self) -> int:
+        return self._child.pid
+
+    def objects(self) -> dict[str, int]:
+        """Count what sessions are made of, after a collection."""
+        told = self.said().count("OBJECTS")
+        os.kill(self.process, signal.SIGUSR1)
+        while self.said().count("OBJECTS") == told:
+            time.sleep(0.1)
+        numbers = self.said().rpartition("OBJECTS")[2].split()[: len(KINDS)]
+        return dict(zip(KINDS, map(int, numbers), strict=True))
+
+    def memory(self) -> float:
+        """Resident MiB."""
+        status = Path(f"/proc/{self.process}/status").read_text()
+        return int(status.split("VmRSS:")[1].split()[0]) / 1024
 
 
 class Writer(threading.Thread):
@@ -97,11 +143,38 @@ def latency(server: Server, writer: Writer, seconds: float, throttle: float = 1)
         painted = page.evaluate("painted")
         browser.close()
     lags = sorted(1000 * (at / 1000 - writer.written[step]) for step, at in painted[1:])
+    if not lags:
+        return {"frames per s": 0.0}
     return {
         "frames per s": round(len(painted) / seconds, 1),
         "p50 ms": round(statistics.median(lags), 1),
         "p95 ms": round(lags[int(0.95 * (len(lags) - 1))], 1),
         "max ms": round(lags[-1], 1),
+    }
+
+
+def cold_load(server: Server, times: int = 5) -> dict:
+    """Address to a drawn plane, each in a new browser context that has nothing in its cache."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
+        took, before = [], cpu_seconds(server.process)
+        for _ in range(times):
+            page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
+            page.goto(server.url)
+            drawn = page.wait_for_function(
+                "window.Bokeh?.documents.length > 1 && Bokeh.documents.every(d => d.is_idle)"
+                " && performance.now()",
+                polling="raf",
+            )
+            took.append(drawn.json_value())
+            page.context.close()
+        browser.close()
+    return {
+        "median ms": round(statistics.median(took)),
+        "best ms": round(min(took)),
+        "server CPU ms each": round(1000 * (cpu_seconds(server.process) - before) / times),
     }
 
 
@@ -170,9 +243,38 @@ class Client:
         await self.tell(self.newest)
 
 
+async def churn(server: Server, count: int) -> dict:
+    """Open and close sessions one after the other; what is left when the server has let go."""
+
+    async def once() -> None:
+        client = Client()
+        await client.open(server)
+        while client.frames < 1:
+            await asyncio.sleep(0.02)
+        client.task.cancel()
+        client.socket.close()
+
+    for _ in range(5):  # what is made once
+        await once()
+    await asyncio.sleep(40)  # sessions without a connection are kept for 15 to 32 seconds
+    before, memory = server.objects(), server.memory()
+    for _ in range(count):
+        await once()
+    await asyncio.sleep(40)
+    after = server.objects()
+    grown = {kind: after[kind] - before[kind] for kind in KINDS}
+    return {
+        "opened and closed": count,
+        "objects left": ", ".join(f"{n} {kind}" for kind, n in grown.items() if n) or "none",
+        "of": sum(before.values()),
+        "MiB before": round(memory),
+        "MiB after": round(server.memory()),
+    }
+
+
 async def crowd(server: Server, count: int, seconds: float) -> dict:
     """CPU of the server while `count` sessions watch, after they were opened."""
-    process = server._child.pid
+    process = server.process
     before = cpu_seconds(process)
     clients = [Client() for _ in range(count)]
     for client in clients:
@@ -198,24 +300,29 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, nargs="*", default=[1, 25, 50])
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--rate", type=float, default=20)
+    parser.add_argument("--churn", type=int, default=0)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         runs = Path(folder) / "runs"
         writer = Writer(runs / "run", options.rate)
-        server = Server(runs, Path(folder) / "log", plain=False, INFOPLANE_MAX_SESSIONS="2000")
+        server = Server(runs, Path(folder) / "log")
         writer.start()
         time.sleep(2)
         found = {}
         try:
             if chromium():
+                found["cold load"] = cold_load(server)
                 found["write to paint"] = latency(server, writer, options.seconds)
                 found["6x throttled"] = latency(server, writer, options.seconds, throttle=6)
             for count in options.sessions:
                 found[f"{count} sessions"] = asyncio.run(crowd(server, count, options.seconds))
+            if options.churn:
+                found["churn"] = asyncio.run(churn(server, options.churn))
         finally:
             writer.stopped.set()
             server.kill()
+            server._held.close()
             writer.join(10)
     for name, row in found.items():
         print(f"{name:>16}  " + " · ".join(f"{key} {value}" for key, value in row.items()))
