@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -141,14 +141,17 @@ def answer(shelf: Shelf, question: Mapping[str, Any]) -> dict[str, Any]:
 
 def agreement(ds: xr.Dataset) -> dict[str, Any]:
     """Tell how far the estimators of one run agree: a matrix, I(X;T) above its diagonal."""
-    pairs = compare_estimators(ds)
+    pairs = [
+        replace(pair, first=label_of(pair.first), second=label_of(pair.second))
+        for pair in compare_estimators(ds)
+    ]
     return {
         "words": plain(reading(pairs), 600),
         "estimators": [label_of(str(name)) for name in ds["estimator"].values],
         "pairs": [
             {
-                "first": label_of(p.first),
-                "second": label_of(p.second),
+                "first": p.first,
+                "second": p.second,
                 "target": p.target,
                 "rho": _number(p.mean),
                 "layers": {plain(name, 40): _number(rho) for name, rho in p.direction.items()},
