@@ -171,7 +171,10 @@ def lost(events: Sequence[Mapping[str, Any]]) -> Iterator[Alert]:
     if faults:
         detail = faults[-1]["detail"]
         about = detail.get("error") or detail.get("what") or "see the run's events"
-        yield Alert("ERROR", "capture", f"{len(faults):,} faults while capturing; last: {about}")
+        counts = [event["detail"].get("faults") for event in events if event["event"] == "cost"]
+        count = max([len(faults), *(n for n in counts if isinstance(n, int))])  # one event a place
+        word = "fault" if count == 1 else "faults"
+        yield Alert("ERROR", "capture", f"{count:,} {word} while capturing; last kind: {about}")
 
 
 def _newest(rows: Sequence[Measurement], *, each_estimator: bool = False) -> list[Measurement]:
