@@ -101,7 +101,7 @@ def test_the_controller_writes_text_and_never_markup():
     code = controller()
     assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(", code)
     addresses = set(re.findall(r"https?://[^\s\"'`]*", code))
-    assert addresses <= {"http://www.w3.org/2000/svg"}  # the name of a namespace; nothing is fetched
+    assert addresses <= {"http://www.w3.org/2000/svg"}  # a name, nothing is fetched
     for name in ("header.html", "table.html", "footer.html"):
         assert not re.search(r"<script|\son\w+=|javascript:|http", resource(name))
 
