@@ -7,14 +7,11 @@ here. :class:`~infoplane.views.builder.FrameBuilder` makes them, the controller 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from infoplane.types import FloatArray
 
 Packed = NDArray[np.float32]
 
@@ -177,8 +174,3 @@ class Delta:
 
     def __bool__(self) -> bool:
         return bool(self.reset or len(self.rows) or len(self.scalars) or self.texts or self.meta)
-
-
-def unpack(packed: FloatArray | Packed, columns: Sequence[str]) -> dict[str, NDArray[Any]]:
-    """Return the columns of a packed array by name."""
-    return {name: packed[:, index] for index, name in enumerate(columns)}

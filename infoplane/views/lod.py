@@ -8,12 +8,11 @@ the caller (:mod:`infoplane.views.builder`), so what a reader sees "now" is neve
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from infoplane.types import FloatArray, IntArray
+from infoplane.types import IntArray
 
 EXACT = 32  # steps 0 … 31 are never pooled
 PER_DECADE = 64  # bins a factor of ten in steps: finer than a pixel column of the time panels needs
@@ -32,31 +31,3 @@ def bin_at(step: int) -> int:
     if step < EXACT:
         return step
     return EXACT + math.floor(math.log10(step / EXACT) * PER_DECADE + 1e-9)
-
-
-def reduce(step: ArrayLike, value: ArrayLike) -> dict[str, Any]:
-    """Pool a series into log bins: arrays ``bin, step, value, low, high, count``, by bin.
-
-    ``step`` and ``value`` are means over the bin, ``low`` and ``high`` its smallest and largest
-    value. Points with a value that is not finite are left out. Input in any order.
-    """
-    steps = np.asarray(step, dtype=np.float64).reshape(-1)
-    values = np.asarray(value, dtype=np.float64).reshape(-1)
-    kept = np.isfinite(values) & np.isfinite(steps)
-    steps, values = steps[kept], values[kept]
-    bins, which = np.unique(bin_of(steps), return_inverse=True)
-    count = np.bincount(which, minlength=len(bins))
-    low: FloatArray = np.full(len(bins), np.inf)
-    high: FloatArray = np.full(len(bins), -np.inf)
-    np.minimum.at(low, which, values)
-    np.maximum.at(high, which, values)
-    share = np.maximum(count, 1)
-    mean = np.bincount(which, weights=values, minlength=len(bins)) / share
-    return {
-        "bin": bins,
-        "step": np.bincount(which, weights=steps, minlength=len(bins)) / share,
-        "value": np.clip(mean, low, high),  # summation may leave the range by one ulp
-        "low": low,
-        "high": high,
-        "count": count,
-    }

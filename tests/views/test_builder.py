@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infoplane.types import Layer, Null, Verdict
-from infoplane.views import frame, lod
+from infoplane.views import lod
 from infoplane.views.builder import FrameBuilder
 from infoplane.views.frame import COLUMNS, EXACT_HEAD, SCALAR_COLUMNS
 
@@ -247,7 +247,7 @@ def test_scalars_are_pooled_and_the_newest_is_exact():
     for step, loss in ((1000, 3.0), (1003, 1.0)):
         builder.add_scalars(step, {"loss": loss, "bad": float("nan")})
     assert builder.meta().scalars == ("loss",)
-    head = frame.unpack(builder.delta().scalar_head, SCALAR_COLUMNS)
+    head = dict(zip(SCALAR_COLUMNS, builder.delta().scalar_head.T, strict=True))
     assert head["value"].tolist() == [2.0, 1.0]
     assert head["bin"].tolist() == [lod.bin_of(1000), EXACT_HEAD]
     assert (head["low"][0], head["high"][0], head["step"][1]) == (1.0, 3.0, 1003)
