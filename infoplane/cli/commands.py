@@ -136,9 +136,11 @@ def show(options: argparse.Namespace) -> None:
         status = run.status()
         reason = f" ({status.reason})" if status.reason else ""
         print(printing.printable(f"{run.name}: {status.state}{reason}"))
-        print(
-            f"{len(run.steps)} snapshots, {len(run.layers)} layers, {len(rows)} final estimates\n"
-        )
+        kept = f"{len(run.steps)} snapshots"
+        if run.info.get("online"):
+            measured = {row.step for row in run.measurements()}
+            kept = f"no snapshots kept, measured online at {len(measured)} steps"
+        print(f"{kept}, {len(run.layers)} layers, {len(rows)} final estimates\n")
         printing.table(
             ("layer", "estimator", "target", "bits", "null", "verdict"),
             [

@@ -10,6 +10,7 @@ from torch import nn
 import infoplane as ip
 from infoplane.analysis import online
 from infoplane.capture import MemorySink
+from infoplane.cli import main
 from infoplane.errors import InputError
 from infoplane.types import Layer, ProbeData, Snapshot, Status
 
@@ -116,13 +117,15 @@ def test_a_worker_that_hangs_is_replaced_and_its_snapshot_given_up(tmp_path, mon
         online(timeout=0)
 
 
-def test_a_resumed_run_keeps_what_was_measured_before(tmp_path):
+def test_a_resumed_run_keeps_what_was_measured_before(tmp_path, capsys):
     with ip.Run.create(tmp_path / "run") as run:
         train(online(["mi.binning"], run=run), range(8))
     with ip.Run.create(tmp_path / "run", resume="must") as run:
         train(online(["mi.binning"], run=run), range(4, 10))  # a checkpoint of 4 updates
     read = ip.open_run(run.path)
     assert sorted({row.step for row in read.measurements()}) == [0, 2, 4, 6, 8, 10]
+    assert main(["show", str(run.path)]) == 0
+    assert "no snapshots kept, measured online at 6 steps" in capsys.readouterr().out
     assert sorted(read.scalars()["loss"]) == list(range(1, 11))
 
 
