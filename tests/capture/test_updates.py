@@ -125,7 +125,7 @@ for step in range(1, 4):
 
 
 def test_the_end_of_the_script_ends_the_watch(tmp_path):
-    subprocess.run([sys.executable, "-c", SCRIPT, str(tmp_path / "run")], timeout=120, check=True)
+    subprocess.run([sys.executable, "-c", SCRIPT, str(tmp_path / "run")], timeout=600, check=True)
     run = open_run(tmp_path / "run")
     assert run.status().state == "finished"
     assert run.steps == [0, 2, 3]

@@ -43,7 +43,7 @@ def test_the_first_of_several_wins(run):
     together = Barrier(4)
 
     def make(seed):
-        together.wait(30)
+        together.wait(300)
         return codes(seed)
 
     with ThreadPoolExecutor(4) as pool:
