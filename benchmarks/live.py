@@ -199,7 +199,8 @@ class Client:
         page = await loop.run_in_executor(None, self._get, server.url)
         token = page.split('"token":"')[1].split('"')[0]
         url = server.url.rstrip("/").replace("http", "ws") + "/ws"
-        request = HTTPRequest(url, headers={"Origin": f"http://127.0.0.1:{server.port}"})
+        origin = {"Origin": f"http://127.0.0.1:{server.port}"}
+        request = HTTPRequest(url, headers=origin, connect_timeout=120, request_timeout=120)
         self.socket = await websocket_connect(request, subprotocols=["bokeh", token])
         await self.message()  # ACK
         await self.send("PULL-DOC-REQ", {})
@@ -237,6 +238,12 @@ class Client:
                     self.newest = event["new"][0]
                     self.due = self.due or asyncio.create_task(self.answer_soon())
 
+    def close(self) -> None:
+        self.task.cancel()
+        if self.due is not None:
+            self.due.cancel()
+        self.socket.close()
+
     async def answer_soon(self) -> None:
         await asyncio.sleep(0.1)  # the page answers for several frames at once, too
         self.due = None
@@ -251,8 +258,7 @@ async def churn(server: Server, count: int) -> dict:
         await client.open(server)
         while client.frames < 1:
             await asyncio.sleep(0.02)
-        client.task.cancel()
-        client.socket.close()
+        client.close()
 
     for _ in range(5):  # what is made once
         await once()
@@ -283,14 +289,14 @@ async def crowd(server: Server, count: int, seconds: float) -> dict:
     await asyncio.sleep(2)
     before, frames, start = cpu_seconds(process), sum(c.frames for c in clients), time.time()
     await asyncio.sleep(seconds)
-    took = time.time() - start
+    took, used = time.time() - start, cpu_seconds(process) - before
     for client in clients:
-        client.task.cancel()
+        client.close()
     await asyncio.gather(*(client.task for client in clients), return_exceptions=True)
     return {
         "sessions": count,
         "frames per s each": round((sum(c.frames for c in clients) - frames) / took / count, 1),
-        "server CPU %": round(100 * (cpu_seconds(process) - before) / took, 1),
+        "server CPU %": round(100 * used / took, 1),
         "CPU ms per new session": round(1000 * opening, 1),
     }
 
