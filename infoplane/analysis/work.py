@@ -176,13 +176,13 @@ class Bench:
 
     def _origin(self, entry: Card, ask: Ask, job: Job, variables: Variables) -> Origin:
         assert self._crc is not None  # asks that name a step are refused where none is stored
-        content = [self._crc(job.step, job.probe), job.probe, job.layer, ask.target]
+        content = [self._crc(job.step, job.probe), job.probe, job.layer]
 
         def load() -> tuple[NDArray[Any], ...]:
             t = self._load(job.step, job.layer, job.probe)
             return self._arguments(entry, ask, job, t, variables)
 
-        return Origin(json.dumps(content), load)
+        return Origin(json.dumps(content), load, ask.target)
 
     def _null(
         self,

@@ -26,13 +26,16 @@ class Origin:
     Attributes
     ----------
     identity : str
-        Text that names their content.
+        Text that names the content of T.
     load : callable
         Reads them.
+    target : str
+        Text that names V, among those of the run.
     """
 
     identity: str
     load: Callable[[], tuple[NDArray[Any], ...]]
+    target: str = ""
 
 
 def kept(

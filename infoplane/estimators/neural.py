@@ -179,7 +179,13 @@ def _start(
         )
     if not isinstance(start, Origin):
         return cast(Critic | None, start)
-    content = [VERSION, name, start.identity, *(params[key] for key in sorted(params))]
+    content = [
+        VERSION,
+        name,
+        start.identity,
+        start.target,
+        *(params[key] for key in sorted(params)),
+    ]
     seed = int(digest(repr(content).encode())[:15], 16)
     arrays = kept(data["shared"], "critic", content, lambda: _learnt(start, params, recipe, seed))
     return revive(params["critic"], arrays, seed) if arrays else None
