@@ -132,7 +132,9 @@ def parser() -> argparse.ArgumentParser:
 def _add_recipe(sub: Any, *, epochs: int, seed: int = 0) -> None:
     sub.add_argument("--widths", default="10,7,5,4,3", help="hidden layers")
     sub.add_argument("--activation", default="tanh", help="tanh, relu, elu, softplus, swish, …")
-    sub.add_argument("--regulariser", default="none", help="none, l2, dropout, noise, cs_ib, vib, nib")
+    sub.add_argument(
+        "--regulariser", default="none", help="none, l2, dropout, noise, cs_ib, vib, nib"
+    )
     sub.add_argument("--strength", type=float, default=0.0, help="of the regulariser")
     sub.add_argument("--optimiser", default="adam", help="adam, sgd, momentum")
     sub.add_argument("--lr", type=float, default=4e-4)
