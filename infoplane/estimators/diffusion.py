@@ -174,6 +174,7 @@ def prepare(
     tolerance={"four far clusters, t=50": 1e-9, "quadrature": 0.02},
     bound="exact",
     reference=REFERENCE,
+    version=2,
 )
 def diffusion_entropy(
     representation: Any,
