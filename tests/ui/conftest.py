@@ -20,7 +20,7 @@ ARGUMENTS = [
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
 
-PATIENCE = 60_000
+PATIENCE = 180_000
 """Milliseconds that a page has for anything: no figure of speed, only an end to waiting."""
 
 
