@@ -11,8 +11,6 @@ the machine does hits both. Printed for each model:
 - the writer thread's share beside it, in processor time;
 - the floor: the bytes of a snapshot at the speed at which this machine copies memory, next to the
   forward pass over the probe set, without which there is nothing to copy;
-- what the default schedule makes of these costs: it takes each 2nd, 4th or 8th of the 200 where
-  they would cost more than 2 %;
 - the same with ``budget="2%"``: how many snapshots it allowed, and their share of both trainings,
   which is the time that the watch sees pass.
 """
@@ -38,7 +36,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 import infoplane as ip
-from infoplane.capture.pace import EACH
 
 torch.set_num_threads(1)
 
@@ -138,20 +135,12 @@ class Cost:
     forward: float
 
     @property
-    def each(self) -> int:
-        return next((k for k in EACH if self.snapshot <= k * self.step), EACH[-1])
-
-    @property
     def share(self) -> float:
         return self.watching / self.training
 
     @property
     def projected(self) -> float:
         return (200 * self.snapshot + 9_800 * self.idle) / (10_000 * self.step)
-
-    @property
-    def thinned(self) -> float:
-        return self.projected - (200 - 200 / self.each) * self.snapshot / (10_000 * self.step)
 
 
 def train(name: str, seconds: float, folder: Path, **options: object) -> Cost:
@@ -221,8 +210,7 @@ def main() -> None:
     costs, frugal = [], []
     with tempfile.TemporaryDirectory() as folder:
         for number, name in enumerate(options.models):
-            every = ip.log_spaced(200)
-            costs.append(train(name, options.seconds, Path(folder) / f"{number}", every=every))
+            costs.append(train(name, options.seconds, Path(folder) / f"{number}"))
             frugal.append(
                 train(name, options.seconds, Path(folder) / f"{number}-frugal", budget="2%")
             )
@@ -234,12 +222,12 @@ def main() -> None:
                 name, f"{1e3 * c.step:.2f} ms", f"{c.rows}", f"{1e3 * c.snapshot:.2f} ms",
                 f"{1e3 * c.forward:.2f} ms", f"{1e3 * c.size / speed:.3f} ms",
                 f"{1e6 * c.idle:.0f} µs", f"{c.taken}", f"{c.share:.1%}", f"{c.projected:.2%}",
-                f"1 in {c.each}: {c.thinned:.2%}", f"{c.writer / c.both:.1%}",
+                f"{c.writer / c.both:.1%}",
             )
             for name, c in zip(options.models, costs, strict=True)
         ],
         ("model", "step", "probe", "snapshot", "forward", "floor", "idle", "taken", "share",
-         "200 of 10,000", "default", "writer"),
+         "200 of 10,000", "writer"),
     )  # fmt: skip
     table(
         'The same with budget="2%"',

@@ -17,7 +17,6 @@ from infoplane.capture.delivery import Delivery
 from infoplane.capture.faults import out_of_memory, tell
 from infoplane.capture.lap import Lap
 from infoplane.capture.options import bytes_of, kinds_of, share_of
-from infoplane.capture.pace import Pace
 from infoplane.capture.probe import Probe, as_probes
 from infoplane.capture.reduce import ReduceLike
 from infoplane.capture.retention import Retention
@@ -154,8 +153,6 @@ class Watcher:
         self.sink = None if run is None else as_sink(run)
         self.schedule = as_schedule(every)
         self.shutter = Shutter(self.schedule, None if budget is None else share_of(budget))
-        self._pace: Pace | None = None
-        self._paced = every is None and budget is None
         self.memory, self.queue = bytes_of("memory", memory), int(queue)
         self.block = on_backpressure == "block"
         self.optimizer = None if optimizer is None else updaters(optimizer, self.model)
@@ -230,7 +227,6 @@ class Watcher:
         self.sink.begin(data, self.layers, self.info)
         self._delivery = Delivery(self.sink, depth=self.queue, retention=self._retention)
         self.faults = self._delivery.faults
-        self._pace = Pace(self._delivery.event) if self._paced else None
         kinds = self.subject.plan.capture
         self._statistics = Statistics(self.model, kinds, self.faults.add, self._here)
         self._active = True
@@ -341,19 +337,12 @@ class Watcher:
         previous = label - 1 if previous < 0 else previous  # a resumed run: nothing was passed over
         if scalars:
             self._note(label, scalars)
-        if self.shutter.wants(previous, label) and self._lets(previous, label, now):
+        if self.shutter.wants(previous, label):
             elapsed = now - (self._begun or now)
             if self.shutter.affords(self._spent(), self._one, elapsed):
                 self._take(label, wait=self.block)
         if len(self._scalars.rows) >= FLUSH_ROWS or now - self._flushed > FLUSH_SECONDS:
             self._flush()
-
-    def _lets(self, previous: int, step: int, now: float) -> bool:
-        """Whether the default schedule, thinned to what this training affords, takes this step."""
-        if self._pace is None:
-            return True
-        one = self._one + self._delivery.device_seconds / max(1, self.snapshots)
-        return self._pace.lets(previous, step, one, now - self._spent())
 
     def _note(self, step: int, scalars: Mapping[str, Any]) -> None:
         for name, value in scalars.items():
@@ -377,8 +366,7 @@ class Watcher:
         scalars, notes = self._statistics.take()
         self._note(step, scalars)
         notes["seconds"] = seconds
-        seconds = perf_counter() - begun  # without the first, which meets cold caches
-        self._one = min(seconds, self._one) if self.snapshots > 1 else seconds
+        self._one = perf_counter() - begun
         row = dict(self._scalars.rows.get(step, {}))
         if self._delivery.snapshot(step, read, row, notes, lap.end(), wait=wait):
             self._taken = step

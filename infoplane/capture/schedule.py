@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -81,7 +80,7 @@ def log_spaced(points: int = 200, *, until: int = 10_000) -> Schedule:
         Step at which `points` snapshots have been taken, at least 1.
     """
     points, until = _whole("points", points, least=2), _whole("until", until, least=1)
-    ladder = Ladder(points, until)
+    ladder = _Ladder(_ratio(points, until))
     return Schedule(ladder.__contains__, f"log_spaced({points}, until={until})")
 
 
@@ -96,31 +95,19 @@ def as_schedule(value: ScheduleLike | None) -> Schedule:
     return every(value)
 
 
-class Ladder:
-    """The increasing steps 0, 1, …, s, max(s + 1, ⌊s·ratio⌋), … grown as far as it is asked.
+class _Ladder:
+    """The increasing steps 0, 1, …, s, max(s + 1, ⌊s·ratio⌋), … grown as far as it is asked."""
 
-    Parameters
-    ----------
-    points, until : int
-        As for `log_spaced`.
-    """
-
-    def __init__(self, points: int = 200, until: int = 10_000) -> None:
-        self.points, self.until = points, until
-        self.ratio = _ratio(points, until)
-        self.rungs = [0, 1]
+    def __init__(self, ratio: float) -> None:
+        self.ratio = ratio
+        self.top = 1
         self.steps = {0, 1}
 
     def __contains__(self, step: object) -> bool:
-        while isinstance(step, int) and self.rungs[-1] < step:
-            self.rungs.append(_rung(self.rungs[-1], self.ratio))
-            self.steps.add(self.rungs[-1])
+        while isinstance(step, int) and self.top < step:
+            self.top = _rung(self.top, self.ratio)
+            self.steps.add(self.top)
         return step in self.steps
-
-    def index(self, step: int) -> int:
-        """Return the number of the latest rung up to `step`; -1 before the first."""
-        step in self  # noqa: B015 - grows it
-        return bisect_right(self.rungs, step) - 1
 
 
 def _rung(step: int, ratio: float) -> int:

@@ -153,15 +153,11 @@ def failed(rows: Sequence[Measurement]) -> Iterator[Alert]:
 
 
 def lost(events: Sequence[Mapping[str, Any]]) -> Iterator[Alert]:
-    """Tell of snapshots that were dropped or left out, and of faults in the capture."""
+    """Tell of snapshots that were dropped and of faults in the capture."""
     dropped = sum(event["event"] == "dropped" for event in events)
     if dropped:
         words = f"{dropped:,} snapshots were dropped: what takes them was slower than the schedule."
         yield Alert("WARN", "dropped", words)
-    paces = [event["detail"].get("each") for event in events if event["event"] == "pace"]
-    if paces and paces[-1] != 1:
-        words = f"1 in {paces[-1]} snapshots of the default schedule was taken, for their cost."
-        yield Alert("INFO", "thinned", words)
     replaced = [event["detail"] for event in events if event["event"] == "worker replaced"]
     if replaced:
         why = replaced[-1].get("why", "no reason was kept")

@@ -222,7 +222,11 @@ def test_conditional_form_closes_the_chain():
 
 @pytest.mark.parametrize(
     ("kind", "put_out"),
-    [("deviation", lambda s: s), ("variance", np.square), ("log_variance", lambda s: 2 * np.log(s))],
+    [
+        ("deviation", lambda s: s),
+        ("variance", np.square),
+        ("log_variance", lambda s: 2 * np.log(s)),
+    ],
 )
 def test_the_spread_may_be_a_variance_or_its_logarithm(kind, put_out):
     rng = np.random.default_rng(0)
