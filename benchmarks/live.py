@@ -266,7 +266,7 @@ async def churn(server: Server, count: int) -> dict:
     before, memory = server.objects(), server.memory()
     for _ in range(count):
         await once()
-    await asyncio.sleep(40)
+    await asyncio.sleep(80)  # let go of in rounds, while the event loop has nothing else to do
     after = server.objects()
     grown = {kind: after[kind] - before[kind] for kind in KINDS}
     return {
