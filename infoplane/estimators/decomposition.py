@@ -19,7 +19,8 @@ from infoplane.estimators.contract import (
     same_length,
     samples,
 )
-from infoplane.estimators.interaction import TOLERATED, symbol_codes, tails
+from infoplane.estimators.factorised import symbol_codes
+from infoplane.estimators.interaction import TOLERATED, tails
 from infoplane.estimators.registry import Bounds, check_params, estimator
 from infoplane.estimators.shared import Shared
 from infoplane.types import Cost, Estimate, FloatArray, Kind, Quantity, Status

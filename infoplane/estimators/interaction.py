@@ -9,9 +9,8 @@ synergy), S = TC + DTC.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Annotated, Any
 
 import numpy as np
@@ -28,7 +27,6 @@ from infoplane.estimators.contract import (
     is_discrete,
     live_columns,
     plain,
-    ranks,
     same_length,
     samples,
     symbols,
@@ -145,7 +143,7 @@ def tails(given: list[Any]) -> Flags:
     )
 
 
-def _compressed(layer: Any, dim: int, name: str) -> FloatArray:
+def compressed(layer: Any, dim: int, name: str) -> FloatArray:
     """Leading principal components of a standardised layer, at most ``dim``."""
     live, _ = live_columns(samples(layer, minimum=4, estimator=name))
     if live.shape[1] == 0:
@@ -169,7 +167,7 @@ def _parts(
         codes = [symbols(one, name="t") for one in given]
         codes = [one for one in codes if one.max() > 0]
         return (discrete_parts(codes), None) if codes else None
-    layers = [_compressed(one, dim, name) for one in given]
+    layers = [compressed(one, dim, name) for one in given]
     layers = [one for one in layers if one.shape[1]]
     if not layers:
         return None
@@ -316,107 +314,3 @@ s_information = _of_layers(
     reference="Rosas et al., Phys. Rev. E 100, 032305 (2019)",
     tolerance={"gaussian": 0.12, "gaussian_2d": 0.16, "independent": 0.04},
 )
-
-
-def margins(count: int, order: int) -> Iterator[tuple[int, ...]]:
-    """All subsets of ``order`` of ``count`` variables."""
-    return combinations(range(count), order)
-
-
-@estimator(
-    id="interaction.factorised",
-    label="factorised information",
-    quantity=Quantity.INTERACTION,
-    measures="mean multi-information over all groups of `order` units, binned into `levels`",
-    formula="F = mean_A [Σ_{i∈A} H(X_i) − H(X_A)] over |A| = order",
-    accepts=(Kind.CONTINUOUS, Kind.DISCRETE),
-    cost=Cost.STANDARD,
-    complexity="n C(d, order)",
-    min_samples=4,
-    invariant=("row order", "unit order", "scaling", "shift"),
-    limits=(
-        "pairs miss synergy: 0 for the three bits of a XOR",
-        "counting bias grows with levels^order / n (info['bias'], flag few_samples)",
-        "above 2,000 groups an even selection of them is taken and flagged",
-    ),
-    reference="Merkh & Montúfar, Factorized mutual information maximization, Kybernetika 56 (2020)",
-    needs="layers",
-    meaningful_null=(),
-)
-def factorised(
-    t: Any,
-    *,
-    order: Annotated[int, Bounds(2, 6)] = 2,
-    levels: Annotated[int, Bounds(2, 64)] = 4,
-    rng: Rng = None,
-    shared: Shared | None = None,
-) -> Estimate:
-    """Mean multi-information over all groups of ``order`` variables, in nats, by counting.
-
-    Parameters
-    ----------
-    t : sequence or mapping of (n, d_i) arrays, or one array (n, N)
-        The variables; integers are symbols, floats are cut into ``levels`` equally full bins (a
-        layer by its first principal component).
-    order : int
-        Size of the groups: 2 for pairs, the number of variables for their total correlation.
-    levels : int
-        Bins of a continuous variable.
-    rng, shared
-        Not used.
-
-    Returns
-    -------
-    Estimate
-        ``info["bias"]`` is about what counting adds to the value when cells are rare (not
-        subtracted); above 0.1 nat and a tenth of the value it is unreliable (``few_samples``).
-    """
-    name = "interaction.factorised"
-    params = check_params(name, {"order": order, "levels": levels})
-    given = variables(t, name)
-    enough(len(given[0]), 4, estimator=name)
-    codes = [code for one in given if (code := symbol_codes(one, levels, name)).max() > 0]
-    n = len(given[0])
-    common: dict[str, Any] = {"estimator": name, "n": n, "d": len(given), "params": params}
-    if len(codes) < order:
-        return conclude(0.0, flags=["constant"], status=Status.DEGENERATE, **common)
-    groups = math.comb(len(codes), order)
-    stride = -(-groups // 2000)
-    sizes = [int(code.max()) + 1 for code in codes]
-    chosen = [group for i, group in enumerate(margins(len(codes), order)) if i % stride == 0]
-    alone = [entropy_of_counts(np.bincount(code)) for code in codes]
-    values = [
-        sum(alone[i] for i in group)
-        - entropy_of_counts(np.bincount(fold([codes[i] for i in group], n)))
-        for group in chosen
-    ]
-    value = float(np.mean(values))
-    bias = float(np.mean([counting_bias(sizes, group, n) for group in chosen]))
-    flags = [*tails(given), *([f"groups={len(values)}/{groups}"] if stride > 1 else [])]
-    few = bias > max(TOLERATED, 0.1 * value)
-    return conclude(
-        value,
-        floor=0.0,
-        flags=[*flags, *(["few_samples"] if few else [])],
-        status=Status.UNRELIABLE if few else Status.OK,
-        info={"bias": bias},
-        **common,
-    )
-
-
-def counting_bias(sizes: Sequence[int], group: Sequence[int], n: int) -> float:
-    """Return (Π K_i − 1 − Σ (K_i − 1)) / 2n, what counting adds to a multi-information at most."""
-    kinds = [sizes[i] for i in group]
-    return float(math.prod(kinds) - 1 - sum(kind - 1 for kind in kinds)) / (2 * n)
-
-
-def symbol_codes(layer: Any, levels: int, name: str) -> IntArray:
-    """Codes of a variable: symbols of integers, equally full bins of a layer's first component."""
-    if is_discrete(layer):
-        return symbols(layer, name="t")
-    points = _compressed(layer, 1, name)
-    if points.shape[1] == 0:
-        return np.zeros(len(points), dtype=np.int64)
-    column = points[:, 0]
-    edges = np.quantile(column, np.arange(1, levels) / levels)
-    return ranks(np.searchsorted(edges, column, side="right"))

@@ -84,6 +84,7 @@ FAMILIES: tuple[str, ...] = (
     "compressed",
     "neural",
     "interaction",
+    "factorised",
     "decomposition",
     "codes",
     "scalar",
