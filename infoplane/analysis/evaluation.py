@@ -10,16 +10,16 @@ from __future__ import annotations
 import math
 import os
 import sys
-import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from infoplane.analysis.agenda import POLL, Agenda
+from infoplane.analysis.agenda import Agenda
 from infoplane.analysis.executors import Executor, ExecutorHand
-from infoplane.analysis.hands import PATIENCE, Hand, Limits, OwnHand, ProcessHand, Tally
+from infoplane.analysis.hands import PATIENCE, Hand, Limits, OwnHand, ProcessHand
+from infoplane.analysis.labour import Bar, Count, Progress, labour
 from infoplane.analysis.plan import DEFAULT, Refusal, Request, complete
 from infoplane.analysis.work import Settings
 from infoplane.errors import EvaluationError, InputError
@@ -28,9 +28,6 @@ from infoplane.store import open_run
 
 if TYPE_CHECKING:
     from infoplane.store import Run
-
-BATCH, MOST = 0.25, 32  # seconds and jobs after which results are written down
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,21 +59,6 @@ class EvaluationSummary:
         parts += [f"{self.failed} failed"] if self.failed else []
         parts += [f"not asked: {r.estimator} about {r.target}: {r.why}" for r in self.refused]
         return "; ".join(parts)
-
-
-@dataclass(slots=True)
-class _Count:
-    """Running totals, kept by several threads."""
-
-    made: int = 0
-    failed: int = 0
-    fault: BaseException | None = None
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def add(self, tally: Tally) -> None:
-        with self.lock:
-            self.made += tally.made
-            self.failed += tally.failed
 
 
 def evaluate(
@@ -175,7 +157,7 @@ def evaluate(
             pass
     capped = (timeout, memory) != (None, None)
     workers = max(workers, 1) if capped else workers
-    count = _Count()
+    count = Count()
     with open_run(path) as reader:
         _known(reader, layers, steps, follow)
         agenda = Agenda(
@@ -192,9 +174,9 @@ def evaluate(
         )
         if not follow:
             _seen(agenda)
-        with _Bar(progress, agenda, count) as bar:
+        with Bar(progress, agenda, count) as bar:
             makers = _hands(path, settings, requests, workers, backend, limits, capped)
-            _labour(agenda, makers, count, bar)
+            labour(agenda, makers, count, bar)
         if not agenda.stop_asked:
             _seen(agenda)
     _nothing(count, agenda, requests)
@@ -293,102 +275,7 @@ def _hands(
     return [lambda: ProcessHand(path, settings, modules, limits)] * workers
 
 
-def _labour(agenda: Agenda, makers: Sequence[Callable[[], Hand]], count: _Count, bar: _Bar) -> None:
-    """Work through the agenda, in this thread when there is one hand."""
-    if len(makers) == 1:
-        _work(agenda, makers[0](), count, bar)
-        return
-    hands = [make() for make in makers]
-    finished = False
-    threads = [
-        threading.Thread(target=_guarded, args=(agenda, hand, count, bar), daemon=True)
-        for hand in hands
-    ]
-    try:
-        for thread in threads:
-            thread.start()
-        while any(thread.is_alive() for thread in threads):
-            for thread in threads:
-                thread.join(timeout=POLL / len(threads))
-            if agenda.stop_asked:
-                break
-        finished = not agenda.stop_asked
-    finally:
-        agenda.stop()
-        if not finished:
-            for hand in hands:
-                hand.abandon()  # a stop is prompt: jobs in hand are dropped and stay missing
-        for thread in threads:
-            thread.join()
-    if count.fault is not None:
-        raise count.fault
-
-
-def _guarded(agenda: Agenda, hand: Hand, count: _Count, bar: _Bar) -> None:
-    try:
-        _work(agenda, hand, count, bar)
-    except BaseException as fault:
-        count.fault = fault
-        agenda.stop()
-
-
-def _work(agenda: Agenda, hand: Hand, count: _Count, bar: _Bar) -> None:
-    """Take jobs until there are none: one at a time when they are slow, many when they are quick.
-
-    A batch is what a quarter of a second holds, so that the page is live and the disk is not waited
-    for after every layer.
-    """
-    limit = 1
-    try:
-        while not agenda.over:
-            jobs = agenda.take(limit)
-            if not jobs:
-                time.sleep(0 if agenda.over else POLL / 2)
-                continue
-            start = time.perf_counter()
-            count.add(hand.do(jobs))
-            each = (time.perf_counter() - start) / len(jobs)
-            limit = max(1, min(MOST, int(BATCH / each)))
-            bar.show()
-    finally:
-        hand.close()
-
-
-class _Bar:
-    """The progress bar, or the caller's own."""
-
-    def __init__(self, progress: bool | Progress | None, agenda: Agenda, count: _Count) -> None:
-        self._agenda = agenda
-        self._count = count
-        self._call = progress if callable(progress) else None
-        self._bar: Any = None
-        shown = progress is True or (progress is None and sys.stderr.isatty())
-        if self._call is None and shown:
-            from tqdm import tqdm
-
-            self._bar = tqdm(total=0, unit="est", desc="estimating", leave=False)
-        self._lock = threading.Lock()
-
-    def show(self) -> None:
-        if self._call is None and self._bar is None:
-            return
-        done, total = self._count.made + self._agenda.present, self._agenda.total()
-        with self._lock:
-            if self._call is not None:
-                self._call(done, total)
-            else:
-                self._bar.total = total
-                self._bar.update(done - self._bar.n)
-
-    def __enter__(self) -> _Bar:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-
-def _nothing(count: _Count, agenda: Agenda, requests: Sequence[Request]) -> None:
+def _nothing(count: Count, agenda: Agenda, requests: Sequence[Request]) -> None:
     """Raise when there were snapshots and yet nothing that was asked for could be measured."""
     if count.made or agenda.present or agenda.stop_asked or not agenda.planned:
         return

@@ -199,7 +199,7 @@ def test_a_job_that_dies_sleeps_or_devours_is_given_up_and_the_others_finish(
         alarm = type("Alarm", (Alarm,), {"asleep": tmp_path / "asleep"})
         make = lambda *given: set_for.append(given[0]) or alarm(*given)  # noqa: E731
         monkeypatch.setattr("infoplane.analysis.hands.threading.Timer", make)
-    monkeypatch.setattr("infoplane.analysis.evaluation.BATCH", 1e9)  # one batch holds all
+    monkeypatch.setattr("infoplane.analysis.labour.BATCH", 1e9)  # one batch holds all
     monkeypatch.setattr("infoplane.analysis.hands.ATTEMPTS", 2)
     y, snapshots = growing(steps=(5,))
     run = record(snapshots, y=y)
@@ -214,7 +214,7 @@ def test_a_job_that_dies_sleeps_or_devours_is_given_up_and_the_others_finish(
 
 
 def test_two_evaluations_of_one_run_share_its_steps(record, monkeypatch):
-    monkeypatch.setattr("infoplane.analysis.evaluation.MOST", 1)
+    monkeypatch.setattr("infoplane.analysis.labour.MOST", 1)
     y, snapshots = growing(steps=tuple(range(8)))
     run = record(snapshots, y=y)
     other = []
@@ -321,7 +321,7 @@ def test_a_bar_is_shown_when_asked(record, capfd):
 
 
 def test_a_stop_is_prompt_and_loses_nothing(record, monkeypatch):
-    monkeypatch.setattr("infoplane.analysis.evaluation.MOST", 1)
+    monkeypatch.setattr("infoplane.analysis.labour.MOST", 1)
     y, snapshots = growing(steps=tuple(range(12)))
     run = record(snapshots, y=y)
     told = []
@@ -426,7 +426,7 @@ def test_a_worker_ends_with_its_parent(record):
 
 
 def test_an_interrupt_stops_the_workers_and_keeps_what_is_done(record, monkeypatch):
-    monkeypatch.setattr("infoplane.analysis.evaluation.MOST", 1)
+    monkeypatch.setattr("infoplane.analysis.labour.MOST", 1)
     y, snapshots = growing(steps=tuple(range(10)))
     run = record(snapshots, y=y)
 
