@@ -17,6 +17,7 @@ Object.assign(infoplane, (() => {
     id("about-target").textContent = form.target.value === "Y" ? "Y: classes of the run’s sizes." : "X: a continuous V of 2 dimensions stands for the input. For the input itself, I(X;T) of a deterministic layer has no finite truth to compare with."
   }
   function calibrate(number, answer) {
+    if (answer.place && String(answer.place) !== String(Object.values(place()))) return  // the reader has gone on
     form.querySelector("button").disabled = false
     id("refused").textContent = answer.error ?? ""
     const readings = answer.readings ?? [], good = readings.filter((r) => r.mean != null)

@@ -31,6 +31,7 @@ USUAL = ("mi.binning", "mi.adaptive", "mi.kde", "mi.ksg", "mi.kl", "mi.gaussian"
 CHOSEN = ("mi.binning", "mi.adaptive", "mi.kde")
 TWINS = 3  # for each true information
 STEPS = 60  # snapshots offered, log-spaced
+PASSING = ("layer", "step", "target")  # what a reader looks through
 FULL = 1.0  # bits of bias that fill a cell of the standing table
 
 _BODY = Markup("""
@@ -66,7 +67,7 @@ def build(document: Document, state: PageState, shelf: Shelf, hub: Hub) -> Page:
         run = open_tail(summary, hub)[1].run
     except InfoplaneError as error:
         return Page("Broken run", body=BROKEN.format(reason=plain(error, 400)))
-    desk = Desk(document, partial(answer, run), receive="infoplane.calibrate")
+    desk = Desk(document, partial(answer, run), receive="infoplane.calibrate", passing=PASSING)
     name = plain(run.name) or "Run"
     return Page(
         heading=f"Calibrate {name}",
@@ -160,7 +161,8 @@ def answer(run: Run, question: Mapping[str, Any]) -> dict[str, Any]:
         for note in run.annotations("calibration")
         if all(note.get(name) == value for name, value in here.items())
     ]
-    return told(notes) if notes else {"readings": []}
+    place = {"place": [index, step, target]}
+    return place | (told(notes) if notes else {"readings": []})
 
 
 def told(notes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -45,6 +45,7 @@ MOST = 24  # runs compared at once
 PATIENCE = 0.6  # seconds of reading after which a page is told how far it is
 LASTS = 20  # times as long as reading a growing run took, it is not read again
 FEWEST = 4  # runs from which a rank correlation is told
+PASSING = ("runs", "read", "estimator", "key", "layer", "run")  # the newest choice counts
 _DRAWS = 1000  # bootstrap draws of its interval
 _KEPT = 64  # Datasets of ended runs kept in memory
 
@@ -76,7 +77,7 @@ def build(document: Document, state: PageState, shelf: Shelf, hub: Hub) -> Page:
     """Build the page; the browser asks for what it shows."""
     if not shelf.runs():
         return waiting(document, shelf, hub)
-    desk = Desk(document, partial(answer, shelf), receive="infoplane.compare")
+    desk = Desk(document, partial(answer, shelf), receive="infoplane.compare", passing=PASSING)
     feed = SessionFeed(document, shelf, shelf.version, receive="infoplane.choices")
 
     def close() -> None:

@@ -1,9 +1,9 @@
-"""Questions from one browser that need arrays: answered in a worker thread, the newest only."""
+"""Questions from one browser that need arrays: answered in a worker thread, one after the other."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -17,6 +17,9 @@ from infoplane.views.text import plain
 
 log = logging.getLogger(__name__)
 
+WAITING = 8
+"""Questions that wait at most; a page has two or three, of a flood the newest are kept."""
+
 _WORKERS = ThreadPoolExecutor(max_workers=2, thread_name_prefix="infoplane desk")
 
 
@@ -24,8 +27,9 @@ class Desk:
     """Takes a question from the page's script and sends the answer back.
 
     The script sets ``question.tags = [number, question]``; the answer goes to the JavaScript
-    function `receive` as ``(number, answer)``. While one question is worked on, only the newest of
-    those that follow is kept.
+    function `receive` as ``(number, answer)``. Every question is answered, in order, but for those
+    that a reader has passed while another was worked on (a scrubber moved on): of waiting questions
+    that differ in nothing but the fields in `passing` the newest is kept.
 
     Parameters
     ----------
@@ -36,14 +40,21 @@ class Desk:
         `InfoplaneError` is answered with its message.
     receive : str
         JavaScript expression of the function that takes the answer.
+    passing : collection of str
+        Fields of a question that say where a reader looks.
     """
 
     def __init__(
-        self, document: Document, work: Callable[[Mapping[str, Any]], Any], *, receive: str
+        self,
+        document: Document,
+        work: Callable[[Mapping[str, Any]], Any],
+        *,
+        receive: str,
+        passing: Collection[str] = (),
     ) -> None:
-        self._document, self._work = document, work
+        self._document, self._work, self._passing = document, work, frozenset(passing)
         self._busy = False
-        self._next: tuple[int, Mapping[str, Any]] | None = None
+        self._waiting: list[tuple[int, Mapping[str, Any]]] = []
         self._open = True
         self.question = ColumnDataSource(name="question")
         self.reply = ColumnDataSource(name="reply")
@@ -56,18 +67,25 @@ class Desk:
 
     def close(self) -> None:
         """Answer nothing more."""
-        self._open, self._next = False, None
+        self._open = False
+        self._waiting.clear()
 
     def _asked(self, attribute: str, old: Any, new: Any) -> None:
         match new:
             case [int(number), dict(question)] if len(question) <= 16:
-                self._next = (number, question)
+                kind = self._kind(question)
+                others = [waiting for waiting in self._waiting if self._kind(waiting[1]) != kind]
+                self._waiting = [*others, (number, question)][-WAITING:]
                 self._begin()
 
+    def _kind(self, question: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what is asked, wherever the reader looks."""
+        return {name: None if name in self._passing else question[name] for name in question}
+
     def _begin(self) -> None:
-        if self._busy or self._next is None or not self._open:
+        if self._busy or not self._waiting or not self._open:
             return
-        (number, question), self._next = self._next, None
+        number, question = self._waiting.pop(0)
         self._busy = True
         _WORKERS.submit(self._answer, number, question)
 

@@ -24,6 +24,8 @@ from infoplane.views.state import PageState
 from infoplane.views.tail import RunTail
 from infoplane.views.text import plain
 
+PASSING = ("layer", "step", "probe")  # what a reader scrubs through
+
 _NO_RUN = Markup("""
 <div class="note"><h1>No run here yet</h1>
 <p>This page shows the runs in <b>{directory}</b>. As soon as there is one, it appears here by
@@ -85,7 +87,7 @@ def _plane(
 ) -> Page:
     first, place = tail.message(None)
     feed = SessionFeed(document, tail, place, receive="infoplane.frame")
-    desk = Desk(document, partial(_look_at, tail.run), receive="infoplane.layer")
+    desk = Desk(document, partial(_look_at, tail.run), receive="infoplane.layer", passing=PASSING)
 
     def close() -> None:
         feed.close()

@@ -70,7 +70,7 @@ window.infoplane = (() => {
   }
 
   // -- Layer panel ---------------------------------------------------------------------------------
-  let asked = 0, wanted = "", history_of = ""
+  let asked = 0, asked_layer = 0, wanted = "", history_of = ""
   const chosen_layer = () => {
     const names = JSON.parse(kit.facts.data.json[0]).layers, view = kit.view.data
     const index = names.findIndex((layer) => layer.label === view.layer[0])
@@ -97,13 +97,14 @@ window.infoplane = (() => {
     panel.querySelector(".figures").classList.add("wait")
     const question = {layer: layer.index, step, probe: layer.probe, history: history_of !== key}
     history_of = key
-    question_model.tags = [++asked, question]
+    asked_layer = ++asked
+    question_model.tags = [asked_layer, question]
   }
   let past = null
   function layer(number, answer) {
     if (answer.reading || reads === number) return read(answer)
     if (answer.history) past = answer.history
-    if (number !== asked) return
+    if (number !== asked_layer) return  // the reader has gone on
     const panel = document.getElementById("layer"), figures = panel.querySelector(".figures")
     figures.classList.remove("wait")
     const error = panel.querySelector(".error")
@@ -133,7 +134,6 @@ window.infoplane = (() => {
     reading.querySelector("button").focus()
     if (!model("question")) return  // not connected yet: it is asked when the page is ready
     reads = ++asked
-    wanted = ""
     model("question").tags = [reads, {reading: true}]
   }
   function read(answer) {

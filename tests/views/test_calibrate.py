@@ -17,7 +17,11 @@ def run(tmp_path):
 
 
 def test_readings_are_kept_and_told_in_bits(run):
-    assert calibrate.answer(run, {"layer": 0}) == {"readings": []}
+    empty = calibrate.answer(run, {"layer": 0})
+    assert empty == {
+        "place": [0, run.steps[-1], next(iter(calibrate.targets(run)))],
+        "readings": [],
+    }
     told = calibrate.answer(run, {"layer": 0, "estimators": ["mi.binning"]})
     truths = [row["truth"] for row in told["readings"]]
     assert truths == pytest.approx([0, 0.1, 0.3, 0.6, 0.9], abs=1e-3)  # shares of H(Y) = 1 bit
@@ -62,7 +66,7 @@ def test_readings_of_one_place_are_joined_each_estimators_newest(run):
     for name in ("mi.binning", "mi.gaussian", "mi.binning"):
         told = calibrate.answer(run, here | {"estimators": [name]})
     assert len(told["readings"]) == 10
-    assert calibrate.answer(run, here | {"target": "X"}) == {"readings": []}
+    assert calibrate.answer(run, here | {"target": "X"})["readings"] == []
 
 
 def test_a_continuous_target_is_for_estimators_that_take_one(run):

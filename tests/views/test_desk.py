@@ -6,13 +6,13 @@ import pytest
 from bokeh.document import Document
 
 from infoplane.errors import InputError
-from infoplane.views.desk import Desk
+from infoplane.views.desk import WAITING, Desk
 
 
 class Browser:
-    def __init__(self, work):
+    def __init__(self, work, **options):
         self.document = Document()
-        self.desk = Desk(self.document, work, receive="f")
+        self.desk = Desk(self.document, work, receive="f", **options)
         self.seen = []
         self.desk.reply.on_change("tags", lambda a, o, new: self.seen.append(new))
 
@@ -36,20 +36,56 @@ def test_a_question_is_answered_with_its_number():
     assert browser.wait() == [(1, {"twice": 42})]
 
 
-def test_while_one_is_worked_on_only_the_newest_is_kept():
-    gate, worked = threading.Event(), []
+class Gated:
+    """Work that waits until all has been asked, and remembers what it was given."""
 
-    def work(question):
-        worked.append(question["n"])
-        gate.wait(60)
+    def __init__(self):
+        self.gate, self.worked = threading.Event(), []
+
+    def __call__(self, question):
+        self.worked.append(question)
+        assert self.gate.wait(60)
         return {}
 
-    browser = Browser(work)
-    for n in range(5):
-        browser.ask(n, {"n": n})
-    gate.set()
+
+def test_of_what_a_reader_scrubs_through_the_newest_is_answered():
+    work = Gated()
+    browser = Browser(work, passing=("step",))
+    for step in range(5):
+        browser.ask(step, {"step": step})
+    work.gate.set()
     assert [number for number, _ in browser.wait(2)] == [0, 4]
-    assert worked == [0, 4]
+    assert work.worked == [{"step": 0}, {"step": 4}]
+
+
+def test_different_questions_are_each_answered_in_the_order_they_were_last_asked():
+    work = Gated()
+    browser = Browser(work, passing=("step",))
+    asked = [
+        {"step": 0},
+        {"step": 1, "history": True},  # the past is wanted once, whatever is scrubbed after
+        {"step": 2, "history": False},
+        {"reading": True},
+        {"step": 3, "history": False},
+        {"cancel": 1},
+        {"cancel": 2},
+        {"cancel": 1},
+    ]
+    for number, question in enumerate(asked):
+        browser.ask(number, question)
+    work.gate.set()
+    assert [number for number, _ in browser.wait(6)] == [0, 1, 3, 4, 6, 7]
+    assert work.worked == [asked[n] for n in (0, 1, 3, 4, 6, 7)]
+
+
+def test_of_a_flood_the_newest_are_kept():
+    work = Gated()
+    browser = Browser(work)
+    for n in range(1, 200):
+        browser.ask(n, {"n": n})
+    work.gate.set()
+    newest = [number for number, _ in browser.wait(1 + WAITING)]
+    assert newest == [1, *range(200 - WAITING, 200)]
 
 
 def test_an_error_of_ours_is_told_in_words_and_others_are_not(caplog):
