@@ -1,4 +1,8 @@
-"""Who writes a run: an advisory lock that the kernel frees when its holder dies."""
+"""Who writes a run: an advisory lock that the kernel frees when its holder dies.
+
+A holder that is stopped, or whose machine sleeps, keeps its lock. So it gives a sign of life: every
+`BEAT` seconds a thread sets the time of the lock file, and its label says that it does.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,11 @@ import errno
 import os
 import socket
 import sys
+import threading
 import time
 import warnings
 import weakref
+from dataclasses import dataclass
 from pathlib import Path
 
 from infoplane.errors import CorruptRunError, RunLockedError
@@ -20,6 +26,10 @@ if sys.platform == "win32":
 else:
     import fcntl
 
+BEAT = 15.0
+"""Seconds between two signs of life of a writer."""
+_PROMISE = "gives a sign of life every 15 seconds"
+_LABEL_CAP = 1000
 _UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 _PATIENCE_SECONDS = 0.5  # a reader that asks who is there holds a shared lock for microseconds
 
@@ -49,6 +59,7 @@ class RunLock:
 
     def __init__(self, path: Path) -> None:
         self._pid = os.getpid()
+        self._path = path
         self._labelled = False
         self._fd = files.open_regular(path, files.UPDATE)
         try:
@@ -56,7 +67,7 @@ class RunLock:
         except BaseException:
             self.release()
             raise
-        _HELD.add(self)
+        _PULSE.join(self)
 
     def _take(self, path: Path) -> None:
         deadline = time.monotonic() + _PATIENCE_SECONDS
@@ -78,7 +89,19 @@ class RunLock:
         self._labelled = True
         with contextlib.suppress(OSError):  # a label for error messages, nothing relies on it
             os.ftruncate(self._fd, 0)
-            os.write(self._fd, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+            words = f"process {os.getpid()} on {socket.gethostname()}\n{_PROMISE}\n"
+            os.write(self._fd, words.encode())
+
+    def beat(self) -> None:
+        """Give a sign of life."""
+        with contextlib.suppress(OSError):
+            if self._fd >= 0 and self._pid == os.getpid():
+                os.utime(self._fd if os.utime in os.supports_fd else self._path)
+
+    @property
+    def held(self) -> bool:
+        """Whether it was not released yet."""
+        return self._fd >= 0
 
     def release(self) -> None:
         """Free the lock; harmless when it is free."""
@@ -93,8 +116,40 @@ class RunLock:
 _HELD: weakref.WeakSet[RunLock] = weakref.WeakSet()
 
 
+class _Pulse:
+    """The thread that beats for all locks of this process, while it holds any."""
+
+    def __init__(self) -> None:
+        self._mutex = threading.Lock()
+        self._beating = False
+
+    def join(self, lock: RunLock) -> None:
+        """Beat for one more."""
+        with self._mutex:
+            _HELD.add(lock)
+            if not self._beating:
+                self._beating = True
+                threading.Thread(target=self._run, name="infoplane pulse", daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            time.sleep(BEAT)
+            with self._mutex:
+                held = [lock for lock in tuple(_HELD) if lock.held]
+                self._beating = bool(held)
+                if not held:
+                    return
+            for lock in held:
+                lock.beat()
+
+
+_PULSE = _Pulse()
+
+
 def _release_in_child() -> None:
     """Close inherited locks, or a DataLoader worker would keep the run locked after its parent."""
+    global _PULSE
+    _PULSE = _Pulse()  # the thread stayed with the parent
     for lock in _HELD:
         lock.release()
 
@@ -107,16 +162,36 @@ def _holder(path: Path) -> str:
     """Tell who says to hold the lock, for a message."""
     words = ""
     with contextlib.suppress(OSError, CorruptRunError):
-        words = files.read_all(path, 1000).decode("ascii", "replace").strip()
+        words = files.read_all(path, _LABEL_CAP).decode("ascii", "replace").partition("\n")[0]
     return words if words.isprintable() and words else "another process"
 
 
-def is_held(path: Path) -> bool | None:
-    """Whether a living writer holds the lock; None when the system cannot tell."""
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """What a reader can tell of a lock.
+
+    Attributes
+    ----------
+    held : bool or None
+        Whether a writer holds it; None when the system cannot tell.
+    silence : float or None
+        Seconds since the writer's last sign of life, by the clocks of two machines; None for one
+        that gives none.
+    """
+
+    held: bool | None
+    silence: float | None = None
+
+
+def look_at(path: Path) -> Hold:
+    """Look whether a writer holds the lock of a run, and when it last gave a sign of life."""
     try:
         with files.opened(path) as fd:
-            return not _try(fd, shared=True)  # closing frees what was taken
+            held = not _try(fd, shared=True)  # closing frees what was taken
+            if not held or _PROMISE.encode() not in files.read_at(fd, 0, _LABEL_CAP):
+                return Hold(held)
+            return Hold(held, max(0.0, time.time() - os.fstat(fd).st_mtime))
     except FileNotFoundError:
-        return False
+        return Hold(False)
     except (OSError, CorruptRunError):
-        return None
+        return Hold(None)

@@ -10,10 +10,16 @@ from typing import Literal
 
 from infoplane.store.index import Index
 from infoplane.store.journal import Follower
+from infoplane.store.lock import Hold
 
 State = Literal["live", "finished", "interrupted", "stalled", "failed", "broken", "empty"]
 
 _FRESH_SECONDS = 60.0
+SILENT_SECONDS = 90.0
+"""From when on a writer that holds its lock and gives no sign of life counts as stalled.
+
+Six of its signs are missed then; network file systems show a file's time up to a minute late.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +30,8 @@ class RunStatus:
     ----------
     state : str
         live (a living process writes it), finished, interrupted, failed (its writer said so),
-        stalled (its writer is gone without a word), empty (nothing recorded), broken (unreadable).
+        stalled (its writer is gone without a word, or has given no sign of life for 90 seconds),
+        empty (nothing recorded), broken (unreadable).
     reason : str
         One sentence for people; empty when the state says it all.
     age_seconds : float
@@ -39,13 +46,14 @@ class RunStatus:
     last_step: int | None = None
 
 
-def assess(held: bool | None, follower: Follower, index: Index, last_step: int | None) -> RunStatus:
-    """Judge a run from its lock, held or not before the journals were read, and its journals.
+def assess(hold: Hold, follower: Follower, index: Index, last_step: int | None) -> RunStatus:
+    """Judge a run from its lock, looked at before the journals were read, and its journals.
 
-    Never from a clock alone.
+    Never from a clock alone: what has ended or whose lock is free is not called live, and silence
+    counts only of a writer that has promised signs of life.
     """
     age = _age(follower.main.path)
-    state, reason = _state(held, follower, index, last_step, age)
+    state, reason = _state(hold, follower, index, last_step, age)
     damaged = follower.damaged + index.rejected
     notes = [reason, f"{damaged} damaged lines were skipped" if damaged else ""]
     notes += [f"the journal {name} is unreadable" for name in follower.unreadable]
@@ -53,13 +61,18 @@ def assess(held: bool | None, follower: Follower, index: Index, last_step: int |
 
 
 def _state(
-    held: bool | None, follower: Follower, index: Index, last_step: int | None, age: float
+    hold: Hold, follower: Follower, index: Index, last_step: int | None, age: float
 ) -> tuple[State, str]:
     if follower.main.damaged and follower.main.seq < 0:
         return "broken", "no line of its journal can be read"
     if index.ended is not None:
         return index.ended, ""
-    if held or (held is None and age < _FRESH_SECONDS):
+    if hold.held and (hold.silence or 0.0) > SILENT_SECONDS:
+        return "stalled", (
+            f"its writer has given no sign of life for more than {SILENT_SECONDS:.0f} seconds: "
+            "it was stopped, or its machine sleeps"
+        )
+    if hold.held or (hold.held is None and age < _FRESH_SECONDS):
         return "live", ""
     if last_step is None and not index.begun and not index.rows:
         return "empty", "nothing was recorded"

@@ -19,7 +19,7 @@ from infoplane.store.annotator import Annotator
 from infoplane.store.index import Entry, Index
 from infoplane.store.journal import Follower, records_of
 from infoplane.store.kept import Arrays, keep
-from infoplane.store.lock import is_held
+from infoplane.store.lock import look_at
 from infoplane.store.status import RunStatus, assess
 from infoplane.store.stretch import Stretch
 from infoplane.store.tail import Tail
@@ -310,9 +310,9 @@ class View:
 
     def status(self) -> RunStatus:
         """Tell how the run stands now (polls the journals)."""
-        held = is_held(self.path / "lock")  # asked first: who lets go has told its end before
+        hold = look_at(self.path / "lock")  # asked first: who lets go has told its end before
         self.refresh()
-        return assess(held, self._follower, self._index, self._index.last_step)
+        return assess(hold, self._follower, self._index, self._index.last_step)
 
     def kept(self, name: str, make: Callable[[], Arrays]) -> dict[str, NDArray[Any]]:
         """Return the arrays kept in the run under a name; make and keep them when there are none.

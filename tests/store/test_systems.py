@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import time
+import weakref
 
 import numpy as np
 import pytest
@@ -37,11 +39,57 @@ def test_a_run_that_ends_while_it_is_asked_about_is_not_called_stalled(kit, reco
 
     def meanwhile(path):
         run.close()
-        return lock.is_held(path)
+        return lock.look_at(path)
 
     read = open_run(run.path)
-    monkeypatch.setattr(view, "is_held", meanwhile)
+    monkeypatch.setattr(view, "look_at", meanwhile)
     assert read.status().state == "finished"
+
+
+def test_a_writer_that_holds_on_without_a_sign_of_life_is_stalled_until_the_next(kit, record):
+    """What SIGSTOP and a suspended machine look like from outside."""
+    run = record()
+    run.write(kit.snapshot(0))
+    read = open_run(run.path)
+    assert read.status().state == "live"
+    long_ago = time.time() - status.SILENT_SECONDS - 1
+    os.utime(run.path / "lock", (long_ago, long_ago))
+    told = read.status()
+    assert told.state == "stalled"
+    assert "no sign of life for more than 90 seconds" in told.reason
+    run._lock.beat()
+    assert read.status().state == "live"
+    os.utime(run.path / "lock", (long_ago, long_ago))
+    (run.path / "lock").write_text("process 1 of a version that gives no signs\n")
+    os.utime(run.path / "lock", (long_ago, long_ago))
+    assert read.status().state == "live"
+    run.close()
+    assert read.status().state == "finished"
+
+
+def test_a_thread_beats_for_every_lock_that_is_held_and_ends_with_the_last(tmp_path, monkeypatch):
+    monkeypatch.setattr(lock, "BEAT", 0.001)
+    monkeypatch.setattr(lock, "_HELD", weakref.WeakSet())  # what other tests have left open
+    monkeypatch.setattr(lock, "_PULSE", pulse := lock._Pulse())
+    locks = [lock.RunLock(tmp_path / name) for name in "ab"]
+    for name in "ab":
+        os.utime(tmp_path / name, (1, 1))
+    until(lambda: all((tmp_path / name).stat().st_mtime > 1 for name in "ab"))
+    for held in locks:
+        held.release()
+    until(lambda: not pulse._beating)
+    again = lock.RunLock(tmp_path / "a")
+    os.utime(tmp_path / "a", (1, 1))
+    until(lambda: (tmp_path / "a").stat().st_mtime > 1)
+    again.release()
+    until(lambda: not pulse._beating)
+
+
+def until(true):
+    end = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.002)
 
 
 def test_a_strange_lock_file(kit, record):
