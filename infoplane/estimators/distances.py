@@ -152,7 +152,7 @@ class Distances:
         pairs = squared[np.triu_indices(len(squared), 1)]
         if np.median(pairs) == 0 and pairs.any():
             pairs = pairs[pairs > 0]
-        return float(np.sqrt(np.median(pairs))) * self.scale
+        return float(np.median(np.sqrt(pairs))) * self.scale
 
     def width(self, sigma: float | str, rng: np.random.Generator) -> float:
         """Return a kernel width in the layer's unit: the number given, or what a rule says.

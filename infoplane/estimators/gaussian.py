@@ -34,7 +34,7 @@ from infoplane.types import Cost, Estimate, FloatArray, IntArray, Kind, Quantity
 GAUSSIAN = "mi.gaussian"
 LARGEST = 1 - 1e-12  # canonical correlation from which T is a linear function of V
 FEW = 0.1  # share of H(V) from which the bias of the classes' covariances makes it unreliable
-RIDGE = 1e-9  # of the mean variance: what keeps a collapsed class from log 0
+RIDGE = 1e-9  # of the mean variance: the least a direction of a collapsed class counts
 
 Shrinkage = Annotated[float, Bounds(0, 1)] | Literal["auto"]
 
@@ -55,16 +55,17 @@ def ledoit_wolf(centred: FloatArray) -> float:
     return min(1.0, spread / distance) if distance > 0 else 1.0
 
 
-def log_det(centred: FloatArray, share: float, ridge: float) -> float:
+def log_det(centred: FloatArray, share: float, ridge: float, least: float = 0.0) -> float:
     """Return log det(share · S + ridge · I), S the covariance of centred rows (n, p).
 
-    Computed on the smaller side: the eigenvalues of S beyond the n-th are zero.
+    Computed on the smaller side: the eigenvalues of S beyond the n-th are zero. No eigenvalue of
+    the sum counts as less than ``least``.
     """
     n, p = centred.shape
     gram = centred @ centred.T if n < p else centred.T @ centred
     values = np.maximum(np.linalg.eigvalsh(gram) / n, 0.0)
-    extra = (p - n) * math.log(ridge) if p > n else 0.0
-    return float(np.log(share * values + ridge).sum()) + extra
+    extra = (p - n) * math.log(max(ridge, least)) if p > n else 0.0
+    return float(np.log(np.maximum(share * values + ridge, least)).sum()) + extra
 
 
 def canonical_correlations(covariance: FloatArray, d_x: int) -> FloatArray:
@@ -138,7 +139,7 @@ def _null(
                "autoregressive": 0.06},
     meaningful_null=("X", "Y"),
     null=_null,
-    version=3,
+    version=4,
 )  # fmt: skip
 def gaussian(
     v: Any,
@@ -294,4 +295,4 @@ def _of_labels(codes: IntArray, t: FloatArray, shrinkage: float | str) -> tuple[
 
 def _shrunk_log_det(centred: FloatArray, delta: float, least: float) -> float:
     """Return log det of a covariance shrunk to the identity of its own mean variance."""
-    return log_det(centred, 1 - delta, delta * float((centred**2).mean()) + least)
+    return log_det(centred, 1 - delta, delta * float((centred**2).mean()), least)

@@ -21,7 +21,7 @@ _CLASSES = 512  # shuffled classes of one product
 
 
 def of_labels(
-    t: FloatArray, shrinkage: float | None, ridge: float, shuffles: Shuffles
+    t: FloatArray, shrinkage: float | None, least: float, shuffles: Shuffles
 ) -> FloatArray:
     """½ log det Σ − ½ Σ_c p_c log det Σ_c for every draw, (draws,).
 
@@ -31,8 +31,8 @@ def of_labels(
         Centred rows.
     shrinkage : float or None
         Share of the identity; None for that of Ledoit and Wolf, averaged over the classes.
-    ridge : float
-        Added to every eigenvalue.
+    least : float
+        What every eigenvalue counts at least.
     shuffles : Shuffles
         Of the labels, each there at least twice.
     """
@@ -45,17 +45,17 @@ def of_labels(
         own = intensity @ weights
         delta = own if shrinkage is None else np.full_like(own, shrinkage)
         inside = np.linalg.eigvalsh(covariance)  # (draws, classes, d)
-        values[some] = _log_det(whole, delta, ridge) - (
-            _log_det(inside, delta[:, None], ridge) @ weights
+        values[some] = _log_det(whole, delta, least) - (
+            _log_det(inside, delta[:, None], least) @ weights
         )
     return 0.5 * values
 
 
-def _log_det(eigenvalues: NDArray[Any], delta: FloatArray, ridge: float) -> FloatArray:
+def _log_det(eigenvalues: NDArray[Any], delta: FloatArray, least: float) -> FloatArray:
     """Return log det of covariances shrunk to the identity of their own mean variance."""
     mean, delta = eigenvalues.mean(axis=-1, keepdims=True), delta[..., None]
-    shrunk = (1 - delta) * np.maximum(eigenvalues, 0.0) + delta * mean + ridge
-    return np.asarray(np.log(shrunk).sum(axis=-1))
+    shrunk = (1 - delta) * np.maximum(eigenvalues, 0.0) + delta * mean
+    return np.asarray(np.log(np.maximum(shrunk, least)).sum(axis=-1))
 
 
 def _sums(t: FloatArray, members: FloatArray) -> FloatArray:

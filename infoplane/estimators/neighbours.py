@@ -37,14 +37,18 @@ def use_tree(n: int, d: int) -> bool:
     return d <= TREE_DIMS or (n >= LARGE and d <= TREE_DIMS + 2)
 
 
-def standardise(t: FloatArray) -> FloatArray:
+def standardise(t: FloatArray, *, wild_rows: bool = True) -> FloatArray:
     """Centre each column and divide by its standard deviation, safe from overflow at 1e±300.
 
-    A column whose largest deviation is over 10⁴ times its quartile range is divided by that range
-    (over 1.349) instead, so that one wild row does not squeeze all the others together.
+    With ``wild_rows`` a column whose largest deviation is over 10⁴ times its quartile range is
+    divided by that range (over 1.349) instead, so that one wild row does not squeeze all the others
+    together.
     """
     t = t / np.maximum(np.abs(t).max(axis=0), np.finfo(float).tiny)
     t -= t.mean(axis=0)
+    if not wild_rows:
+        t /= t.std(axis=0)
+        return t
     low, middle, high = np.quantile(t, [0.25, 0.5, 0.75], axis=0)
     wild = (high > low) & (np.abs(t - middle).max(axis=0) > HEAVY * (high - low))
     t /= np.where(wild, (high - low) / 1.349, t.std(axis=0))

@@ -23,12 +23,19 @@ from infoplane.types import Cost, Estimate, Flags, FloatArray, IntArray, Kind, Q
 
 Precision = Annotated[float, Bounds(0, 1e6, open_low=True)]
 LARGEST = 1e140  # entry whose squares can still be summed
+PRODUCT = 1e7  # trace up to which the product of matrices keeps nine digits of log det
 PENALTY = 0.1  # λ of ‖Z‖₀ in the sparse rate reduction, as published
 
 
 def log_det(z: FloatArray, factor: float) -> float:
-    """½ log det(I + factor · ZᵀZ), from ZᵀZ or Z Zᵀ, whichever is smaller."""
+    """½ log det(I + factor · ZᵀZ), from ZᵀZ or Z Zᵀ, whichever is smaller.
+
+    From the singular values of Z where the product would lose the identity beside itself.
+    """
     n, d = z.shape
+    if factor * float(np.vdot(z, z)) > PRODUCT:
+        sizes = np.maximum(np.linalg.svd(z, compute_uv=False), np.finfo(np.float64).tiny)
+        return 0.5 * float(np.logaddexp(0.0, np.log(factor) + 2 * np.log(sizes)).sum())
     gram = z.T @ z if d < n else z @ z.T
     gram *= factor
     gram.flat[:: len(gram) + 1] += 1.0

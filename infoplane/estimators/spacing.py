@@ -45,6 +45,7 @@ def spacing_entropy(u: FloatArray, m: int) -> FloatArray:
     reference="Vasicek, J. R. Stat. Soc. B 38 (1976); Chakraborty et al. (E2MC), ICML 2025",
     needs="representation",
     meaningful_null=(),
+    version=2,
 )
 def spacing(
     t: Any,
@@ -59,7 +60,7 @@ def spacing(
     Parameters
     ----------
     t : array_like, (n, d)
-        Representation; columns are standardised.
+        Representation; columns are brought to variance 1, constant ones are left out.
     onto : {"normal", "logistic"}
         u = Φ(z), or the logistic function of z.
     m : int or None
@@ -82,7 +83,7 @@ def spacing(
     if d == 0:
         low = math.log(FLOOR)  # all gaps are zero
         return conclude(low, flags=flags, status=Status.DEGENERATE, **common)
-    z = standardise(points)
+    z = standardise(points, wild_rows=False)
     u = ndtr(z) if onto == "normal" else expit(z)
     step = min(m or round(math.sqrt(n)), n - 1)
     value = float(spacing_entropy(u, step).mean())

@@ -121,7 +121,7 @@ def test_median_of_all_pairs_and_of_a_sample(monkeypatch):
     t = cloud()
     true = np.median(np.sqrt(squared_distances(t))[np.triu_indices(60, 1)])
     rng = np.random.default_rng(0)
-    assert Distances(t).median(rng) == pytest.approx(true, rel=1e-3)
+    assert Distances(t).median(rng) == pytest.approx(true, rel=1e-12)
     monkeypatch.setattr(distances, "MEDIAN_ROWS", 40)
     assert Distances(t).median(rng) == pytest.approx(true, rel=0.1)
 

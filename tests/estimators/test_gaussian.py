@@ -134,3 +134,12 @@ def test_a_few_values_are_no_gaussian():
     assert found.status is Status.UNRELIABLE
     smooth = gaussian(y, t[:, None] + np.random.default_rng(0).standard_normal((500, 1)))
     assert "discrete" not in smooth.flags
+
+
+def test_classes_of_full_rank_are_not_shrunk_at_all():
+    y = np.arange(90) % 3
+    t = np.random.default_rng(1).standard_normal((90, 3)) * [1.0, 1e-2, 1.0] + np.eye(3)[y]
+    parts = [t, *(t[y == label] for label in range(3))]
+    log_det = [np.linalg.slogdet(np.cov(part.T, bias=True))[1] for part in parts]
+    exact = 0.5 * (log_det[0] - np.mean(log_det[1:]))
+    assert gaussian(y, t, shrinkage=0.0).value == pytest.approx(exact, abs=1e-12)

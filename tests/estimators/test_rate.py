@@ -89,6 +89,15 @@ def test_trivial_labels_and_zero_rows():
         coding_rate(layer() * 1e200, normalise=False)
 
 
+def test_rows_as_they_are_keep_their_digits_at_any_scale():
+    t = layer(48, 4)
+    for far in (t + 1e8, t * 1e30, 1e8 * t):
+        sizes = np.linalg.svd(far, compute_uv=False) * math.sqrt(4 / 48 / 0.01)
+        found = coding_rate(far, normalise=False, eps2=0.01)
+        assert found.value == pytest.approx(0.5 * np.log1p(sizes**2).sum(), rel=1e-12)
+    assert math.isfinite(coding_rate(t, normalise=False, eps2=1e-300).value)
+
+
 def test_sparse_rate_over_heads():
     t = layer(30, 8)
     t[np.abs(t) < 0.3] = 0.0

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 from conformance.hostile import HOSTILE
-from scipy.special import digamma
+from scipy.special import digamma, ndtr
 from scipy.stats import gaussian_kde
 
 from infoplane import truth
@@ -210,3 +210,12 @@ def test_copied_units_show_as_covariance():
     off = (z.T @ z / 10) ** 2
     expected = (off.sum() - np.trace(off)) / 30
     assert get("entropy.spacing")(wide).info["covariance"] == pytest.approx(expected, abs=1e-9)
+
+
+def test_units_with_wild_rows_are_brought_to_variance_one_as_published():
+    t = np.random.default_rng(6).standard_normal((300, 2))
+    t[7] = 1e6, -1e7
+    u = ndtr((t - t.mean(axis=0)) / t.std(axis=0))
+    found = get("entropy.spacing")(t)
+    assert found.value == pytest.approx(spacing_entropy(u, 17).mean(), abs=1e-12)
+    assert "heavy_tail" in found.flags
