@@ -217,5 +217,5 @@ def test_units_with_wild_rows_are_brought_to_variance_one_as_published():
     t[7] = 1e6, -1e7
     u = ndtr((t - t.mean(axis=0)) / t.std(axis=0))
     found = get("entropy.spacing")(t)
-    assert found.value == pytest.approx(spacing_entropy(u, 17).mean(), abs=1e-12)
+    assert found.value == pytest.approx(spacing_entropy(u, 17).mean(), abs=1e-6)
     assert "heavy_tail" in found.flags
