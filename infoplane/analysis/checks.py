@@ -66,6 +66,12 @@ RULES: tuple[Rule, ...] = (
         "nearly every sample is on its own at this resolution",
     ),
     Rule(
+        "amplified",
+        Verdict.NOT_USABLE,
+        data.amplified,
+        "the estimator multiplies its own noise",
+    ),
+    Rule(
         "constant",
         Verdict.CAUTION,
         data.constant,
@@ -136,6 +142,12 @@ RULES: tuple[Rule, ...] = (
         Verdict.CAUTION,
         information.bound_touched,
         "the number passes a bound by a little",
+    ),
+    Rule(
+        "beyond_samples",
+        Verdict.CAUTION,
+        information.beyond_samples,
+        "the number is above what so many samples can show",
     ),
     Rule(
         "many_singletons",

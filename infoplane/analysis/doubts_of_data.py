@@ -17,7 +17,15 @@ FEW = 50  # samples below which every information is uncertain
 RARE = 10  # members of a class below which its conditional entropy is guesswork
 WIDE_SIGMA = 3.0  # noise over the root mean square distance from which everything looks the same
 
-_TOLD = ("bound_violated", "dead", "high_dimension", "saturated", "singleton_bins", "isolated")
+_TOLD = (
+    "bound_violated",
+    "dead",
+    "high_dimension",
+    "saturated",
+    "singleton_bins",
+    "isolated",
+    "large_weights",
+)
 """Flags that other rules put into words."""
 
 
@@ -139,6 +147,18 @@ def wide_error(case: Case) -> str | None:
     return (
         f"the standard error is {bits(stderr)} on {bits(case.estimate.value)}; "
         "take more samples before reading a change"
+    )
+
+
+def amplified(case: Case) -> str | None:
+    """Weights of neighbours that do not average noise but multiply it."""
+    norm = case.info("weights_norm")
+    if norm is None or case.estimate.status is not Status.UNRELIABLE:
+        return None
+    return (
+        f"the weights of its neighbours have a norm of {norm:.3g}, and the noise of every "
+        "neighbour counts as many times, so neither a value nor a change can be read off; "
+        "compress the layer first, or read mi.ksg"
     )
 
 

@@ -204,6 +204,20 @@ def bound_touched(case: Case) -> str | None:
     return _outside(case, amount) if 0 < amount <= VIOLATION * case.scale else None
 
 
+def beyond_samples(case: Case) -> str | None:
+    """More than log n: what n samples show only to those who assume a density between them."""
+    most, bound = math.log(max(case.context.portrait.n, 2)), case.estimate.ceiling
+    noise = 3 * (case.estimate.stderr or 0.0)
+    bounded = bound is not None and bound <= most  # a bound that is broken is told as such
+    if bounded or "I(V" not in case.card.measures or case.estimate.value - most <= noise:
+        return None
+    return (
+        f"{bits(case.estimate.value)} are {bits(case.estimate.value - most)} above log n, the most "
+        f"that {case.context.portrait.n:,} samples can show: the rest is what "
+        f"{case.card.label} assumes about the density between them"
+    )
+
+
 def _outside(case: Case, amount: float) -> str:
     bound = f"H({case.context.target.name})" if case.about_labels else _ceiling_name(case)
     side = "below zero" if case.estimate.value < 0 else f"above {bound}"

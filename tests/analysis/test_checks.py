@@ -98,6 +98,14 @@ TRIGGERS = {
         {"value": -0.02, "null": None, "flags": Flags(["bound_violated=0.02"])},
         {"value": -0.02, "null": None},  # no floor of this estimator
     ),
+    "amplified": (
+        {"info": {"weights_norm": 359.0}, "status": Status.UNRELIABLE},
+        {"info": {"weights_norm": 12.0}},
+    ),
+    "beyond_samples": (
+        {"value": LOG_N + 0.3, "ceiling": None, "target": X, "null": None, "info": {}},
+        {"value": LOG_N - 0.3, "ceiling": None, "target": X, "null": None, "info": {}},
+    ),
     "many_singletons": (
         {"info": {**SOUND, "singleton_share": 0.6}},
         {"info": {**SOUND, "singleton_share": 0.4}},
