@@ -12,7 +12,8 @@ from typing import Any, Self
 
 from infoplane.errors import StoreError
 from infoplane.store import codec
-from infoplane.store.journal import LINE_CAP, JournalWriter
+from infoplane.store.journal import JournalWriter
+from infoplane.store.line import LINE_CAP
 from infoplane.types import Measurement
 
 _ROWS_PER_LINE = 64

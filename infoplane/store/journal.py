@@ -1,7 +1,7 @@
 """Append-only journals: one line one record, with a checksum, one file per writer.
 
-A line is ``crc32 (8 hex digits), space, JSON object, newline``; the object holds ``seq`` (growing
-within a file), ``kind``, ``time`` (a label only) and the record's own fields. A line without its
+A record holds ``seq`` (growing within a file), ``kind``, ``time`` (a label only) and its own
+fields. A line without its
 newline is the *incomplete tail* of a living or killed writer and is waited for; a complete line
 whose checksum fails is *damaged*, is counted and skipped, and the next line is read as if nothing
 had happened.
@@ -13,46 +13,22 @@ import errno
 import os
 import re
 import time
-import zlib
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from infoplane.errors import CorruptRunError, StoreError
-from infoplane.store import codec, files
+from infoplane.store import codec, files, landmarks
+from infoplane.store.line import LINE_CAP, frame, parse
 from infoplane.store.stretch import Stretch, Stretches, outline
 
-LINE_CAP = 1_000_000
-"""Longest line in bytes, newline included."""
 MAIN = "w0"
 """Id of the run's one locked writer; annotators have random ids."""
 _NAME = re.compile(r"([a-z0-9]{1,40})\.jsonl")
 _CHUNK = 4 << 20
+_CLOSING = b"#\n"  # after what was cut off: with the mark it can never become valid
 _JOURNAL_CAP = 10_000
-
-
-def frame(payload: bytes) -> bytes:
-    """Make a line of a payload, with its checksum."""
-    return b"%08x %s\n" % (zlib.crc32(payload), payload)
-
-
-def parse(line: bytes) -> dict[str, Any]:
-    """Read the record of one line (without its newline).
-
-    Raises
-    ------
-    CorruptRunError
-        If the checksum fails or the JSON is not of the kind that infoplane writes.
-    """
-    head, separator, payload = line[:8], line[8:9], line[9:]
-    if len(line) >= LINE_CAP:
-        raise CorruptRunError(f"A line has at most {LINE_CAP:,} bytes; got {len(line):,}.")
-    if separator != b" " or head != b"%08x" % zlib.crc32(payload):
-        raise CorruptRunError("The checksum of a journal line does not match.")
-    record = codec.loads(payload)
-    codec.integer(record, "seq")
-    codec.text(record, "kind")
-    return record
+_LONG = 1 << 18  # bytes of a journal from which its landmarks are looked for
 
 
 class JournalWriter:
@@ -75,6 +51,7 @@ class JournalWriter:
             try:
                 files.sync_folder(path.parent)
                 self._torn = _is_torn(self._fd)
+                self._landmark = landmarks.newest(self._fd, os.fstat(self._fd).st_size)
             except BaseException:
                 self.close()
                 raise
@@ -118,17 +95,22 @@ class JournalWriter:
         record = {"seq": self.reserve(), "kind": kind, "time": round(time.time(), 3), **body}
         if self._torn:
             record["torn"] = True  # the line before was never acknowledged: no damage
+        if marked := kind in landmarks.KINDS and self._landmark is not None:
+            record[landmarks.FIELD] = self._landmark
+            at = os.fstat(self._fd).st_size + len(_CLOSING) * self._torn
         line = frame(codec.dumps(record))
         if len(line) > LINE_CAP:
             raise StoreError(
                 f"A record of kind {kind!r} must fit into {LINE_CAP:,} bytes; it has "
                 f"{len(line):,}. Shorten its free text or split it."
             )
-        line = b"#\n" + line if self._torn else line  # with the mark it can never become valid
+        line = _CLOSING + line if self._torn else line
         self._torn = True
         self._torn = not files.write_once(self._fd, line)
         if self._torn:
             raise OSError(errno.ENOSPC, "the disk is full, it took only a part of the line")
+        if marked:
+            self._landmark = at
 
     def close(self) -> None:
         """Close the file; harmless when it is closed."""
@@ -196,9 +178,18 @@ class JournalReader:
         if size == self._offset:
             return
         with files.opened(self.path) as fd:
+            if self._brief and not self._offset and size > _LONG:
+                yield from self._read_landmarks(fd, size)
             more = True
             while more and self._offset < size:
                 more = yield from self._read(fd, size)
+
+    def _read_landmarks(self, fd: int, size: int) -> Iterator[dict[str, Any] | Stretch]:
+        """Read no more than a list needs, up to where the rest is short."""
+        for begin, end in landmarks.spans(fd, size):
+            chunk = files.read_at(fd, begin, end - begin)
+            self._offset = begin
+            yield from self._take(chunk[: chunk.rfind(b"\n") + 1], hold=False)
 
     def _read(self, fd: int, size: int) -> Generator[dict[str, Any] | Stretch, None, bool]:
         """Read one chunk; False when nothing more can be read now."""

@@ -48,6 +48,8 @@ class Listing:
     """The runs under a folder, looked at again and again at little cost.
 
     Runs that have ended are read once, unless they change; of the others only what is new is read.
+    Of a long journal no more is read than tells how the run stands: damage elsewhere in it goes
+    unseen in a list, and is told when the run is opened or verified. Nothing is ever written.
 
     Parameters
     ----------

@@ -21,7 +21,8 @@ from infoplane.errors import InputError, StoreError
 from infoplane.store import codec, files, header, place, snapshots
 from infoplane.store.annotator import lines_of
 from infoplane.store.index import ENDS
-from infoplane.store.journal import LINE_CAP, MAIN, JournalWriter
+from infoplane.store.journal import MAIN, JournalWriter
+from infoplane.store.line import LINE_CAP
 from infoplane.store.lock import RunLock
 from infoplane.store.view import View
 from infoplane.types import Layer, Measurement, ProbeData, Snapshot

@@ -18,7 +18,7 @@ from zlib import crc32
 _COUNT = rb"(0|[1-9]\d{0,17})"
 _NUMBER = rb'(-?(?:0|[1-9]\d{0,39})(?:\.\d{1,40})?(?:e[-+]?\d\d?)?|"nan"|"inf"|"-inf")'
 _FORMS = 16  # of different names; a journal with more is read line by line
-_SCALARS = b'"kind":"scalars"'
+SCALARS = b'"kind":"scalars"'
 _OTHER = re.compile(rb'"kind"\s*:\s*"(?!scalars"|measurements"|annotation")')
 
 
@@ -113,7 +113,7 @@ def outline(chunk: bytes) -> Iterator[int]:
     at, last = 0, chunk.rfind(b"\n", 0, -1) + 1
     marks = [_line(chunk, match.start()) for match in _OTHER.finditer(chunk)]
     for mark in dict.fromkeys((*marks, last)):
-        ends = chunk.find(_SCALARS, at, mark), chunk.rfind(_SCALARS, at, mark)
+        ends = chunk.find(SCALARS, at, mark), chunk.rfind(SCALARS, at, mark)
         yield from dict.fromkeys(_line(chunk, end) for end in ends if end >= 0)
         if mark >= at:
             yield mark

@@ -11,7 +11,8 @@ from safetensors.numpy import save
 from infoplane.errors import InfoplaneError
 from infoplane.store import codec, open_run, snapshots
 from infoplane.store.index import Index
-from infoplane.store.journal import JournalReader, frame
+from infoplane.store.journal import JournalReader
+from infoplane.store.line import frame
 
 TOKENS = [
     b"NaN",

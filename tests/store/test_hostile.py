@@ -21,7 +21,7 @@ from infoplane.errors import (
     StoreError,
 )
 from infoplane.store import codec, open_run, read_file, snapshots
-from infoplane.store.journal import frame
+from infoplane.store.line import frame
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ import pytest
 
 from infoplane.errors import CorruptRunError, StoreError
 from infoplane.store import codec, journal
-from infoplane.store.journal import LINE_CAP, Follower, JournalReader, JournalWriter, frame, parse
+from infoplane.store.journal import Follower, JournalReader, JournalWriter
+from infoplane.store.line import LINE_CAP, frame, parse
 
 
 @pytest.fixture

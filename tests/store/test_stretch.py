@@ -11,7 +11,8 @@ import pytest
 from infoplane.errors import CorruptRunError
 from infoplane.store import Run, codec, journal, list_runs, open_run
 from infoplane.store.index import Index
-from infoplane.store.journal import JournalReader, frame, parse
+from infoplane.store.journal import JournalReader
+from infoplane.store.line import frame, parse
 from infoplane.store.stretch import Stretch, outline
 from infoplane.types import Snapshot
 

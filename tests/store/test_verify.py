@@ -6,7 +6,7 @@ import pytest
 
 from infoplane.errors import CorruptRunError, NotARunError
 from infoplane.store import Run, codec, verify
-from infoplane.store.journal import frame
+from infoplane.store.line import frame
 
 
 @pytest.fixture
