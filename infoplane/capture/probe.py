@@ -128,9 +128,9 @@ class Probe:
         """Send rows `start` … `stop` through the model, on its device and in its precision."""
         device, dtype = home(model)
 
-        def move(part: Tensor) -> Tensor:
+        def move(part: Tensor) -> Tensor:  # a copy: some models change their inputs in place
             part = part[start:stop]
-            return part.to(device, dtype if part.is_floating_point() else None)
+            return part.to(device, dtype if part.is_floating_point() else None, copy=True)
 
         inputs = _map(move, self.x)
         if self.forward is not None:

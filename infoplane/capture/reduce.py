@@ -110,6 +110,8 @@ def automatic(kind: str, ndim: int) -> str:
         return "flatten"
     if kind in ("RNN", "LSTM", "GRU"):
         return "last_token"
+    if kind.startswith("InstanceNorm"):
+        return "flatten"  # its mean over space is the same for every sample
     spatial = ndim > 3 or kind.endswith(("1d", "2d", "3d"))
     return "mean" if spatial else "mean_token"
 

@@ -192,10 +192,13 @@ def _line(call: Call) -> list[Call]:
 def _not_a_layer(call: Call) -> str:
     if call.idle:
         return "returns its input in eval mode"
+    if call.kind == "Softmax" and call.source is None and call.output.ndim > 2:
+        return 'the inside of attention, which capture=("output", "attention") keeps'
     if call.module is None or is_activation(call):
         return ""
     own = type(call.module).__module__.startswith("torch.nn.modules")
-    if own and not any(True for _ in call.module.parameters()) and call.kind not in RECURRENT:
+    idle = not any(True for _ in call.module.parameters()) and call.kind not in RECURRENT
+    if own and idle and "Norm" not in call.kind:  # a norm is one without an affine part, too
         return f"{call.kind} has no parameters: it only passes on, pools or reshapes"
     return ""
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from infoplane.capture.attention import ENTRIES
 from infoplane.capture.faults import out_of_memory
 from infoplane.capture.outcome import sample_losses
 from infoplane.capture.probe import Probe
@@ -150,7 +151,14 @@ class _Finder:
 
     def attention(self) -> list[Tap]:
         """Tap the probabilities of the attention calls."""
-        return self._taps(self.three.attention, "attention")
+        taps = self._taps(self.three.attention, "attention")
+        if not taps:
+            raise CaptureError(
+                'capture="attention" found none: the model calls neither '
+                "scaled_dot_product_attention nor MultiheadAttention nor a softmax over the keys, "
+                "(n, heads, queries, keys). Leave it out."
+            )
+        return taps
 
     def outcome(self) -> list[Tap]:
         """Tap what the model as a whole returns: logits and per-sample losses."""
@@ -216,6 +224,8 @@ class _Finder:
             maker = _maker(call, self.three.calls)
             chosen = reducer(self.plan.reduce, name, maker, sample, units=self.plan.units,
                              seed=self.plan.seed)  # fmt: skip
+        elif what == "attention":
+            chosen = reducer("flatten", name, kind, sample, units=ENTRIES, seed=self.plan.seed)
         else:
             chosen = Reducer("flatten", POLICIES["flatten"])
         layer = Layer(
@@ -271,6 +281,8 @@ def _where(call: Call, what: str) -> tuple[str, str]:
 
 def _maker(call: Call, calls: Sequence[Call]) -> str:
     """Kind of the layer that a chain starts with: the Conv2d of a ReLU."""
+    if call.kind.startswith("InstanceNorm"):
+        return call.kind
     while call.source is not None and (is_activation(call) or "Norm" in call.kind):
         call = call.source
     if not is_activation(call):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -61,7 +61,7 @@ class Call:
     output : Tensor
         What it returned (the first tensor of a tuple, mapping or dataclass).
     leaf : bool
-        No other module was called inside it.
+        No other module was called inside it, or it has weights of its own.
     source : Call or None
         The leaf whose output it was given, directly or after pooling and reshaping.
     summands : tuple of Call
@@ -168,9 +168,9 @@ class Trace(TorchFunctionMode):
         frame, result = self._running.pop(), first_tensor(output)
         if result is None:
             return
-        leaf = all(call.module is None for call in self.calls[frame.start :])
-        if leaf and path:  # what a leaf computes inside is its own affair
-            del self.calls[frame.start :]
+        leaf = self._ends_a_layer(path, module, result, self.calls[frame.start :])
+        if leaf and path:
+            self.calls[frame.start :] = _outside(path, self.calls[frame.start :])
         origin = frame.origin if leaf else NOWHERE
         call = Call(path, module, self._calls_of[path], type(module).__name__, result, leaf,
                     origin.source, summands=origin.summands)  # fmt: skip
@@ -183,6 +183,19 @@ class Trace(TorchFunctionMode):
         self._add(call)
         if leaf and _passes(module):
             self._comes_from(result, frame.origin)
+
+    def _ends_a_layer(
+        self, path: str, module: nn.Module, result: Tensor, inside: Sequence[Call]
+    ) -> bool:
+        """Whether what the module returns is a layer: it called no module, or has weights itself.
+
+        A graph convolution with a Linear and a bias is one; a module that only passes on what a
+        layer inside it returned is not.
+        """
+        if all(call.module is None for call in inside):
+            return True
+        own = path and any(True for _ in module.parameters(recurse=False))
+        return bool(own) and self._origin(result).source is None
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -236,6 +249,28 @@ class Trace(TorchFunctionMode):
         self.calls.append(call)
         if call.leaf and not call.idle:
             self._comes_from(call.output, _Origin((call,)))
+
+
+def _outside(path: str, inside: Sequence[Call]) -> list[Call]:
+    """Return what a layer called inside without its own affairs; modules remain by name only.
+
+    Its own affair is everything where only it has weights, and else the modules of its own that
+    are fed by no layer, as the one that sums over the neighbours in a graph.
+    """
+    if not any(_weighs(call.module) for call in inside):
+        for call in inside:
+            call.leaf = False
+        return [call for call in inside if call.module is not None]
+    for call in inside:
+        mine = call.path.rpartition(".")[0] == path and call.source is None
+        home_made = call.module is not None and not type(call.module).__module__.startswith("torch")
+        if mine and home_made and not _weighs(call.module):
+            call.leaf = False
+    return list(inside)
+
+
+def _weighs(module: nn.Module | None) -> bool:
+    return module is not None and any(True for _ in module.parameters())
 
 
 def _passes(module: nn.Module) -> bool:

@@ -148,6 +148,55 @@ def test_masks_scales_and_grouped_queries_are_respected(causal, mask):
     torch.testing.assert_close(weights, function(q, k, values, **options), atol=1e-6, rtol=1e-5)
 
 
+def test_heads_may_be_missing_and_positions_first():
+    torch.manual_seed(0)
+    q, k = torch.randn(2, 3, 5, 4, generator=GENERATOR), torch.randn(2, 3, 5, 4)
+    function, mask = F.scaled_dot_product_attention, torch.rand(3, 5, 5) > 0.4
+    single = attention_of(function, (q[0], k[0], k[0]), {"attn_mask": mask, "is_causal": False})
+    wanted = function(q[0], k[0], torch.eye(5).expand(3, 5, 5), attn_mask=mask).nan_to_num()
+    torch.testing.assert_close(single, wanted[:, None])
+    scores = q @ k.mT
+    wanted = scores.softmax(-1)
+    one = attention_of(F.softmax, (scores[:, 0],), {"dim": -1})
+    torch.testing.assert_close(one, wanted[:, :1])
+    first = attention_of(F.softmax, (scores.permute(2, 3, 0, 1),), {"dim": 1})
+    torch.testing.assert_close(first, wanted)
+    assert attention_of(F.softmax, (torch.randn(4, 7, 30),), {"dim": -1}) is None  # words, not keys
+    assert attention_of(F.softmax, (torch.randn(4, 3, 8, 8),), {"dim": 1}) is None  # pixels
+
+
+@pytest.mark.parametrize("mask", [None, "causal", "rows", "padding"])
+def test_multihead_attention_is_asked_only_for_the_queries_kept(mask, monkeypatch):
+    monkeypatch.setattr("infoplane.capture.attention.ENTRIES", 2 * 12 * 3)
+    torch.manual_seed(0)
+    model, x = nn.MultiheadAttention(8, 2, dropout=0.5), torch.randn(12, 3, 8)
+    causal = torch.ones(12, 12).triu(1).bool()
+    options = {
+        None: {},
+        "causal": {"attn_mask": causal},
+        "rows": {"attn_mask": causal.repeat(6, 1, 1)},
+        "padding": {"key_padding_mask": torch.arange(12) > torch.tensor([[3], [11], [7]])},
+    }[mask]
+    seen, function = [], F.multi_head_attention_forward
+
+    def spy(*args, **kwargs):
+        seen.append(len(args[0]))
+        return function(*args, **kwargs)
+
+    spy.__name__ = function.__name__
+    args = (x, x, x, 8, 2, model.in_proj_weight, model.in_proj_bias, None, None, False, 0.5,
+            model.out_proj.weight, model.out_proj.bias)  # fmt: skip
+    made = attention_of(spy, args, options)
+    wanted = model.eval()(x, x, x, average_attn_weights=False, **options)[1]
+    assert seen == [3]
+    torch.testing.assert_close(made, wanted[:, :, [0, 6, 11]])
+
+
+def test_attention_that_is_not_there_is_an_error():
+    with pytest.raises(CaptureError, match='capture="attention" found none'):
+        captured(net(), capture=("output", "attention"))
+
+
 def test_queries_are_thinned_where_attention_is_wide():
     rows = queries_kept(12, 512, 512)
     assert len(rows) == 1

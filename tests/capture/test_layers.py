@@ -217,6 +217,84 @@ def test_a_normalisation_of_a_normalisation_is_a_layer_of_its_own():
     assert names(text, torch.zeros(9, 3, dtype=torch.long)) == ["0", "1", "2"]
 
 
+class Neighbours(nn.Module):
+    """Attention over all rows by weights of its own, as in a graph attention network."""
+
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(inputs, outputs))
+        self.leaky, self.soft = nn.LeakyReLU(), nn.Softmax(dim=1)
+
+    def forward(self, x):
+        h = x @ self.weight
+        return self.soft(self.leaky(h @ h.T)) @ h
+
+
+class Summing(nn.Module):
+    """A home-made module without weights."""
+
+    def forward(self, x):
+        return x.cumsum(0)
+
+
+class Graph(nn.Module):
+    """A Linear, a sum over neighbours and a bias, as graph libraries write convolutions."""
+
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        self.lin, self.sum = nn.Linear(inputs, outputs, bias=False), Summing()
+        self.bias = nn.Parameter(torch.zeros(outputs))
+
+    def forward(self, x):
+        return self.sum(self.lin(x).roll(1, 0)) + self.bias
+
+
+@pytest.mark.parametrize(("kind", "inside"), [(Neighbours, ()), (Graph, ("one.lin", "two.lin"))])
+def test_a_module_with_weights_of_its_own_is_a_layer(kind, inside):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.one, self.two = kind(4, 5), kind(5, 3)
+
+        def forward(self, x):
+            return F.log_softmax(self.two(F.elu(self.one(x))), dim=1)
+
+    model = Net()
+    found = names(model, ROWS)
+    assert [name for name in found if name not in inside] == ["one:elu", "two:log_softmax"]
+    assert set(inside) <= set(found)
+    if kind is Graph:
+        assert names(model, ROWS, layers=["one.sum"]) == ["one.sum"]
+    else:  # it was called, but its rows are all pairs
+        with pytest.raises(CaptureError, match="no row per sample"):
+            names(model, ROWS, layers=["one.leaky"])
+
+
+def test_the_inside_of_attention_is_no_layer():
+    class Attend(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.qkv, self.attend, self.out = nn.Linear(4, 12), nn.Softmax(dim=-1), nn.Linear(4, 4)
+            self.head = nn.Sequential(nn.Linear(4, 3), nn.Softmax(dim=-1))
+
+        def forward(self, x):
+            q, k, v = self.qkv(x.unsqueeze(1).expand(-1, 5, -1)).chunk(3, -1)
+            return self.head(self.out(self.attend(q @ k.mT) @ v).mean(1))
+
+    sink = captured(Attend(), ROWS)
+    assert [layer.name for layer in sink.layers] == ["qkv", "out", "head.1"]
+    assert "inside of attention" in sink.info["left_out"]["attend"]
+    assert "attend:attention" in names(Attend(), ROWS, capture=("output", "attention"))
+
+
+def test_instance_norms_are_not_averaged_over_space():
+    for affine in (False, True):
+        model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.InstanceNorm2d(4, affine=affine))
+        assert reduces(captured(model, IMAGES)) == {"1": "flatten"}
+    followed = nn.Sequential(nn.Conv2d(1, 4, 3), nn.InstanceNorm2d(4), nn.ReLU())
+    assert reduces(captured(followed, IMAGES)) == {"2": "mean"}
+
+
 def test_names_that_match_nothing_are_refused_with_near_ones():
     with pytest.raises(CaptureError, match=r"Did you mean: .*fc1"):
         names(Functional(), IMAGES, layers=["fc11"])

@@ -76,6 +76,18 @@ def test_inputs_are_moved_to_the_models_precision():
     assert Probe(np.ones((3, 2))).run(model.bfloat16(), 0, 3).shape == (3, 1)
 
 
+def test_a_model_that_changes_its_input_in_place_leaves_the_probe_set_alone():
+    class InPlace(nn.Module):
+        def forward(self, x):
+            x -= 1
+            return x.mul_(2)
+
+    probe = Probe(torch.ones(4, 3))
+    for _ in range(2):
+        assert InPlace()(torch.ones(4, 3)).equal(probe.run(InPlace(), 0, 4))
+    assert probe.x.equal(torch.ones(4, 3))
+
+
 def test_several_inputs_are_passed_as_the_model_takes_them():
     class Two(nn.Module):
         def forward(self, a, b, scale=1):
