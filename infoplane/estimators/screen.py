@@ -36,6 +36,7 @@ class Screen:
         low, high = points.min(axis=0), points.max(axis=0)
         with np.errstate(over="ignore"):
             self.step = float((high - low).max()) / STEPS
+        self.step = self.step or 1.0  # all rows alike: a class of saturated units
         self.columns = np.ascontiguousarray(points.T)
         steps = (points - np.median(points, axis=0)) / self.step
         lost = np.finfo(float).eps * float(np.abs(points).max()) / self.step

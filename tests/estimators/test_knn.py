@@ -290,3 +290,10 @@ def test_classes_that_lie_apart_break_no_bound():
     found = ksg(y, t)
     assert found.value > found.ceiling
     assert found.status is Status.SATURATED
+
+
+def test_a_class_of_saturated_units_is_no_division_by_zero():
+    y = np.arange(60) % 3
+    t = np.random.default_rng(0).standard_normal((60, 10))
+    t[y == 0] = 1.0
+    assert 0.5 < ksg(y, t).value <= math.log(3) + 0.1
