@@ -125,12 +125,12 @@ def list_runs(options: argparse.Namespace) -> None:
 
 def show(options: argparse.Namespace) -> None:
     """Say what a run holds and what can be concluded from it."""
-    from infoplane.analysis import conclusion, findings
+    from infoplane.analysis import capture_cost, conclusion, findings
     from infoplane.store import open_run
 
     run = open_run(options.run)
     rows = printing.last_rows(run)
-    text = findings(run)
+    text, cost = findings(run), capture_cost(run.events())
 
     def plain() -> None:
         status = run.status()
@@ -140,7 +140,8 @@ def show(options: argparse.Namespace) -> None:
         if run.info.get("online"):
             measured = {row.step for row in run.measurements()}
             kept = f"no snapshots kept, measured online at {len(measured)} steps"
-        print(f"{kept}, {len(run.layers)} layers, {len(rows)} final estimates\n")
+        print(f"{kept}, {len(run.layers)} layers, {len(rows)} final estimates")
+        print(f"{printing.printable(cost)}\n" if cost else "")
         printing.table(
             ("layer", "estimator", "target", "bits", "null", "verdict"),
             [
@@ -164,6 +165,7 @@ def show(options: argparse.Namespace) -> None:
             "last": rows,
             "findings": text,
             "conclusion": conclusion(run),
+            "capture": cost,
         },
         plain,
     )
@@ -264,10 +266,11 @@ def catalogue(options: argparse.Namespace) -> None:
         card = estimators.card(options.id)
         printing.show(options, printing.card_as_data(card), lambda: printing.card_page(card))
         return
-    if options.markdown:
-        from infoplane.estimators.page import markdown
+    if options.markdown or options.limits:
+        from infoplane.analysis import limits_page
+        from infoplane.estimators import page
 
-        print(markdown(), end="")
+        print((limits_page if options.limits else page).markdown(), end="")
         return
     cards = estimators.catalogue()
     printing.show(

@@ -124,6 +124,8 @@ def parser() -> argparse.ArgumentParser:
     sub = verb("catalogue", commands.catalogue, "catalogue mi.kde", as_json=True)
     sub.add_argument("id", nargs="?", help="one estimator")
     sub.add_argument("--markdown", action="store_true", help="all cards as the page of the docs")
+    sub.add_argument("--limits", action="store_true",
+                     help="when not to believe a number, as the page of the docs")  # fmt: skip
     sub.add_argument("--self-consistency", action="store_true",
                      help="put it to tests that need no true value")  # fmt: skip
     return top

@@ -37,6 +37,7 @@ _ICONS = {
     "compare": '<path d="M4 20V4M4 20h16M7 15c4-1 5-7 12-8M7 17c5 0 7-4 12-4"/>',
     "diagnostics": '<path d="M3 12h4l3-7 4 14 3-7h4"/>',
     "calibrate": '<path d="M4 20L20 4M4 20V4M4 20h16"/><circle cx="15" cy="14" r="1.500"/>',
+    "limits": '<path d="M12 4L21 20H3z"/><path d="M12 10v5M12 17.500h.01"/>',
     "playground": '<path d="M7 4v16l13-8z"/>',
     "runs": '<path d="M8 6h12M8 12h12M8 18h12"/><path d="M4 6h.01M4 12h.01M4 18h.01"/>',
 }
@@ -45,6 +46,7 @@ _LABELS = {
     "compare": "Compare",
     "diagnostics": "Diagnostics",
     "calibrate": "Calibrate",
+    "limits": "Limits",
     "playground": "Playground",
     "runs": "Runs",
 }

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 import param
 
-PAGES = ("explore", "compare", "diagnostics", "calibrate", "playground", "runs")
+PAGES = ("explore", "compare", "diagnostics", "calibrate", "limits", "playground", "runs")
 _WORD = re.compile(r"[A-Za-z0-9_.:+-]{1,128}")
 _WORDS = re.compile(r"[A-Za-z0-9]{1,64}(,[A-Za-z0-9]{1,64}){0,23}")
 _LAST_STEP = 2**53  # the largest whole number that a browser counts with exactly

@@ -151,6 +151,18 @@ def test_the_standing_table_shows_estimators_on_tasks_of_known_information(pages
     assert "Measured on 20" in pages.locator("#about-standing").inner_text()
 
 
+def test_the_limits_page_tells_what_moves_a_number_and_links_to_each_card(pages, served):
+    visit(pages, f"{served.url}?page=limits")
+    first = pages.get_by_role("region", name="I(X;T) of the same network")
+    row = first.locator("tr", has=pages.get_by_role("link", name="fixed bins"))
+    assert row.locator("td").count() == 6
+    assert "beyond the range" in row.locator("td").nth(1).locator("span").get_attribute("title")
+    card = pages.locator("details", has=pages.locator("[id='mi.binning']"))
+    expect(card.locator("dl")).to_be_hidden()
+    row.get_by_role("link").click()  # a fragment inside closed details opens them
+    expect(card.locator("dl")).to_be_visible()
+
+
 def test_the_playground_takes_files_refuses_in_words_trains_and_links_to_the_run(
     pages, served, idx_files
 ):
@@ -191,7 +203,7 @@ def test_the_runs_page_searches_and_its_search_is_an_address(pages, served):
     expect(pages.locator("#runs tr", has_text="seed 1")).to_have_count(1)
 
 
-PAGES = ("compare", "diagnostics", "calibrate", "playground", "runs")
+PAGES = ("compare", "diagnostics", "calibrate", "limits", "playground", "runs")
 
 
 @pytest.mark.parametrize("name", PAGES)
