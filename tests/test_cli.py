@@ -143,8 +143,11 @@ def test_list_and_show_in_words_and_json(demo, capsys):
     assert shown["id"] == listed["id"]
     assert {row["verdict"] for row in shown["last"]} <= {"ok", "caution", "not usable"}
     assert shown["findings"]
+    assert "% of the training" in shown["capture"]
     assert main(["show", str(out / "run")]) == 0
-    assert "tanh5" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "tanh5" in told
+    assert "capture took" in told
 
 
 def test_evaluate_computes_only_what_is_missing(demo, capsys):

@@ -20,6 +20,7 @@ _PUBLIC = {
     "bootstrap": "uncertainty",
     "calibrate": "calibration",
     "calibrate_run": "calibration",
+    "capture_cost": "cost",
     "compare_estimators": "agreement",
     "conclusion": "paragraph",
     "extrapolation": "uncertainty",
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from infoplane.analysis.calibration import calibrate as calibrate
     from infoplane.analysis.calibration import calibrate_run as calibrate_run
     from infoplane.analysis.checks import judge as judge
+    from infoplane.analysis.cost import capture_cost as capture_cost
     from infoplane.analysis.evaluation import EvaluationSummary as EvaluationSummary
     from infoplane.analysis.evaluation import evaluate as evaluate
     from infoplane.analysis.exporting import export as export

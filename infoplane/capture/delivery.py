@@ -73,7 +73,7 @@ class Delivery:
         self._writer.put(Job("flush", done.set))
         done.wait()
 
-    def end(self, status: str, cost: Callable[[], Mapping[str, float]]) -> None:
+    def end(self, status: str, cost: Callable[[], Mapping[str, Any]]) -> None:
         """Write all that waits, report the cost with the faults that this met, end the sink."""
         self._writer.put(Job("event", lambda: self._report("cost", cost())))
         self._writer.put(Job("end", partial(self.sink.end, status)))

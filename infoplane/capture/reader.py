@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from time import perf_counter
 from typing import Any
 
 import torch
@@ -37,11 +38,17 @@ class Reader:
         ``on_fault(layer name, error)``.
     autocast : bool
         Whether an autocast that is on stays on.
+
+    Attributes
+    ----------
+    seconds : mapping of str to float
+        What each kind that is captured has taken beside the forward pass itself.
     """
 
     def __init__(self, taps: Sequence[Tap], on_fault: OnFault, *, autocast: bool = True) -> None:
         self.taps = list(taps)
         self.on_fault, self.autocast = on_fault, autocast
+        self.seconds: defaultdict[str, float] = defaultdict(float)
 
     def read(self, model: nn.Module, probe: Probe) -> dict[str, Tensor]:
         """Return {layer: (n, d) float32 in host memory}; on CUDA copies may be under way.
@@ -139,12 +146,14 @@ class _Page:
         for tap in self.watched.get(where, ()):
             if tap.index != index or tap not in self.reader.taps:
                 continue
+            begun = perf_counter()
             try:
                 self._copy(tap, kind, value)
             except Exception as error:
                 if out_of_memory(error):
                     raise  # ends this pass, not this layer
                 self.reader.disable(tap, error)
+            self.reader.seconds[tap.layer.what] += perf_counter() - begun
 
     def disable(self, where: tuple[str, str], error: Exception) -> None:
         """Stop reading all that is read there."""
@@ -180,6 +189,7 @@ class _Functions(TorchFunctionMode):
         return result
 
     def _attend(self, func: Any, args: tuple[Any, ...], kwargs: Any) -> None:
+        begun = perf_counter()
         try:
             weights = attention_of(func, args, kwargs)
         except Exception as error:
@@ -187,5 +197,6 @@ class _Functions(TorchFunctionMode):
                 raise
             weights = None
             self.page.disable(("attention", ""), error)
+        self.page.reader.seconds["attention"] += perf_counter() - begun
         if weights is not None:
             self.page.see(("attention", ""), func.__name__, weights)

@@ -292,10 +292,12 @@ class Watcher:
         """Continue the time axis of a checkpoint; call it before entering."""
         self.clock = Clock(int(state["step"]))
 
-    def cost(self) -> dict[str, float]:
+    def cost(self) -> dict[str, Any]:
         """Return what capture took so far: seconds, share of the training time, what was lost.
 
-        Empty where nothing is watched (without a run, on another rank).
+        ``kinds`` tells the seconds of each thing in ``capture=``, which are a part of ``seconds``;
+        the rest are the forward passes over the probe set. Empty where nothing is watched (without
+        a run, on another rank).
         """
         if self._begun is None:
             return {}
@@ -306,6 +308,7 @@ class Watcher:
             "seconds": spent,
             "training_seconds": training,
             "share": spent / max(training, 1e-9),
+            "kinds": {**self.subject.seconds(), **self._statistics.kinds()},
             "snapshots": self.snapshots - self.faults.counts["snapshot"],
             "dropped": self.dropped,
             "postponed": self.shutter.postponed,

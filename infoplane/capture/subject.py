@@ -60,6 +60,10 @@ class Subject:
         """Send every probe set through the model; see `Reader.read`."""
         return [(probe, self._reader.read(self.model, probe)) for probe in self.probes]
 
+    def seconds(self) -> dict[str, float]:
+        """Return what each kind that is captured has taken so far, beside the forward passes."""
+        return dict(self._reader.seconds)
+
     def halve_batches(self) -> None:
         """Ask for half as much memory at the next pass."""
         for probe in self.probes:

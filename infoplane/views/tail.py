@@ -240,11 +240,13 @@ class RunTail:
         return self._set(replace(live, note=self._left(live.state))) or turned
 
     def _left(self, state: str) -> str:
-        """Say how far the estimates have come in a run that is over."""
+        """Say of a run that is over how far its estimates have come and what capture took."""
         if state in ("live", "empty", "broken"):
             return ""
         there, done = len(self.run.steps_of(None)), self._builder.measured_steps
-        return f"{done:,} of {there:,} snapshots measured" if 0 < done < there else ""
+        missing = f"{done:,} of {there:,} snapshots measured" if 0 < done < there else ""
+        cost = analysis.capture_cost(self.run.events()).partition(" (")[0]
+        return " · ".join(filter(None, (missing, cost)))
 
     def _find_limits(self) -> None:
         """Find the information-bottleneck bound of every probe set."""

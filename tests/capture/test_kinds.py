@@ -51,6 +51,22 @@ def test_inputs_pre_activations_logits_and_losses():
     np.testing.assert_allclose(layers["loss"][:, 0], wanted, rtol=1e-6)
 
 
+def test_each_kind_tells_its_cost():
+    sink = MemorySink()
+    kinds = ("output", "input", "logits", "loss", "gradients", "weights")
+    model, x = net(), Probe(X, Y)
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
+    with watch(model, x, sink, capture=kinds, optimizer=optimiser, every=1) as watcher:
+        for _ in range(2):
+            F.cross_entropy(model(X), Y).backward()
+            optimiser.step()
+    told = watcher.cost()
+    assert set(told["kinds"]) == set(kinds)
+    assert all(seconds > 0 for seconds in told["kinds"].values())
+    assert sum(told["kinds"].values()) <= told["seconds"]
+    assert [detail["kinds"] for event, detail in sink.events if event == "cost"] == [told["kinds"]]
+
+
 def test_kinds_are_checked():
     with pytest.raises(InputError, match="`capture` must name some of output"):
         captured(net(), capture="outputs")

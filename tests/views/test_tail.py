@@ -161,15 +161,17 @@ def test_the_bottleneck_bound_comes_by_itself(growing):
 def test_a_run_that_is_over_says_how_far_its_estimates_have_come(growing):
     run, tail, clock = growing
     run.write(snapshot(5))
+    run.report("cost", {"seconds": 0.5, "training_seconds": 25.0})
     run.end("finished")
     clock.now += 60
     tail.poll()
-    assert tail.state[1].note == "1 of 2 snapshots measured"
+    cost = "capture took 2.00 % of the training"
+    assert tail.state[1].note == f"1 of 2 snapshots measured · {cost}"
     with run.annotator() as notes:
         notes.measure(measured(5))
     clock.now += 60
     tail.poll()
-    assert tail.state[1].note == ""
+    assert tail.state[1].note == cost
 
 
 def test_a_writer_that_vanishes_is_told_as_stalled(growing, monkeypatch):
