@@ -102,12 +102,18 @@ def serve(options: argparse.Namespace) -> None:
     """Serve the pages over all runs below a directory."""
     from infoplane.views.serve import serve as serve_pages
 
+    def told(address: str) -> None:
+        there = "" if Path(options.directory).is_dir() else " (not there yet; it may come later)"
+        print(f"runs  {printing.printable(str(options.directory))}{there}")
+        print(f"page  {address}  (Ctrl-C ends it)", flush=True)
+
     serve_pages(
         options.directory,
         port=options.port,
         host=options.host,
         open_browser=not options.no_open,
         password=options.password,
+        ready=told,
     )
 
 

@@ -71,12 +71,15 @@ def serve(
     Raises
     ------
     InputError
-        If the address is not this machine's and no password is set, or the port is taken.
+        If the address is not this machine's and no password is set, the port is taken, or
+        `directory` is a file.
 
     Examples
     --------
     >>> serve("runs", 5006)  # doctest: +SKIP
     """
+    if Path(directory).exists() and not Path(directory).is_dir():
+        raise InputError(f"`directory` must be a folder of runs; {str(directory)!r} is a file.")
     password = password or os.environ.get("INFOPLANE_PASSWORD") or None
     local = _is_local(host)
     if not local and password is None:

@@ -78,7 +78,7 @@ class Process:
 
 
 class Server(Process):
-    """`panel serve apps/`, or `infoplane.views.serve.serve`, on a free port."""
+    """`panel serve apps/`, or `infoplane serve`, on a free port."""
 
     def __init__(self, runs: Path, log: Path, *, plain: bool = True, **environment: str) -> None:
         self._held, self.port = held_port()
@@ -95,8 +95,8 @@ class Server(Process):
             ]
             self.url = f"http://127.0.0.1:{self.port}/apps"
         else:
-            code = f"from infoplane.views.serve import serve; serve({str(runs)!r}, {self.port})"
-            command = ["-c", code]
+            words = ["serve", str(runs), "--port", str(self.port), "--no-open"]
+            command = ["-m", "infoplane", *words]
             self.url = f"http://127.0.0.1:{self.port}/"
         self._again = partial(super().__init__, command, log, **environment)
         self.start()
@@ -111,6 +111,11 @@ class Server(Process):
         super().kill()
         if for_good:
             self._held.close()
+
+    def end(self) -> int:
+        """Ask it to end, as a service is asked, and return its status."""
+        self._child.terminate()
+        return self._child.wait(180)
 
     def complaints(self) -> list[str]:
         """Lines of the log that no healthy server writes."""

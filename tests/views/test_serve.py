@@ -27,6 +27,12 @@ def test_a_port_that_is_taken_is_told(tmp_path):
             serve(tmp_path, taken.getsockname()[1], start=False)
 
 
+def test_a_file_is_no_directory_of_runs(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="`directory` must be a folder"):
+        serve(tmp_path / "file", start=False)
+
+
 def test_who_may_call_a_server_that_listens_everywhere(monkeypatch):
     monkeypatch.setenv("INFOPLANE_HOSTS", "lab.example.org")
     policy = _policy("0.0.0.0", ["10.0.0.7"], None)
@@ -41,7 +47,9 @@ def locked(tmp_path_factory):
     folder = tmp_path_factory.mktemp("locked")
     made = Server(folder, folder / "log", plain=False, INFOPLANE_PASSWORD="open sesame")
     yield made
+    status = made.end()
     made.kill()
+    assert (status, made.complaints()) == (0, [])
 
 
 def ask(server, method, path, body=None, cookies=()):
@@ -78,3 +86,7 @@ def test_with_the_password_the_page_opens(locked):
     answer, text = ask(locked, "GET", "/", cookies=cookies)
     assert answer.status == 200
     assert "No run here yet" in text
+
+
+def test_it_says_where_the_page_is(locked):
+    assert f"page  {locked.url}  (Ctrl-C ends it)" in locked.said()
