@@ -240,13 +240,13 @@ class RunTail:
         return self._set(replace(live, note=self._left(live.state))) or turned
 
     def _left(self, state: str) -> str:
-        """Say of a run that is over how far its estimates have come and what capture took."""
+        """Say of a run that is over how far its estimates have come, or what capture took."""
         if state in ("live", "empty", "broken"):
             return ""
         there, done = len(self.run.steps_of(None)), self._builder.measured_steps
-        missing = f"{done:,} of {there:,} snapshots measured" if 0 < done < there else ""
-        cost = analysis.capture_cost(self.run.events()).partition(" (")[0]
-        return " · ".join(filter(None, (missing, cost)))
+        if 0 < done < there:
+            return f"{done:,} of {there:,} snapshots measured"
+        return analysis.capture_cost(self.run.events()).partition(" of the training (")[0]
 
     def _find_limits(self) -> None:
         """Find the information-bottleneck bound of every probe set."""
