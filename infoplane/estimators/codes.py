@@ -108,7 +108,8 @@ def _null(
     ceiling="parts × log levels",
     invariant=("row order", "label names"),
     limits=(
-        "counts information twice that several codes share: info['redundancy'] says how much",
+        "counts information twice that several codes share: info['redundancy'] says how much "
+        "(flag redundant, unreliable beyond H(V))",
         "floats are read as logits of `levels`-way codes, whether the network means them so or not",
     ),
     reference="Song et al., Discrete infomax codes for supervised representation learning, "
@@ -166,5 +167,6 @@ def codes(
         ceiling=parts * math.log(k),
         floor=0.0,
         flags=[*(["redundant"] if above else []), *_tail(t)],
+        status=Status.UNRELIABLE if above else Status.OK,
         info=info if shared_part is None else {**info, "redundancy": shared_part},
     )

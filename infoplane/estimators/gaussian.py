@@ -34,6 +34,7 @@ from infoplane.types import Cost, Estimate, FloatArray, IntArray, Kind, Quantity
 GAUSSIAN = "mi.gaussian"
 LARGEST = 1 - 1e-12  # canonical correlation from which T is a linear function of V
 FEW = 0.1  # share of H(V) from which the bias of the classes' covariances makes it unreliable
+LOST = 0.25  # nats that shrinkage takes from the first correlation before it is told
 RIDGE = 1e-9  # of the mean variance: the least a direction of a collapsed class counts
 
 Shrinkage = Annotated[float, Bounds(0, 1)] | Literal["auto"]
@@ -125,10 +126,12 @@ def _null(
     cost=Cost.QUICK,
     complexity="n d² + d³",
     min_samples=4,
-    ceiling="H(V) when V is discrete",
+    ceiling="log n; H(V) when V is discrete",
     invariant=("row order", "swap", "label names", "scaling", "constant unit"),
     assumes=("rows i.i.d.", "jointly Gaussian (given the class)"),
     limits=(
+        "shrinkage keeps correlations below 1 − its intensity: it hides a near-perfect one of few "
+        "columns (flag shrunk; shrinkage=0 shows it)",
         "blind to dependence that is not linear: 0 for a Student pair that shares its scale",
         "a T of a few values is no Gaussian in any class (flag discrete, unreliable)",
         "for labels it compares one Gaussian with a mixture: it can pass H(Y), which is flagged",
@@ -205,14 +208,17 @@ def gaussian(
         return conclude(0.0, flags=[*flags, *dead_left], status=Status.DEGENERATE, **common)
     value, delta, r = _of_points(standardise(left), standardise(right), shrinkage)
     info: dict[str, Any] = {"shrinkage": delta}
+    common["ceiling"] = math.log(n)  # beyond it no sample of n can be trusted
     if r is None:
         return conclude(value, flags=flags, info=info, **common)
     linear = bool(r[0] >= LARGEST)
+    lost = _information(r[:1] / (1 - delta)) - _information(r[:1]) if delta < 1 else 0.0
+    shrunk = lost > LOST and n >= 4 * (left.shape[1] + right.shape[1])
     return conclude(
         value,
-        flags=[*flags, "linear_function"] if linear else flags,
+        flags=[*flags, *(["linear_function"] if linear else ["shrunk"] if shrunk else [])],
         stderr=math.sqrt(float((np.minimum(r, LARGEST) ** 2).sum()) / n),
-        status=Status.UNRELIABLE if linear else Status.OK,
+        status=Status.UNRELIABLE if linear else Status.SATURATED if shrunk else Status.OK,
         info={**info, "correlations": [float(min(value, LARGEST)) for value in r[:16]]},
         **common,
     )

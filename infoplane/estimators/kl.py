@@ -41,6 +41,8 @@ PLAIN_DIMS = 4  # up to here the plain k-th neighbour is used: the bias is below
 TREE_DIMS = 10
 LARGE_NORM = 5.0  # ‖w‖ from which the weights are flagged
 HUGE_NORM = 50.0  # ‖w‖ from which the estimate is unreliable
+IMPRECISE = 0.5  # nats of standard error from which it is
+TIED = 0.1  # share of repeated rows from which it is
 RANK = 1e-10  # smallest share of the largest variance that counts as a direction
 
 
@@ -214,7 +216,7 @@ def _mixed(first: Side, second: Side) -> tuple[IntArray, FloatArray]:
     complexity="n log n up to ten joint dimensions, n² d beyond",
     min_samples=8,
     max_dim=10,
-    ceiling="H(V) when V is discrete",
+    ceiling="log n; H(V) when V is discrete",
     invariant=("row order", "swap", "label names", "scaling", "rotation", "constant unit"),
     assumes=("rows i.i.d.", "a smooth joint density"),
     limits=(
@@ -266,7 +268,8 @@ def kl(
     -------
     Estimate
         ``info["weights_norm"]`` is ‖w‖₂ of the joint; beyond 5 flagged ``large_weights=…``, beyond
-        50 unreliable. ``stderr`` is the spread of the local terms over √n.
+        50 unreliable. ``stderr`` is the spread of the local terms over √n; above half a nat it is
+        flagged ``imprecise`` and unreliable, and so are repeats of more than a tenth of the rows.
 
     Raises
     ------
@@ -288,7 +291,7 @@ def kl(
     counted = without_neighbours(first, second, flags, common)
     if counted is not None:
         return counted
-    bound: float | None = None
+    bound = math.log(n)  # beyond it no sample of n can be trusted (McAllester & Stratos 2020)
     if first.points is not None and second.points is not None:
         local, ties, norm = _local_continuous(support(first.points), support(second.points), weigh)
     else:
@@ -300,15 +303,17 @@ def kl(
     flags += [f"ties={ties}", f"jitter={JITTER:g}"] if ties else []
     flags += [f"large_weights={norm:.3g}"] if norm > LARGE_NORM else []
     stderr = float(local.std(ddof=1)) / math.sqrt(len(local))
+    flags += [f"imprecise={stderr:.2g}"] if stderr > IMPRECISE else []
+    broken = norm > HUGE_NORM or stderr > IMPRECISE or ties > TIED * n
     return conclude(
         float(local.mean()),
         ceiling=bound,
         floor=0.0,
-        slack=3 * stderr + 1e-9,
+        slack=min(3 * stderr, IMPRECISE) + 1e-9,
         stderr=stderr,
         flags=flags,
         info={"weights_norm": norm, "samples_used": len(local)},
-        status=Status.UNRELIABLE if norm > HUGE_NORM else Status.OK,
+        status=Status.UNRELIABLE if broken else Status.OK,
         **common,
     )
 

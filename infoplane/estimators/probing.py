@@ -126,7 +126,7 @@ def _inputs(array: Any, name: str) -> tuple[FloatArray, list[str]]:
     cost=Cost.STANDARD,
     complexity="folds × sweeps × n d C",
     min_samples=10,
-    ceiling="H(V) when V is discrete",
+    ceiling="log n; H(V) when V is discrete",
     invariant=("label names", "scaling", "constant unit"),
     deterministic=False,
     assumes=("rows i.i.d.",),
@@ -210,6 +210,7 @@ def usable(
         full = classified(np.hstack([known, x]), y, fold, ridge)
     else:
         targets, flags_v = _inputs(v, "v")
+        ceiling = math.log(n)  # beyond it no sample of n can be trusted
         if targets.shape[1] == 0 or d == 0:
             return conclude(0.0, flags=[*flags, *flags_v], status=Status.DEGENERATE, **common)
         fold = folds(n, parts, None, rng)

@@ -34,6 +34,7 @@ from infoplane.types import Cost, Estimate, FloatArray, IntArray, Kind, Quantity
 
 BINS = "mi.birge_rozenholc"
 LEAST = 2  # bins
+MANY = 0.1  # share of the ceiling from which the bias makes it unreliable
 FFT = "mi.fft_kde"
 
 
@@ -116,7 +117,8 @@ _COMMON: dict[str, Any] = {
     ceiling="min(log D_v, log D_t)",
     invariant=("row order", "swap", "label names", "scaling", "shift"),
     limits=(
-        "biased up by about (D_v − 1)(D_t − 1)/2n",
+        "biased up by about (D_v − 1)(D_t − 1)/2n (flag few_samples, unreliable, above a tenth of "
+        "the ceiling)",
         "the bins of a column are chosen by its own distribution: a flat one gets two and hides "
         "what it knows (flag few_bins, unreliable)",
         "one unit at a time: the sum over units is no joint information",
@@ -165,11 +167,14 @@ def birge_rozenholc(
         tally(equal_bins(side, next(counts)) if side.dtype.kind == "f" else side)
         for side in (first, second)
     )
-    if LEAST in chosen:
-        common |= {"flags": [*flags, "few_bins"], "status": Status.UNRELIABLE}
     ceiling = min(one.entropy, two.entropy)
     bins = [len(one.counts), len(two.counts)]
-    info = {"bins": bins, "bias": (bins[0] - 1) * (bins[1] - 1) / (2 * n)}
+    bias = (bins[0] - 1) * (bins[1] - 1) / (2 * n)
+    doubts = [*(["few_bins"] if LEAST in chosen else []),
+              *(["few_samples"] if bias > MANY * ceiling else [])]  # fmt: skip
+    if doubts:
+        common |= {"flags": [*flags, *doubts], "status": Status.UNRELIABLE}
+    info = {"bins": bins, "bias": bias}
     return conclude(information(one, two), ceiling=ceiling, floor=0.0, info=info, **common)
 
 

@@ -131,6 +131,7 @@ def entropy_on_sphere(
     limits=(
         "V and T must live in one space: two views, or two checkpoints of one layer",
         "cannot pass log n; changes when only one side is rotated",
+        "below 0 it says nothing (flag vacuous, unreliable)",
     ),
     reference="Galvez et al., ICML 2023",
     bound="lower",
@@ -169,6 +170,13 @@ def reconstruction(
     one, two = unit_rows(left, "v", BOUND), unit_rows(right, "t", BOUND)
     local = kappa * (one * two).sum(axis=1) - log_mean_kernels(one, kappa)
     stderr = float(local.std(ddof=1)) / math.sqrt(n)
-    flags = [*heavy_tailed(left), *heavy_tailed(right)]
-    ceiling = math.log(n)
-    return conclude(float(local.mean()), ceiling=ceiling, stderr=stderr, flags=flags, **common)
+    value = float(local.mean())
+    vacuous = value < 0  # a bound below zero says nothing
+    return conclude(
+        value,
+        ceiling=math.log(n),
+        stderr=stderr,
+        flags=[*heavy_tailed(left), *heavy_tailed(right), *(["vacuous"] if vacuous else [])],
+        status=Status.UNRELIABLE if vacuous else Status.OK,
+        **common,
+    )
