@@ -35,6 +35,7 @@ from infoplane.estimators.kept import Origin
 from infoplane.estimators.nulls import summarise
 from infoplane.estimators.registry import Card, card
 from infoplane.estimators.shared import Keeper
+from infoplane.estimators.threads import at_most
 from infoplane.types import Estimate, Flags, Kind, Measurement, Null, ProbeData, Status, Verdict
 
 _LONGEST = 64  # entries of a list in `info` that are worth keeping beside a number
@@ -120,7 +121,7 @@ class Bench:
             return [failure(job, key, ask, error) for key, ask in job.asks]
         shared = Shared(t, variables.y_codes, self._keeper)
         place = self._settings.device
-        with nullcontext() if place is None else device(place):
+        with at_most(1), nullcontext() if place is None else device(place):
             answers = [self._answer(key, ask, job, t, variables, shared) for key, ask in job.asks]
         return _judged(job, answers, Portrait(t))
 

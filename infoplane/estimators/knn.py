@@ -33,9 +33,10 @@ from infoplane.estimators.neighbours import (
 )
 from infoplane.estimators.plugin import shuffled, tally
 from infoplane.estimators.registry import CHANNELS, Bounds, check_params, estimator
+from infoplane.estimators.screen import compiled
 from infoplane.estimators.shared import Shared, recall, serving
 from infoplane.estimators.sides import Side, mixed, side, without_neighbours
-from infoplane.estimators.threads import blocks
+from infoplane.estimators.threads import MOST, blocks, threads
 from infoplane.types import Cost, Estimate, FloatArray, IntArray, Kind, Quantity, Status
 
 KSG = "mi.ksg"
@@ -94,8 +95,9 @@ def _null(
 ) -> FloatArray:
     """Shuffle the pairing; the neighbour lists (or distances) of T are found once for all draws."""
     params = check_params(KSG, params)
-    rng, k, workers = generator(rng), params["k"], params["workers"]
+    rng, k = generator(rng), params["k"]
     first, second = _sides(v, t, params, serving(shared, t))
+    workers = threads(first.n, params["workers"])
     if first.codes is not None and second.codes is not None:
         return shuffled(tally(first.codes), tally(second.codes), draws, rng)
     if first.codes is None and second.codes is None:
@@ -166,7 +168,8 @@ def _ksg_null(
     x: FloatArray, t: FloatArray, k: int, draws: int, rng: np.random.Generator, workers: int
 ) -> FloatArray:
     n = len(x)
-    if use_tree(n, x.shape[1] + t.shape[1]) or 16 * n * n > HELD:
+    sought = use_tree(n, x.shape[1] + t.shape[1]) or compiled(n) is not None
+    if sought or 16 * n * n > HELD:
         return np.array(
             [ksg_local(x[rng.permutation(n)], t, k, workers)[0].mean() for _ in range(draws)]
         )
@@ -246,7 +249,7 @@ def ksg(
     *,
     k: Annotated[int, Bounds(1, 100)] = 5,
     standardise: bool = True,
-    workers: Annotated[int, Bounds(1, 64)] = 1,
+    workers: Annotated[int, Bounds(1, MOST)] | None = None,
     rng: Rng = None,
     shared: Shared | None = None,
 ) -> Estimate:
@@ -268,8 +271,9 @@ def ksg(
         Neighbours. Small k: less bias, more spread.
     standardise : bool
         Bring each column to unit variance first; without it the estimate depends on the units.
-    workers : int
-        Threads; they never change the value.
+    workers : int, optional
+        Threads; they never change the value. By default every processor that this process may use
+        (``OMP_NUM_THREADS`` says how many), within `evaluate` one.
     rng, shared
         Not used for the value; ``shared`` spares preparing T again.
 
@@ -308,7 +312,7 @@ def ksg(
     common["status"] = Status.UNRELIABLE if doubtful else Status.OK
     if first.points is None or second.points is None:
         return _conclude_ross(*mixed(first, second), params, flags, common)
-    local, ties = ksg_local(first.points, second.points, k, workers)
+    local, ties = ksg_local(first.points, second.points, k, threads(n, workers))
     return _conclude_local(local, ties, float(digamma(n) - digamma(k)), flags, common)
 
 
@@ -328,7 +332,7 @@ def _conclude_ross(
     if (counts > 1).sum() == 1:
         status = {"status": Status.DEGENERATE}
         return conclude(0.0, flags=[*flags, "single_class"], **common | status)
-    local, ties, _ = ross_local(codes, points, params["k"], params["workers"])
+    local, ties, _ = ross_local(codes, points, params["k"], threads(len(codes), params["workers"]))
     kept = counts[counts > 1]
     ceiling = entropy_of_counts(kept)
     # classes that lie apart read ψ(n) − ⟨ψ(n_c)⟩, which is H(V) + (C − 1)/2n or so

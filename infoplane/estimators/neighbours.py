@@ -1,13 +1,14 @@
 """Nearest neighbours in the maximum norm: distances to the k-th, counts within a radius, lists.
 
 A k-d tree finds neighbours in few dimensions, blocks of distances in many, screened in 16-bit
-integers where these can tell rows apart. All compare the largest |a_c − b_c| in float64, so which
-one answered cannot be told from the result.
+integers where these can tell rows apart, compiled where numba is installed. All compare the largest
+|a_c − b_c| in float64, so which one answered cannot be told from the result.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import ModuleType
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -15,12 +16,14 @@ from scipy.spatial.distance import cdist
 
 from infoplane.estimators import on_device
 from infoplane.estimators.counting import closer
-from infoplane.estimators.screen import Screen
-from infoplane.estimators.threads import blocks, in_runs, rows_of
+from infoplane.estimators.screen import Screen, compiled
+from infoplane.estimators.threads import blocks, in_runs, portions, rows_of
 from infoplane.types import FloatArray, IntArray
 
 TREE_DIMS = 6  # up to here a tree is faster at any n; two more from LARGE points on
 LARGE = 32_768
+SWEPT_DIMS = 4  # the same beside compiled sweeps: one more for every doubling from SWEPT points on
+SWEPT = 8000
 JITTER = 1e-10  # of a column's scale
 HEAVY = 1e4  # largest deviation over the quartile range from which quartiles set the scale
 
@@ -34,6 +37,8 @@ def chebyshev(a: FloatArray, b: FloatArray, out: FloatArray | None = None) -> Fl
 
 def use_tree(n: int, d: int) -> bool:
     """Whether a tree beats blocks for n points in d dimensions."""
+    if compiled(n) is not None:
+        return d <= SWEPT_DIMS or n >= SWEPT << (d - SWEPT_DIMS)
     return d <= TREE_DIMS or (n >= LARGE and d <= TREE_DIMS + 2)
 
 
@@ -87,7 +92,9 @@ def _tree_kth(points: FloatArray, k: int, workers: int) -> FloatArray:
 
 def _block_kth(points: FloatArray, k: int, workers: int) -> FloatArray:
     n, d = points.shape
-    result, screen = np.empty(n), Screen(points)
+    result, screen, sweeps = np.empty(n), Screen(points), compiled(n)
+    if screen.fine and sweeps is not None:
+        return _swept_kth(sweeps, points, k, workers)
 
     def screened(run: list[slice]) -> None:
         buffers = np.empty((2, rows_of(run), n), np.int16)
@@ -107,6 +114,20 @@ def _block_kth(points: FloatArray, k: int, workers: int) -> FloatArray:
     return result
 
 
+def _swept_kth(sweeps: ModuleType, points: FloatArray, k: int, workers: int) -> FloatArray:
+    order = np.argsort(points[:, 0], kind="stable")
+    points, result, kept = points[order], np.empty(len(points)), np.empty(len(points))
+    cells = Screen(points).cells
+
+    def work(run: list[slice]) -> None:
+        for rows in run:
+            sweeps.kth(points, cells, k, rows.start, rows.stop, kept)
+
+    in_runs(work, portions(len(points)), workers)
+    result[order] = kept
+    return result
+
+
 def _over_blocks(screened: Work, plain: Work, fine: bool, n: int, workers: int) -> None:
     """Run over blocks of rows in small integers, or in float64 where these cannot tell."""
     in_runs(screened if fine else plain, list(blocks(n, 2 if fine else 8)), workers)
@@ -123,8 +144,8 @@ def joint_counts(
     """
     if on_device.chosen() is not None:
         return on_device.joint_counts(x, t, k)
-    if use_tree(len(x), x.shape[1] + t.shape[1]):
-        radius = _tree_kth(np.hstack([x, t]), k, workers)
+    if use_tree(len(x), x.shape[1] + t.shape[1]) or compiled(len(x)) is not None:
+        radius = kth_distance(np.hstack([x, t]), k, workers)
         return radius, closer(x, radius, workers), closer(t, radius, workers)
     n, d_x = x.shape
     screen = Screen(np.hstack([x, t]))

@@ -8,6 +8,8 @@ who may be is measured: the answer is that of float64 to the last bit.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -18,9 +20,25 @@ from infoplane.types import FloatArray, IntArray
 STEPS = 32_000  # in the widest column: differences fit into 16 bits
 SLACK = 1.5  # steps by which a difference may be off
 FINE = 64  # steps that a column must spread over, or too many pairs would be in doubt
-SOME = 8  # every eighth row bounds the distance of the k-th neighbour
+GROUP = 64  # rows of which the nearest one counts when the k-th distance is bounded
+
+MANY = 2048  # rows from which compiled sweeps are worth importing numba
 
 Cells = NDArray[np.int16]
+
+
+def compiled(n: int) -> ModuleType | None:
+    """Return the compiled sweeps for n rows; None without numba (extra ``fast``) or for few."""
+    return _compiled() if n >= MANY else None
+
+
+@cache
+def _compiled() -> ModuleType | None:
+    try:
+        from infoplane.estimators import compiled as sweeps
+    except (ImportError, OSError):  # not installed, too old for this numpy, or without its library
+        return None
+    return sweeps
 
 
 class Screen:
@@ -37,7 +55,7 @@ class Screen:
         with np.errstate(over="ignore"):
             self.step = float((high - low).max()) / STEPS
         self.step = self.step or 1.0  # all rows alike: a class of saturated units
-        self.columns = np.ascontiguousarray(points.T)
+        self.points, self.columns = points, np.ascontiguousarray(points.T)
         steps = (points - np.median(points, axis=0)) / self.step
         lost = np.finfo(float).eps * float(np.abs(points).max()) / self.step
         self.fine = bool(
@@ -87,14 +105,25 @@ class Screen:
 
     def kth(self, dims: Sequence[int], cells: Cells, rows: IntArray, k: int) -> FloatArray:
         """Distance of some rows to their k-th nearest other row, from their differences to all."""
-        stride = max(1, min(SOME, cells.shape[1] // (4 * (k + 1))))
-        some = cells[:, ::stride].astype(np.float32)
-        some.partition(k, axis=1)
-        enough = (some[:, k] + 2 * SLACK).astype(np.int16)[:, None]  # STEPS + 3 fits
-        i, j = np.divmod(np.flatnonzero(cells <= enough), cells.shape[1])
+        lowest = lowest_of_groups(cells, k + 1)
+        lowest.partition(k, axis=1)
+        enough = lowest[:, k] + np.int16(2 * SLACK)  # STEPS + 3 fits
+        i, j = np.divmod(np.flatnonzero(cells <= enough[:, None]), cells.shape[1])
         counts = np.bincount(i, minlength=len(rows))
         table = np.full((len(rows), counts.max()), np.inf)
         place = np.arange(len(i)) - np.repeat(np.cumsum(counts) - counts, counts)
         table[i, place] = self.exact(dims, rows.take(i), j)
         table.partition(k, axis=1)  # the row itself is at distance 0
         return table[:, k]
+
+
+def lowest_of_groups(block: NDArray[Any], k: int) -> NDArray[Any]:
+    """Smallest entry of each of k or more groups of columns, (rows, groups).
+
+    The k-th smallest of them bounds the k-th smallest of a row from above, and closely: near
+    neighbours seldom share a group. A few last columns may be in none.
+    """
+    rows, n = block.shape
+    size = max(1, min(GROUP, n // (4 * k)))
+    count = n // size
+    return np.asarray(block[:, : size * count].reshape(rows, size, count).min(axis=1))

@@ -1,0 +1,87 @@
+"""Compiled sweeps give what the plain ones give, to the last bit, and are never needed."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from infoplane.estimators import counting, neighbours, screen
+from infoplane.estimators.knn import ksg
+from infoplane.estimators.screen import Screen
+
+NEVER = 1 << 40  # rows
+
+
+@pytest.fixture
+def sweeps(monkeypatch):
+    pytest.importorskip("numba")
+    monkeypatch.setattr(screen, "MANY", 1)
+    return screen.compiled(1)
+
+
+def _cloud(name):
+    rng = np.random.default_rng(5)
+    points = rng.standard_normal((1300, 5))
+    points[:650] = points[650:].round(1)  # distances that tie with the radius
+    return {
+        "ties": points,
+        "far away": points + 1e9,
+        "one column rules": points * [0.1, 1, 1, 0.5, 3],
+        "copies": points[rng.integers(0, 200, 1300)],  # k copies: the radius is 0
+        "few": points[:9],
+    }[name]
+
+
+@pytest.mark.parametrize("name", ["ties", "far away", "one column rules", "copies", "few"])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_compiled_sweeps_equal_all_distances(sweeps, name, workers):
+    points = _cloud(name)
+    assert Screen(points).fine
+    distances = neighbours.chebyshev(points, points)
+    radius = neighbours._swept_kth(sweeps, points, 5, workers)
+    np.testing.assert_array_equal(radius, np.sort(distances, axis=1)[:, 5])
+    for reach in (radius, 3 * radius, np.full(len(points), 1e300)):
+        inside = np.maximum((distances < reach[:, None]).sum(axis=1) - 1, 0)
+        np.testing.assert_array_equal(counting.window_closer(points, reach, workers), inside)
+
+
+def test_an_estimate_is_the_same_with_and_without(sweeps, monkeypatch):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((400, 3))
+    t = x + rng.standard_normal((400, 3))
+    swept = ksg(x, t), ksg((x[:, 0] > 0).astype(int), np.hstack([x, t]))
+    monkeypatch.setattr(screen, "MANY", NEVER)
+    assert (ksg(x, t), ksg((x[:, 0] > 0).astype(int), np.hstack([x, t]))) == swept
+
+
+def test_what_cannot_be_screened_is_measured_plainly(sweeps):
+    points = np.random.default_rng(1).standard_normal((300, 9))
+    points[7] *= 1e7
+    assert not Screen(points).fine
+    distances = neighbours.chebyshev(points, points)
+    radius = neighbours.kth_distance(points, 5)
+    np.testing.assert_array_equal(radius, np.sort(distances, axis=1)[:, 5])
+    inside = (distances < radius[:, None]).sum(axis=1) - 1
+    np.testing.assert_array_equal(counting.closer(points, radius), inside)
+
+
+def test_a_directory_that_cannot_be_written_only_costs_the_cache(sweeps, monkeypatch):
+    def njit(cache=False, **options):
+        if cache:
+            raise RuntimeError("cannot cache function: no locator available")
+        return lambda function: function
+
+    monkeypatch.setattr(sweeps, "njit", njit)
+    assert sweeps._jit(len)([0, 0]) == 2
+
+
+def test_without_numba_there_are_no_sweeps(monkeypatch):
+    monkeypatch.setitem(sys.modules, "numba", None)
+    monkeypatch.delitem(sys.modules, "infoplane.estimators.compiled", raising=False)
+    monkeypatch.delattr("infoplane.estimators.compiled", raising=False)
+    assert screen._compiled.__wrapped__() is None
+
+
+def test_few_rows_never_load_them(monkeypatch):
+    monkeypatch.setattr(screen, "_compiled", lambda: pytest.fail("numba was asked for"))
+    assert screen.compiled(screen.MANY - 1) is None
