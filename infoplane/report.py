@@ -19,6 +19,7 @@ from typing import Any
 
 from infoplane import __version__
 from infoplane.analysis import findings, methods
+from infoplane.analysis.naming import quantities
 from infoplane.errors import InfoplaneError
 from infoplane.store import Run, open_run
 from infoplane.types import NATS_TO_BITS, Measurement, Quantity, Verdict
@@ -177,7 +178,8 @@ def _verdicts(measurements: list[Measurement], names: Mapping[str, str]) -> str:
 
 
 def _verdict(m: Measurement, names: Mapping[str, str], counts: Counter[Verdict]) -> list[str]:
-    quantity = "I(X;T)" if m.target == "X" else "I(T;Y)" if m.target == "Y" else f"I({m.target};T)"
+    told = dict(zip("XY", quantities(m.estimator), strict=True))
+    quantity = told.get(m.target, f"I({m.target};T)")
     shares = ", ".join(f"{counts[v]} {_WORDS[v]}" for v in Verdict if counts[v])
     return [
         label(m.estimator),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, partial
 from typing import Any, Literal
@@ -50,6 +51,7 @@ What is read on them is kept in the run.</p>
 <button type="submit" class="button go">measure</button>
 <p class="error" role="alert" id="refused"></p></form>
 <div><p class="hint" id="hint" role="status" aria-live="polite">One moment …</p>
+<ul class="alerts verdicts" id="verdicts"></ul>
 <div class="figures one" id="readings"></div><div id="reading-table"></div></div></div></section>
 <section aria-labelledby="standing-title"><h2 id="standing-title">On tasks with a known truth</h2>
 <p class="hint" id="about-standing"></p><div id="standing"></div></section></div>""")
@@ -74,8 +76,14 @@ def build(document: Document, state: PageState, shelf: Shelf, hub: Hub) -> Page:
         body=_BODY.format(
             picker=picker(shelf, state.page, summary.id),
             explore=PageState(run=summary.id).query(),
-            layers=_options((i, f"T{i + 1} {layer}") for i, layer in enumerate(run.layers)),
-            steps=_options((step, f"{step:,}") for step in reversed(offered_steps(run))),
+            layers=_options(
+                ((i, f"T{i + 1} · {layer}") for i, layer in enumerate(run.layers)),
+                int(state.layer[1:]) - 1 if re.fullmatch("T[0-9]{1,6}", state.layer) else None,
+            ),
+            steps=_options(
+                ((step, f"{step:,}") for step in reversed(offered_steps(run))),
+                max((s for s in offered_steps(run) if s <= state.step), default=None),
+            ),
             targets=_options(targets(run).items()),
             estimators=_boxes(run),
         ),
@@ -85,9 +93,11 @@ def build(document: Document, state: PageState, shelf: Shelf, hub: Hub) -> Page:
     )
 
 
-def _options(choices: Iterable[tuple[Any, str]]) -> Markup:
+def _options(choices: Iterable[tuple[Any, str]], chosen: Any = None) -> Markup:
     return Markup("").join(
-        Markup('<option value="{0}">{1}</option>').format(value, plain(text, 48))
+        Markup('<option value="{0}"{1}>{2}</option>').format(
+            value, Markup(" selected") if value == chosen else "", plain(text, 48)
+        )
         for value, text in choices
     )
 
@@ -162,7 +172,18 @@ def answer(run: Run, question: Mapping[str, Any]) -> dict[str, Any]:
         if all(note.get(name) == value for name, value in here.items())
     ]
     place = {"place": [index, step, target]}
-    return place | (told(notes) if notes else {"readings": []})
+    return place | {"here": read_here(run, here)} | (told(notes) if notes else {"readings": []})
+
+
+def read_here(run: Run, here: Mapping[str, Any]) -> dict[str, float]:
+    """Return what the run's estimators read at a place itself, in bits by their labels."""
+    return {
+        label_of(row.estimator): row.value * NATS_TO_BITS
+        for row in run.measurements()
+        if row.value is not None
+        and row.quantity == Quantity.MI
+        and {"layer": row.layer, "step": row.step, "target": row.target} == here
+    }
 
 
 def told(notes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

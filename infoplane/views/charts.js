@@ -88,20 +88,27 @@ window.infoplaneCharts = (() => {
     // ellipses of half widths rx, ry along a path, as one shape: where they overlap it is no darker
     ribbon: (s, ax, ay) => {
       const oval = (x, y, rx, ry) => `M${(x - rx).toFixed(1)} ${y.toFixed(1)}a${rx.toFixed(1)} ${ry.toFixed(1)} 0 1 0 ${(2 * rx).toFixed(1)} 0a${rx.toFixed(1)} ${ry.toFixed(1)} 0 1 0 ${(-2 * rx).toFixed(1)} 0`
-      const d = s.x.map((x, i) => oval(ax.at(x), ay.at(s.y[i]), Math.max(1, ax.at(s.rx[i]) - ax.at(0)), Math.max(1, ay.at(0) - ay.at(s.ry[i])))).join("")
+      const at = s.x.map((x, i) => [ax.at(x), ay.at(s.y[i]), Math.max(1, ax.at(s.rx[i]) - ax.at(0)), Math.max(1, ay.at(0) - ay.at(s.ry[i]))])
+      const d = at.flatMap((one, i) => {  // and so many in between that the outline is smooth
+        const next = at[i + 1] ?? one, gap = Math.hypot(next[0] - one[0], next[1] - one[1])
+        const n = Math.min(16, Math.ceil(gap / Math.max(1, Math.min(one[2], one[3]) / 4)) || 1)
+        return Array.from({length: n}, (_, k) => oval(...one.map((v, j) => v + (next[j] - v) * k / n)))
+      }).join("")
       return d ? [node("path", {d, class: "band", "fill-rule": "nonzero"})] : []
     },
-    heads: (s, ax, ay, box) => {  // discs that hold a layer's name, pushed up or down where two would overlap
-      const discs = s.text.map((text, i) => ({text, x: ax.at(s.x[i]), y: ay.at(s.y[i])}))
-      for (let round = 0; round < 30; round++) for (const a of discs) for (const b of discs) {
-        const gap = Math.sqrt(Math.max(0, 18 ** 2 - (a.x - b.x) ** 2)) - Math.abs(a.y - b.y)
-        if (a === b || gap <= 0.5) continue
-        const [up, down] = a.y < b.y || (a.y === b.y && discs.indexOf(a) < discs.indexOf(b)) ? [a, b] : [b, a]
-        up.y = Math.max(up.y - gap / 2, box.top + 9)
-        down.y += gap / 2
-      }
-      const moved = discs.map((disc, i) => ({...disc, from: ay.at(s.y[i])})).filter(({y, from}) => Math.abs(y - from) > 4)
-      const leads = moved.map(({x, y, from}) => node("line", {x1: x, x2: x, y1: from, y2: y, class: "lead"}))
+    // discs that hold a layer's name, moved apart, but never up: above may be where no T can be
+    heads: (s, ax, ay, box) => {
+      const every = Math.ceil(s.text.length / 15), among = (low, v, high) => Math.max(low, Math.min(v, high))
+      const discs = s.text.map((text, i) => ({text, x: ax.at(s.x[i]), y: ay.at(s.y[i])})).filter((_, i) => i % every === 0).map((disc) => ({...disc, from: {...disc}}))
+      for (let round = 0; round < 60; round++) discs.forEach((a, i) => discs.slice(i + 1).forEach((b, j) => {
+        const dx = b.x - a.x || 0.01 * (j + 1), dy = b.y - a.y || 0.3, d = Math.hypot(dx, dy)
+        if (d < 18) for (const [disc, sign] of [[a, -1], [b, 1]]) {
+          disc.x = among(box.left + 9, disc.x + sign * dx * (18.5 - d) / 2 / d, box.right - 9)
+          disc.y = among(Math.max(disc.from.y - 4, box.top + 9), disc.y + sign * dy * (18.5 - d) / 2 / d, box.bottom - 9)
+        }
+      }))
+      const moved = discs.filter(({x, y, from}) => Math.hypot(x - from.x, y - from.y) > 4)
+      const leads = moved.map(({x, y, from}) => node("line", {x1: from.x, x2: x, y1: from.y, y2: y, class: "lead"}))
       return leads.concat(discs.flatMap(({text, x, y}) => [node("circle", {cx: x, cy: y, r: 9, class: "head"}), node("text", {x, y: y + 3.5, "text-anchor": "middle", class: "head-text"}, text)]))
     },
     dots: (s, ax, ay) => s.x.map((x, i) => [x, s.y[i], s.title?.[i]]).filter(([x, y]) => finite(x) && finite(y)).map(([x, y, title]) =>
@@ -172,6 +179,10 @@ window.infoplaneCharts = (() => {
     for (const word of words.split(/\s+/)) if ((lines.at(-1) + word).length * 5.9 < room) lines[lines.length - 1] += `${word} `; else lines.push(`${word} `)
     return lines.map((line) => line.trim()).filter(Boolean)
   }
+  function timeline([first, last], shades, y) {  // what the colours of a path through the plane mean
+    const words = (x, text) => node("text", {...CAPTION, x, y, fill: "#14181f", "font-size": "12px"}, text), from = 66 + 6.2 * first.length
+    return [words(8, `colour: ${first}`), ...shades.map((fill, i) => node("rect", {x: from + 10 * i, y: y - 9, width: 10.5, height: 9, fill})), words(from + 10 * TIMES + 6, `${last}, log scale`)]
+  }
   function keep(figure, host, kind) {
     const spec = host.__spec, width = 440, height = spec.height ?? 240, page = document.documentElement, theme = page.dataset.theme
     const room = document.createElement("div")
@@ -179,7 +190,7 @@ window.infoplaneCharts = (() => {
     document.body.append(room)
     page.dataset.theme = "light"
     draw(room, {...spec, y: {...spec.y, title: true}})
-    const svg = room.firstChild
+    const svg = room.firstChild, paper = getComputedStyle(page), shades = Array.from({length: TIMES}, (_, i) => paper.getPropertyValue(`--ip-t${i}`))
     for (const one of svg.querySelectorAll("*")) {  // a file of its own knows no style sheet of ours
       const seen = getComputedStyle(one)
       for (const name of DRAWN) one.setAttribute(name, seen.getPropertyValue(name))
@@ -189,13 +200,15 @@ window.infoplaneCharts = (() => {
     room.remove()
     if (theme) page.dataset.theme = theme
     else delete page.dataset.theme
-    const caption = figure.querySelector("figcaption"), small = lines_of(caption.querySelector("small")?.textContent ?? "", width - 16)
-    const keys = [...caption.querySelectorAll(".legend > span")], top = 22 + 15 * (small.length + (keys.length ? 1 : 0))
+    const caption = figure.querySelector("figcaption"), said = [caption.querySelector("small")?.textContent, spec.note].filter(Boolean).join("; ")
+    const small = lines_of(said, width - 16)
+    const keys = [...caption.querySelectorAll(".legend > span")], top = 22 + 15 * (small.length + (keys.length || spec.times ? 1 : 0))
     const sheet = infoplaneSaving.sheet(width, height + top), ink = "#14181f"
     sheet.append(node("text", {...CAPTION, x: 8, y: 16, fill: ink, "font-size": "13px", "font-weight": 700}, title_of(figure)))
     small.forEach((line, i) => sheet.append(node("text", {...CAPTION, x: 8, y: 32 + 15 * i, fill: ink, "font-size": "12px"}, line)))
     if (keys.length) sheet.append(node("text", {...CAPTION, x: 8, y: 32 + 15 * small.length, fill: ink, "font-size": "12px"}, ...keys.flatMap((key) => [
       node("tspan", {fill: key.querySelector("i").style.color}, key.querySelector("i").textContent), node("tspan", {}, `${key.textContent.slice(key.querySelector("i").textContent.length)}   `)])))
+    if (spec.times) sheet.append(...timeline(spec.times, shades, 32 + 15 * small.length))
     svg.setAttribute("font-family", CAPTION["font-family"])
     infoplaneSaving.place(sheet, svg, 0, top, width, height)
     infoplaneSaving.keep(sheet, kind, `${document.title.replace(/ · infoplane$/, "")}-${title_of(figure)}`)

@@ -46,13 +46,15 @@ Object.assign(infoplane, (() => {
     options(id("layer-choice"), answer.layers.map((l, i) => [String(i), l]), String(answer.layer))
     options(id("agreement-run"), answer.names.map((name, i) => [String(i), name]), String(answer.run))
     const label = answer.estimators.find(([name]) => name === answer.estimator)[1]
+    id("about-estimator").textContent = answer.measures && `Measured: ${answer.measures}.${/\bV\b/.test(answer.measures) ? " V is X on the one axis, Y on the other." : ""}`
     id("summary").textContent = `${runs} runs compared in ${groups.length} cells, estimator ${label}.`
     const several = groups.some((g) => g.runs > 1)
     id("about-groups").replaceChildren("Colour: training step, ", timeline(last_step(groups)), several ? "; path: mean over runs; grey: smallest to largest run; thin lines: each run. Cells of one task have the same axes." : ". One run in each cell; cells of one task have the same axes.")
     const mixed = [...new Set(groups.flatMap((g) => g.differ))]
     id("mixed").textContent = mixed.length ? `Runs of one cell differ in more than their seed (${mixed.join(", ").replaceAll("_", " ")}): the grey is no seed band.` : ""
-    planes(groups)
-    curves(groups)
+    const made_by = several ? "path: mean over runs; grey: smallest to largest run; thin lines: each run" : ""
+    planes(groups, answer.titles, [label, made_by].filter(Boolean).join("; "))
+    curves(groups, answer.titles, label)
     correlation(answer)
     agreement(answer.agreement)
   }
@@ -64,7 +66,7 @@ Object.assign(infoplane, (() => {
     made.append("0 ", element("i", "", {"aria-hidden": "true"}), ` ${short(last)}`)
     return made
   }
-  function planes(groups) {
+  function planes(groups, [across, up], note) {
     const host = id("planes"), last = Math.log1p(last_step(groups))
     keep_only(host, groups.length)
     const all = (name) => groups.flatMap((g) => g.layers.flatMap(({plane: p}) => [...p[name], ...p.each.flatMap((e) => e[name])]))
@@ -79,26 +81,26 @@ Object.assign(infoplane, (() => {
       for (const {plane: p} of seen) marks.push(...p.each.map((e) => ({kind: "line", x: e.x, y: e.y, style: "stroke-width:.7;stroke:var(--ip-faint)"})))
       for (const {plane: p} of seen) marks.push({kind: "timed", x: p.x, y: p.y, t: p.step.map((s) => Math.log1p(s) / last)})
       marks.push({kind: "heads", x: seen.map((l) => l.plane.x.at(-1)), y: seen.map((l) => l.plane.y.at(-1)), text: seen.map((l) => l.label)})
-      plot(canvas, {height: 270, x: {label: "I(X;T) in bits", low: 0, high: top_x}, y: {label: "I(T;Y) in bits", title: true, low: 0, high: top_of.get(group.h_y)}, says: plane_in_words(group), marks})
+      plot(canvas, {height: 270, x: {label: `${across} in bits`, low: 0, high: top_x}, y: {label: `${up} in bits`, title: true, low: 0, high: top_of.get(group.h_y)}, says: plane_in_words(group), note, times: ["step 0", short(last_step(groups))], marks})
     })
   }
   const plane_in_words = (group) => `Information plane of ${group.title}. ` + group.layers.filter(({plane}) => plane.x.length)
     .map(({label, plane}) => `${label} from ${plane.x[0].toFixed(2)}, ${plane.y[0].toFixed(2)} to ${plane.x.at(-1).toFixed(2)}, ${plane.y.at(-1).toFixed(2)} bits`).join("; ")
 
   // -- the curves ----------------------------------------------------------------------------------
-  function curves(groups) {
-    const host = id("groups"), high = {X: 0, Y: 0}
+  function curves(groups, titles, note) {
+    const host = id("groups"), high = {X: new Map(), Y: new Map()}, task = {X: () => 0, Y: (g) => g.h_y}  // Y of another task has another scale
     keep_only(host, 2 * groups.length)
-    for (const g of groups) for (const l of g.layers) for (const t of ["X", "Y"]) high[t] = Math.max(high[t], ...l[t].high)
+    for (const g of groups) for (const l of g.layers) for (const t of ["X", "Y"]) high[t].set(task[t](g), Math.max(high[t].get(task[t](g)) ?? 0, ...l[t].high))
     groups.forEach((group, g) => ["X", "Y"].forEach((target, t) => {
-      const [caption, canvas] = figure_in(host, 2 * g + t), name = target === "X" ? "I(X;T)" : "I(T;Y)"
+      const [caption, canvas] = figure_in(host, 2 * g + t), name = titles[t]
       caption.replaceChildren(group.title, element("small", `${name} in bits, ${group.runs} ${group.runs === 1 ? "run" : "runs"}`))
       const marks = group.layers.flatMap(({[target]: l}) => [
         ...(l.each.length > 1 ? [{kind: "band", x: l.x, low: l.low, high: l.high}, ...l.each.map((r) => ({kind: "line", x: r.x, y: r.y, style: "stroke-width:.7;stroke:var(--ip-faint)"}))] : []),
         {kind: "line", x: l.x, y: l.mean},
       ])
       marks.push(labels_at_ends(group.layers.map((l) => ({label: l.label, x: l[target].x, y: l[target].mean}))))
-      plot(canvas, {height: 220, right: 34, x: {scale: "step", label: "step"}, y: {label: name, low: 0, high: 1.06 * high[target]}, says: `${name} over steps, ${group.title}`, marks})
+      plot(canvas, {height: 220, right: 34, x: {scale: "step", label: "step"}, y: {label: `${name} in bits`, low: 0, high: 1.06 * high[target].get(task[target](group))}, says: `${name} over steps, ${group.title}`, note, marks})
     }))
   }
 
@@ -107,7 +109,7 @@ Object.assign(infoplane, (() => {
     const {points, rho, low, high} = answer.scatter, names = [...new Set(points.map((p) => p.of.replaceAll("_", " ")))].join(", ")
     const of = [...new Set(points.map((p) => p.group))]
     id("about-scatter").textContent = !points.length ? "No accuracy was recorded in these runs." :
-      `Bits of I(X;T) that ${answer.layers[answer.layer]} lost since its peak, against the final ${names}. ` + (rho == null ? "Four runs that differ are needed for a rank correlation." : `Spearman ρ = ${rho.toFixed(2)}, 95 % interval ${low.toFixed(2)} to ${high.toFixed(2)} (bootstrap over ${points.length} runs).`.replaceAll(" -", " −")) + (of.length > 1 && points.length > of.length ? " Thin lines join the runs of one cell." : "")
+      `Bits of ${answer.titles[0]} that ${answer.layers[answer.layer]} lost since its peak, against the final ${names}. ` + (rho == null ? "Four runs that differ are needed for a rank correlation." : `Spearman ρ = ${rho.toFixed(2)}, 95 % interval ${low.toFixed(2)} to ${high.toFixed(2)} (bootstrap over ${points.length} runs).`.replaceAll(" -", " −")) + (of.length > 1 && points.length > of.length ? " Thin lines join the runs of one cell." : "")
     keep_only(id("scatter"), points.length ? 1 : 0)
     if (!points.length) return
     const [, canvas] = figure_in(id("scatter"), 0), marks = []
@@ -120,12 +122,12 @@ Object.assign(infoplane, (() => {
     marks.push({kind: "dots", r: 4.5, x: points.map((p) => p.x), y: points.map((p) => p.y), title: points.map((p) => `${p.name}: ${p.x.toFixed(2)} bits, ${p.of.replaceAll("_", " ")} ${p.y.toFixed(3)}`), style: "fill-opacity:.75"})
     const middle = (Math.min(...points.map((p) => p.x)) + Math.max(...points.map((p) => p.x))) / 2
     if (of.length > 1 && of.length <= 8) for (const c of centres) marks.push({kind: "text", x: [c.x], y: [c.y], dx: c.x > middle ? -8 : 8, anchor: c.x > middle ? "end" : "start", text: [c.group], style: "font-size:11px"})
-    plot(canvas, {height: 300, x: {label: "bits lost since the peak"}, y: {label: names, title: true}, says: "compression against accuracy, a dot each run", marks})
+    plot(canvas, {height: 300, x: {label: `bits of ${answer.titles[0]} lost since the peak`}, y: {label: names, title: true}, says: "compression against accuracy, a dot each run", marks})
   }
 
   // -- agreement -----------------------------------------------------------------------------------
   function agreement(told) {
-    id("about-agreement").textContent = `${told.words} The number is Spearman’s ρ of the trajectories, averaged over layers: above the diagonal of I(X;T), below it of I(T;Y).`
+    id("about-agreement").textContent = `${told.words.replace(/(^|\s)-(?=\d)/g, "$1−")} The number is Spearman’s ρ of the trajectories, averaged over layers: above the diagonal of I(X;T) as each estimator measures it, below it of I(T;Y).`
     const {estimators, pairs} = told
     if (estimators.length < 2) { id("agreement").replaceChildren(); return }
     const cell = (row, column) => {

@@ -17,6 +17,7 @@ from markupsafe import Markup
 from infoplane import store
 from infoplane.analysis import trajectories
 from infoplane.analysis.agreement import compare_estimators, reading
+from infoplane.analysis.naming import measures, quantities
 from infoplane.errors import InfoplaneError, UnknownEstimatorError
 from infoplane.estimators import registry
 from infoplane.store import RunSummary
@@ -57,6 +58,7 @@ _BODY = Markup("""
 <div id="compared" hidden><div class="controls">
 <label>Estimator <select id="estimator"></select></label>
 <label>One cell for each <select id="key"></select></label></div>
+<p class="hint" id="about-estimator"></p>
 <p class="ip-hidden" id="summary" role="status" aria-live="polite"></p>
 <section aria-labelledby="planes-title"><h2 id="planes-title">Information planes</h2>
 <p class="hint" id="about-groups"></p><p class="hint caution" id="mixed"></p>
@@ -128,6 +130,8 @@ def answer(shelf: Shelf, question: Mapping[str, Any]) -> dict[str, Any]:
         which = max(range(len(sets)), key=lambda i: _comparable(sets[i][0]))
     return told | {
         "estimator": estimator,
+        "titles": quantities(estimator),
+        "measures": measures(estimator),
         "keys": keys,
         "key": key,
         "layers": [f"T{i + 1}" for i in range(layers)],
@@ -281,7 +285,7 @@ def _datasets(
 def _dataset(summary: RunSummary) -> tuple[xr.Dataset, dict[str, Any]]:
     journals = (summary.path / "journal").glob("*.jsonl")
     stamp = str(sorted((file.name, file.stat().st_size) for file in journals))
-    key, begun = str(summary.path), time.monotonic()
+    key, begun = f"{summary.id} {summary.path}", time.monotonic()
     if key not in _readings or not _readings[key].holds(stamp):
         run = store.open_run(summary.path)
         told = trajectories(run), settings(run.config)

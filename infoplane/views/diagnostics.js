@@ -1,14 +1,14 @@
 // The Diagnostics page: alerts, what was recorded in training, every quantity beyond the plane.
 "use strict"
 Object.assign(infoplane, (() => {
-  const {element, count, ask, keep_only, figure_in, labels_at_ends} = infoplane.page, {plot} = infoplaneCharts
+  const {first, element, count, ask, keep_only, figure_in, labels_at_ends} = infoplane.page, {plot} = infoplaneCharts
   const id = (name) => document.getElementById(name)
   const OTHER = "stroke-dasharray:5 4;stroke:var(--ip-muted)"  // the second of two: test beside train
 
   function diagnostics(number, answer) {
     id("hint").textContent = answer.error ?? ""
     if (answer.error) { if (id("measure")) id("measure").disabled = false; return }
-    list(answer.alerts)
+    list(answer)
     figures("training", answer.training)
     figures("quantities", answer.quantities)
     id("training-title").parentElement.hidden = answer.training.length === 0
@@ -19,7 +19,7 @@ Object.assign(infoplane, (() => {
     if (answer.measuring) setTimeout(() => ask(), 1500)
     id("unmeasured").hidden = !answer.measuring && !answer.refusal && answer.quantities.some((q) => q.beyond)
   }
-  function list(alerts) {
+  function list({alerts, measured}) {
     const groups = new Map()  // what is said of several layers is said once
     for (const alert of alerts) {
       const key = [alert.level, alert.words, alert.step].join("/")
@@ -28,13 +28,14 @@ Object.assign(infoplane, (() => {
     }
     id("alerts").replaceChildren(...[...groups.values()].map((alert) => {
       const row = element("li", ""), layers = alert.where.filter((a) => a.label)
-      const where = layers.length === 1 ? `${layers[0].label} ${layers[0].layer}` : layers.map((a) => a.label).join(", ")
-      const about = [alert.kind, where, alert.step != null && `step ${count(alert.step)}`, alert.where.every((a) => a.kept) && "stored"].filter(Boolean).join(" · ")
-      row.append(element("span", alert.level, {class: "level", "data-level": alert.level}), element("span", alert.words), element("small", about))
+      const to = (a) => element("a", layers.length === 1 ? `${a.label} (${a.layer})` : a.label, {href: `?${new URLSearchParams({run: first.run, layer: a.label, ...(a.step != null && {step: a.step})})}`, title: `Look into ${a.layer}`})
+      const about = element("small", ""), parts = [[alert.kind], layers.flatMap((a, i) => [i ? ", " : "", to(a)]), [alert.step != null ? `step ${count(alert.step)}` : ""], [alert.where.every((a) => a.kept) ? "stored" : ""]]
+      about.append(...parts.filter((part) => part[0] !== undefined && part.some(Boolean)).flatMap((part, i) => [i ? " · " : "", ...part]))
+      row.append(element("span", alert.level, {class: "level", "data-level": alert.level}), element("span", alert.words), about)
       return row
     }))
     const by_level = ["ERROR", "WARN", "INFO"].map((level) => [level, [...groups.values()].filter((a) => a.level === level).length]).filter(([, n]) => n)
-    id("about-alerts").textContent = by_level.length ? by_level.map(([level, n]) => `${n} ${level}`).join(", ") + "." : "Nothing to report."
+    id("about-alerts").textContent = !measured && !by_level.length ? "Nothing was measured yet, so little could be looked for." : by_level.length ? by_level.map(([level, n]) => `${n} ${level}`).join(", ") + "." : "Nothing to report."
     id("keep").hidden = alerts.every((alert) => alert.kept)
   }
   function figures(host_name, quantities) {

@@ -11,6 +11,7 @@ from typing import Any
 from bokeh.document import Document
 from markupsafe import Markup
 
+from infoplane.analysis import naming
 from infoplane.errors import InfoplaneError, UnknownEstimatorError
 from infoplane.estimators import registry
 from infoplane.store import Run
@@ -89,6 +90,7 @@ def build(document: Document, state: PageState, shelf: Shelf, hub: Hub) -> Page:
             path=plain(summary.path, 300),
             usual=" ".join(USUAL),
         ),
+        first={"run": summary.id},
         start=lambda: feed.start(hub, key, tail),
         scripts=("diagnostics.js",),
         close=close,
@@ -116,6 +118,7 @@ def answer(run: Run, question: Mapping[str, Any], workshop: Workshop = WORKSHOP)
     rows = run.measurements()
     return {
         "alerts": told,
+        "measured": bool(rows),
         "measuring": workshop.measuring(run.path),
         "refusal": workshop.refusal(run.path),
         "training": training(run.scalars()),
@@ -146,13 +149,15 @@ def planes(rows: Sequence[Measurement], labels: Mapping[str, str]) -> list[dict[
     """Gather I(X;T) and I(T;Y) where they were measured on more than one probe set."""
     mi = [row for row in rows if row.quantity == Quantity.MI and row.target in ("X", "Y")]
     found = []
-    for target, name in (("X", "I(X;T)"), ("Y", "I(T;Y)")):
-        chosen = [row for row in mi if row.target == target]
-        if len({row.probe for row in chosen}) > 1:
-            found += [
-                dict(figure, name=f"{name}, {figure['name']}", beyond=False)
-                for figure in gathered(chosen, labels)
-            ]
+    for axis, target in enumerate("XY"):
+        for estimator in sorted({row.estimator for row in mi}):
+            chosen = [row for row in mi if (row.target, row.estimator) == (target, estimator)]
+            if len({row.probe for row in chosen}) > 1:
+                name = naming.quantities(estimator)[axis]
+                found += [
+                    dict(figure, name=f"{name}, {figure['name']}", beyond=False)
+                    for figure in gathered(chosen, labels)
+                ]
     return found
 
 
@@ -166,8 +171,8 @@ def gathered(rows: Sequence[Measurement], labels: Mapping[str, str]) -> list[dic
     groups: dict[tuple[str, str], dict[tuple[str, str], dict[int, Measurement]]] = {}
     for row in rows:
         if row.value is not None and math.isfinite(row.value):
-            given = ((name, value) for name, value in row.params.items() if value is not None)
-            params = ", ".join(f"{name}={value}" for name, value in given)
+            given = {name: value for name, value in row.params.items() if value is not None}
+            params = ", ".join(n if v is True else f"{n} = {v}" for n, v in given.items())
             series = groups.setdefault((row.estimator, params), {})
             series.setdefault((row.layer, row.probe), {})[row.step] = row
     return [_quantity(*key, series, labels) for key, series in sorted(groups.items())]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Hashable, Mapping
 from functools import cache, partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from bokeh.document import Document
@@ -25,6 +27,10 @@ from infoplane.views.tail import RunTail
 from infoplane.views.text import plain
 
 PASSING = ("layer", "step", "probe")  # what a reader scrubs through
+
+FILES = ("txt", "bib", "tex", "csv")
+"""What a page gives beside its figures: methods, references, a table, all measurements."""
+MOST_ROWS = 100_000
 
 _NO_RUN = Markup("""
 <div class="note"><h1>No run here yet</h1>
@@ -55,6 +61,8 @@ _LAYER = Markup("""
 <header><h2></h2><span class="grow"></span>
 <button type="button" class="button" value="-1" aria-label="Layer before">‹</button>
 <button type="button" class="button" value="1" aria-label="Layer after">›</button>
+<a class="button" id="calibrate" title="On data shaped like this layer, with a known information">
+how wrong are the estimators here?</a>
 <button type="button" class="button" value="0">close</button></header>
 <div><dl></dl><p class="error" role="status"></p></div>{figures}</aside>""").format(
     figures=layer.FIGURES
@@ -108,6 +116,8 @@ def _look_at(run: Run, question: Mapping[str, Any]) -> dict[str, Any]:
     """Answer the panels. The question comes from a browser: anything may stand in it."""
     if question.get("reading") is True:
         return {"reading": _read(run)}
+    if (kind := question.get("file")) is not None:
+        return _file(run, kind)
     names = run.layers
     index, step, probe = (question.get(name) for name in ("layer", "step", "probe"))
     if type(index) is not int or not 0 <= index < len(names):
@@ -122,6 +132,21 @@ def _look_at(run: Run, question: Mapping[str, Any]) -> dict[str, Any]:
     if question.get("history") is True:
         answer["history"] = layer.history(run, names[index], probe)
     return answer
+
+
+def _file(run: Run, kind: Any) -> dict[str, str]:
+    """Return what goes with a figure as one of :data:`FILES`."""
+    if kind not in FILES:
+        raise InputError(f"`file` must be one of {', '.join(FILES)}.")
+    if kind == "txt":
+        return {"file": kind, "text": analysis.methods(run)}
+    if kind == "csv" and len(run.measurements()) > MOST_ROWS:
+        raise InputError(
+            f"More than {MOST_ROWS:,} measurements are too many for a page: use `infoplane export`."
+        )
+    with TemporaryDirectory() as folder:
+        written = analysis.export(run, Path(folder) / f"run.{kind}")
+        return {"file": kind, "text": written.read_text(encoding="utf-8")}
 
 
 def _read(run: Run) -> list[list[str]]:

@@ -239,6 +239,7 @@ def _plane(sources: dict[str, ColumnDataSource], models: dict[str, Any]) -> figu
         "iso": iso,
         "iso_dot": iso_dot,
         "halo": halo,
+        "disc": disc,
         "lead": lead,
     }
     return plot

@@ -71,7 +71,19 @@ def gathered(sets: Sequence[Told], key: str) -> dict[str, list[xr.Dataset]]:
             told = [name for name in keys if key != ALL or config.get(name) is not None]
             title = plain(" · ".join(_named(name, config.get(name)) for name in told), 80)
         cells.setdefault(title, []).append(ds)
-    return dict(sorted(cells.items(), key=lambda cell: _natural(cell[0])))
+    return dict(sorted(_of_one_depth(cells).items(), key=lambda cell: _natural(cell[0])))
+
+
+def _of_one_depth(cells: Mapping[str, list[xr.Dataset]]) -> dict[str, list[xr.Dataset]]:
+    """Split cells whose networks differ in depth: the third layers of 3 and of 30 are no pair."""
+    split: dict[str, list[xr.Dataset]] = {}
+    for title, members in cells.items():
+        depths = sorted({ds.sizes["layer"] for ds in members})
+        for depth in depths:
+            words = [title or "settings not recorded"]
+            words += [f"{depth} layer{'s' if depth > 1 else ''}"] if len(depths) > 1 else []
+            split[" · ".join(words)] = [ds for ds in members if ds.sizes["layer"] == depth]
+    return split
 
 
 def groups(sets: Sequence[Told], estimator: str, key: str) -> list[dict[str, Any]]:

@@ -13,6 +13,9 @@ const infoplaneSaving = {
       canvas.getContext("2d").drawImage(image, 0, 0, width, height)
       blob = await new Promise(done => canvas.toBlob(done))
     }
+    this.download(blob, name, kind)
+  },
+  download(blob, name, kind) {
     const link = document.createElement("a")
     link.href = URL.createObjectURL(blob)
     link.download = `${name.replace(/[^\w.]+/g, "-").replace(/^-+|-+$/g, "") || "infoplane"}.${kind}`

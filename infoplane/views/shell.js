@@ -94,6 +94,7 @@ window.infoplane = (() => {
     if (`${key}/${step}` === wanted) return
     wanted = `${key}/${step}`
     panel.querySelector("h2").replaceChildren(layer.label, element("span", [layer.name, layer.kind, `${layer.width} units`].filter(Boolean).join(" · ")))
+    document.getElementById("calibrate").href = `?${new URLSearchParams({page: "calibrate", run: first.run, layer: layer.label, step})}`
     panel.querySelector(".figures").classList.add("wait")
     const question = {layer: layer.index, step, probe: layer.probe, history: history_of !== key}
     history_of = key
@@ -102,6 +103,8 @@ window.infoplane = (() => {
   }
   let past = null
   function layer(number, answer) {
+    if (number === filed && answer.error) { reading.hidden = false; return read(answer) }
+    if (answer.file) return infoplaneSaving.download(new Blob([answer.text], {type: "text/plain"}), document.title.replace(/ · infoplane$/, ""), answer.file)
     if (answer.reading || reads === number) return read(answer)
     if (answer.history) past = answer.history
     if (number !== asked_layer) return  // the reader has gone on
@@ -126,7 +129,7 @@ window.infoplane = (() => {
 
   // -- Reading: what can be concluded, in words, as of the moment it was opened -----------------------
   const reading = document.getElementById("reading")
-  let reads = 0
+  let reads = 0, filed = 0
   function open_reading(open = reading.hidden) {
     reading.hidden = !open
     if (!open) return
@@ -142,6 +145,7 @@ window.infoplane = (() => {
     reading.querySelector(".prose").replaceChildren(...paragraphs)
   }
   reading?.addEventListener("open", () => open_reading())
+  reading?.addEventListener("file", ({detail}) => { filed = ++asked; model("question").tags = [filed, {file: detail}] })
   reading?.querySelector("button").addEventListener("click", () => open_reading(false))
   addEventListener("keydown", ({key}) => { if (key === "Escape" && reading && !reading.hidden) open_reading(false) })
 
@@ -207,7 +211,8 @@ window.infoplane = (() => {
     return host.children[i].children
   }
   function labels_at_ends(curves) {  // names apart from each other, in the order of the values
-    const ends = curves.filter((c) => c.y.length).map((c) => ({text: c.label, x: c.x.at(-1), y: c.y.at(-1)}))
+    const every = Math.ceil(curves.length / 15)  // of a deep network as many as there is room for
+    const ends = curves.filter((c, i) => c.y.length && i % every === 0).map((c) => ({text: c.label, x: c.x.at(-1), y: c.y.at(-1)}))
     return {kind: "text", anchor: "start", dx: 5, x: ends.map((e) => e.x), y: ends.map((e) => e.y), text: ends.map((e) => e.text), apart: true}
   }
   function table(columns, rows, attributes = {}) {  // columns: [title, is a number]; cells: text or nodes

@@ -507,10 +507,12 @@ def test_a_run_with_nothing_in_it_and_a_broken_one_say_so(page, tmp_path):
     page.goto(save(tmp_path / "empty.html", FrameBuilder("a run"), Live("empty")).as_uri())
     wait_until_drawn(page)
     expect(page.locator("[data-ip=state]")).to_have_text("nothing yet")
-    expect(page.locator("[data-ip=empty]")).to_contain_text("first snapshot")
+    expect(page.locator("[data-ip=summary]")).to_contain_text("first snapshot")
+    expect(page.locator("[data-ip=status]")).not_to_contain_text("last record")
     told = Live("broken", "the journal is damaged").columns() | {"generation": [0]}
     page.evaluate(f"told => {{ {OF}('live').data = told }}", told)
-    expect(page.locator("[data-ip=empty]")).to_contain_text("journal is damaged")
+    expect(page.locator("[data-ip=summary]")).to_contain_text("journal is damaged")
+    expect(page.locator("[data-ip=status]")).to_contain_text("journal is damaged")
 
 
 def test_the_first_snapshot_alone_is_shown(page, tmp_path):

@@ -135,7 +135,7 @@ def test_train_and_test_of_one_thing_share_a_figure_train_first():
 def test_planes_are_shown_where_two_probe_sets_were_measured():
     rows = [replace(ROW, probe=probe, value=np.log(4)) for probe in ("test", "train")]
     (figure,) = diagnostics.planes(rows, {"a": "T1"})
-    assert figure["name"].startswith("I(X;T)")
+    assert figure["name"].startswith("I(X; bin(T))")  # what was measured
     assert [curve["kind"] for curve in figure["curves"]] == ["train", "test"]
     assert figure["curves"][0]["y"] == pytest.approx([2.0])  # bits
     assert diagnostics.planes(rows[:1], {"a": "T1"}) == []

@@ -1,9 +1,12 @@
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from infoplane.errors import InputError
 from infoplane.store import Run, open_run
-from infoplane.types import ProbeData, Snapshot
+from infoplane.types import Measurement, ProbeData, Quantity, Snapshot
 from infoplane.views import calibrate
 
 
@@ -20,6 +23,7 @@ def test_readings_are_kept_and_told_in_bits(run):
     empty = calibrate.answer(run, {"layer": 0})
     assert empty == {
         "place": [0, run.steps[-1], next(iter(calibrate.targets(run)))],
+        "here": {},
         "readings": [],
     }
     told = calibrate.answer(run, {"layer": 0, "estimators": ["mi.binning"]})
@@ -78,6 +82,14 @@ def test_a_continuous_target_is_for_estimators_that_take_one(run):
     assert {row["estimator"] for row in told["readings"]} == {"Gaussian (CCA)"}
     with pytest.raises(InputError, match="takes this target"):
         calibrate.answer(run, asked | {"estimators": ["mi.binning"]})
+
+
+def test_what_the_run_itself_reads_there_is_told_beside(run):
+    row = Measurement("k", 3, "a", Quantity.MI, "Y", "mi.binning", 1, {}, math.log(2))
+    with run.annotator() as annotator:
+        annotator.measure([row, replace(row, key="l", target="X"), replace(row, key="m", step=4)])
+    run.refresh()
+    assert calibrate.answer(run, {"layer": 0})["here"] == {"fixed bins": pytest.approx(1.0)}
 
 
 def test_the_standing_table_is_told_in_bits_with_where_it_comes_from():

@@ -156,6 +156,7 @@ def test_an_answer_compares_what_was_asked_for(shelf):
     ids = [run.id for run in shelf.runs()]
     told = compare.answer(shelf, {"runs": ids, "estimator": "mi.kde", "key": "seed", "layer": 0})
     assert told["estimator"] == "mi.kde"
+    assert told["titles"] == ("I(X; T + ε)", "I(T + ε; Y)")  # what was measured, on every axis
     assert sorted(group["title"] for group in told["groups"]) == ["seed 0", "seed 1"]
     assert told["problems"] == ["bare: nothing was estimated yet"]
     assert told["agreement"]["pairs"][0]["rho"] == pytest.approx(1)
@@ -203,3 +204,17 @@ def test_a_growing_run_is_not_read_again_at_once():
     old = compare._Reading("before", at=time.monotonic() - 61.0, took=3.0, told=None)
     assert old.holds("before")
     assert not old.holds("after")
+
+
+def test_networks_of_different_depth_are_never_one_cell():
+    deep = dataset([1, 2]).isel(layer=[0, 0])
+    for key, titles in (("", ["all chosen runs · 1 layer", "all chosen runs · 2 layers"]),
+                        ("act", ["tanh · 1 layer", "tanh · 2 layers"])):  # fmt: skip
+        cells = replicates.gathered(
+            [(dataset([1, 2]), {"act": "tanh"}), (deep, {"act": "tanh"})], key
+        )
+        assert list(cells) == titles
+    assert list(replicates.gathered([(deep, {}), (deep, {"act": "tanh"})], replicates.ALL)) == [
+        "settings not recorded",
+        "tanh",
+    ]

@@ -113,3 +113,16 @@ def test_whatever_step_a_browser_asks_for_is_one_of_the_run(run, question, step)
 def test_whatever_layer_a_browser_asks_for_is_one_of_the_run(run, index):
     with pytest.raises(InputError, match="layer"):
         explore._look_at(run, {"layer": index})
+
+
+def test_what_goes_with_a_figure_is_given_as_text(run):
+    said = {kind: explore._look_at(run, {"file": kind}) for kind in explore.FILES}
+    assert all(answer["file"] == kind for kind, answer in said.items())
+    assert said["csv"]["text"].startswith("run,probe,step")
+    assert said["txt"]["text"].strip()
+
+
+@pytest.mark.parametrize("kind", ["../x", "html", 1, ["csv"], {"a": 1}])
+def test_whatever_file_a_browser_asks_for_is_one_of_those_offered(run, kind):
+    with pytest.raises(InputError, match="file"):
+        explore._look_at(run, {"file": kind})

@@ -45,6 +45,7 @@ const actions = {
     refresh()
   },
   save: value => { show_menu(null); save(...value.split("/")) },
+  file: value => { show_menu(null); document.getElementById("reading")?.dispatchEvent(new CustomEvent("file", {detail: value})) },
   reading: () => document.getElementById("reading")?.dispatchEvent(new Event("open")),  // the page's, not the view's
   guide: () => { guide_open = !guide_open; refresh() },
   play, now: () => { stop(); go(null) },

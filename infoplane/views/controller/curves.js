@@ -47,6 +47,7 @@ const turn_of = (kind, layer) => (meta()[kind] ?? []).find(t => t.layer === laye
 function draw_turns() {  // filled: a fall that the noise does not explain begins; open: merely the largest so far
   const onset = {x: [], y: []}, out = {x: [], y: []}, plot = figures.compression, lift = 7 * (plot.y_range.end - plot.y_range.start) / (plot.inner_height || 140)
   layers().forEach((_, l) => {
+    if (!certain(l)) return
     const best = peak(l), at = here(l), fall = turn_of("falls", l), list = points(l)
     const from = fall && fall.amount * scale() > noticeable() && fall.onset <= now() ? list[upto(list, fall.onset) - 1] ?? list[0] : null
     if (from && finite(from.x)) { onset.x.push(from.u); onset.y.push(from.x + lift) }
@@ -56,6 +57,7 @@ function draw_turns() {  // filled: a fall that the noise does not explain begin
   const small = 0.01 * (figures.fitting.y_range.end - figures.fitting.y_range.start)
   const fitted = {x: [], y: []}, drop = 7 * (figures.fitting.y_range.end - figures.fitting.y_range.start) / (figures.fitting.inner_height || 140)
   layers().forEach((_, l) => {
+    if (!certain(l)) return
     const rise = turn_of("rises", l), list = points(l), at = rise && rise.amount * scale() > small && rise.end <= now() && rise.end < list.at(-1)?.step ? list[upto(list, rise.end) - 1] : null
     if (at && finite(at.y)) { fitted.x.push(at.u); fitted.y.push(at.y - drop) }
   })

@@ -81,7 +81,8 @@ const horizon = () => remember("horizon", () => {
   return time(last)
 })
 const last_step = () => steps().at(-1) ?? 0
-const now = () => chosen.step === null ? Infinity : chosen.step
+const now = () => chosen.step === null ? Infinity  // what is shown was measured then, not when a pointer asks for
+  : remember(`now/${chosen.probe}/${chosen.estimator}/${chosen.step}`, () => steps().findLast(s => s <= chosen.step) ?? chosen.step)
 function upto(list, limit) {  // how many of a list sorted by step are not later than the limit
   let low = 0, high = list.length
   while (low < high) { const mid = (low + high) >> 1; if (list[mid].step <= limit) low = mid + 1; else high = mid }

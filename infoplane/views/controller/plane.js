@@ -44,7 +44,7 @@ function draw_bounds() {
     lines.xs.push([x.start, x.end]); lines.ys.push([at, at]); say(x.start, at, limit ? "H(Y) · shade: above the IB bound, no T can be there" : "H(Y)", "left", "bottom", 7, -4)
     bound_y.xs.push([models.time.start, far]); bound_y.ys.push([at, at])
   }
-  if (chosen.minus) { lines.xs.push([x.start, x.end]); lines.ys.push([0, 0]); say(x.start, 0, "null", "left", "bottom", 7, -4) }
+  if (chosen.minus) { lines.xs.push([x.start, x.end]); lines.ys.push([0, 0]); say(x.start, 0, "null", "left", "top", 7, 4) }
   if (limit && !chosen.minus) {  // no T lies above the information-bottleneck bound
     const xs = limit.x.map(v => v * k), ys = limit.y.map(v => v * k)
     over.xs.push([...xs, x.end, x.end, x.start, x.start]); over.ys.push([...ys, ys.at(-1), y.end, y.end, 0])
@@ -55,8 +55,8 @@ function draw_bounds() {
   put("bounds", lines); put("bounds_text", words); put("compression_bound", bound_x); put("fitting_bound", bound_y)
 }
 
-function nulls() {  // [layer, its points with a null until now], of the picked layer or of all
-  const shown = chosen.minus ? [] : [...layers().keys()].filter(l => chosen.layer === null || chosen.layer === l)
+function nulls() {  // [layer, its points with a null until now], of the picked layer, or of all where they are few
+  const shown = chosen.minus ? [] : [...layers().keys()].filter(certain)
   return shown.map(l => [l, points(l).slice(0, upto(points(l), now())).filter(p => finite(p.x) && finite(p.yn))]).filter(([, list]) => list.length)
 }
 function draw_null() {
@@ -109,6 +109,7 @@ function room() {  // value of a line of text in the plane, and pixels from a va
 
 function draw_iso() {
   const lines = {xs: [], ys: []}, dots = {x: [], y: [], color: []}, words = {x: [], y: [], text: [], align: [], dx: [], dy: []}, {left: space} = room()
+  const placed = []  // words: a point, and how far to its right their middle and how wide their half is
   let first = true
   for (const [step, text] of marks().slice(1)) {
     if (step > Math.min(now(), last_step())) break
@@ -125,6 +126,9 @@ function draw_iso() {
     const said = first ? `${has_epochs() ? "epoch" : "step"} ${text}` : text, tight = space(left.x) < 14 + 7 * said.length
     const half = 3.5 * said.length, middle = tight ? half : -9 - half
     if (chosen.targets.map(h => pixels(h, left)).some(([right, up]) => Math.abs(right - middle) < half + 12 && Math.abs(up) < 20)) continue
+    const over = ({at, middle: other, half: wide}) => { const [right, up] = pixels(at, left); return Math.abs(right + other - middle) < half + wide + 4 && Math.abs(up) < 14 }
+    if (placed.some(over)) continue
+    placed.push({at: left, middle, half})
     words.x.push(left.x); words.y.push(left.y); words.text.push(said)
     words.align.push(tight ? "left" : "right"); words.dx.push(tight ? 4 : -9); words.dy.push(tight ? -11 : 0)
     first = false
@@ -140,22 +144,25 @@ function pixels(a, b) {  // from b to a: to the right, and up
 function draw_heads() {  // markers keep clear of each other; a thin line leads to the true point
   const plane = figures.plane, t = options.tokens[chosen.mode]
   const px = (plane.inner_width || 700) / (plane.x_range.end - plane.x_range.start), py = (plane.inner_height || 500) / (plane.y_range.end - plane.y_range.start)
-  const list = []
+  const list = [], many = layers().length > MANY, r = many ? 10 : 12
+  const limit = meta().h_y && !chosen.minus ? meta().h_y * scale() : Infinity  // no marker is pushed to where no T can be
+  set_size(2 * r, many ? "9.5px" : "11.5px")
   layers().forEach((layer, l) => {
     const p = here(l)
     if (p && finite(p.x) && finite(p.y)) list.push({l, p, layer, x: p.x * px, y: p.y * py})
   })
-  const top = plane.y_range.end * py - 15, right = plane.x_range.end * px - 15, bottom = plane.y_range.start * py + 15, left = plane.x_range.start * px + 15
+  const top = plane.y_range.end * py - r - 3, right = plane.x_range.end * px - r - 3, bottom = plane.y_range.start * py + r + 3, left = plane.x_range.start * px + r + 3
+  const highest = h => Math.min(top, Math.max(limit, h.p.y) * py + 4), near = 2 * r + 3
   for (let round = 0; round < 60; round++) {
     let moved = false
     for (let i = 0; i < list.length; i++) for (let j = i + 1; j < list.length; j++) {
       const a = list[i], b = list[j], dx = b.x - a.x || 0.01 * (j - i), dy = b.y - a.y || -0.3, d = Math.hypot(dx, dy)
-      if (d >= 27) continue
-      const push = (27.5 - d) / 2 / d
+      if (d >= near) continue
+      const push = (near + 0.5 - d) / 2 / d
       a.x -= dx * push; a.y -= dy * push; b.x += dx * push; b.y += dy * push
       moved = true
     }
-    for (const h of list) { h.x = Math.max(left, Math.min(right, h.x)); h.y = Math.max(bottom, Math.min(top, h.y)) }
+    for (const h of list) { h.x = Math.max(left, Math.min(right, h.x)); h.y = Math.max(bottom, Math.min(highest(h), h.y)) }
     if (!moved) break
   }
   const lead = {xs: [], ys: []}, ellipse = {x: [], y: [], w: [], h: [], color: []}
@@ -173,6 +180,11 @@ function draw_heads() {  // markers keep clear of each other; a thin line leads 
     ink: list.map(h => chosen.layer !== null && h.l !== chosen.layer ? (h.p.v >= 1 ? t.faint : t.surface) : h.p.v >= 2 ? t.muted : h.p.v === 1 ? t.ink : t["head-ink"]),
   })
   chosen.targets = list.map(h => ({l: h.l, x: h.x / px, y: h.y / py}))
+}
+
+function set_size(size, font) {
+  if (models.disc.size.value === size) return
+  models.disc.setv({size: {value: size}}); models.halo.setv({size: {value: size + 4}}); models.marker_text.setv({text_font_size: {value: font}})
 }
 
 function draw_hits() {
@@ -201,12 +213,15 @@ function draw_titles() {
   set(figures.plane.left[0], {axis_label: `${e.y_title}${less("yn")} ${unit}  → predicts label`})
   const others = measured().map((e, i) => `${i + 1} ${e.label}`).filter((_, i) => i !== chosen.estimator)
   const legend = chosen.overlay && chosen.layer === null && others.length ? [`thin paths: ${others.join(", ")}`]
-    : ["ring, thin line = caution", "dotted = not usable", "dashed = same moment", "◇ = null, labels shuffled", ellipses()]
-  say(models.plane_subtitle, fitting(legend, figures.plane))
-  say(models.compression_subtitle, fitting([`${e.x_title}${less("xn")} ${unit}`, "▼ a fall begins, ▽ largest so far", bands("xl")], figures.compression))
-  const null_words = chosen.minus ? "" : "dots = null, 95 % of draws below"
-  say(models.fitting_subtitle, fitting([`${e.y_title}${less("yn")} ${unit}`, "▲ a rise ends", null_words, bands("yl")], figures.fitting))
+    : [seen(1) && "ring, thin line = caution", seen(2) && "dotted = not usable", sources.iso.data.xs.length && "dashed = same moment", null_in_words(), ellipses()]
+  say(models.plane_subtitle, fitting(legend, figures.plane) || "one path per layer · colour = time")
+  say(models.compression_subtitle, fitting([`${e.x_title}${less("xn")} ${unit}`, turns_in_words("▼ a fall begins, ▽ largest so far"), bands("xl")], figures.compression))
+  const null_words = nulls().length ? "dots = null, 95 % of draws below" : ""
+  say(models.fitting_subtitle, fitting([`${e.y_title}${less("yn")} ${unit}`, turns_in_words("▲ a rise ends"), null_words, bands("yl")], figures.fitting))
 }
+const seen = verdict => layers().some((_, l) => points(l).some(p => p.v === verdict && p.step <= now()))
+const turns_in_words = words => layers().length > MANY ? `${words}, of a picked layer` : words
+const null_in_words = () => nulls().length ? "◇ = null, labels shuffled" : layers().length > MANY && chosen.layer === null && !chosen.minus ? "pick a layer to see its null" : ""
 const ruler = document.createElement("canvas").getContext("2d")
 function fitting(parts, plot) {  // as many of the phrases as there is room for, the first always
   const said = parts.filter(Boolean), room = (plot.inner_width || 400) + 40

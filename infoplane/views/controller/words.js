@@ -10,13 +10,15 @@ function mount() {  // find the elements; again after Bokeh has drawn them anew
   for (const part of parts) for (const el of part.querySelectorAll("[data-ip]")) nodes[el.dataset.ip] = el
   nodes.parts = parts
   nodes.root = cb_context.index.find_one(root)?.el
+  const offer = (title, act, kinds) => make("div", "", null, make("b", "", title), make("span", "", null, ...kinds.map(([kind, value]) => {
+    const el = make("button", "", kind)
+    Object.assign(el, {type: "button", ariaLabel: `${title} as ${kind}`})
+    Object.assign(el.dataset, {act, value})
+    return el
+  })))
   nodes["save-menu"].replaceChildren(make("p", "", "As on the page now, on white: PNG with 300 dots an inch, or SVG."),
-    ...Object.entries({...DRAWN, all: "All four together"}).map(([name, title]) => make("div", "", null, make("b", "", title), make("span", "", null, ...["png", "svg"].map(kind => {
-      const el = make("button", "", kind.toUpperCase())
-      Object.assign(el, {type: "button", ariaLabel: `${title} as ${kind.toUpperCase()}`})
-      Object.assign(el.dataset, {act: "save", value: `${name}/${kind}`})
-      return el
-    })))))
+    ...Object.entries({...DRAWN, all: "All four together"}).map(([name, title]) => offer(title, "save", ["png", "svg"].map(kind => [kind.toUpperCase(), `${name}/${kind}`]))),
+    ...(served() ? [make("p", "", "To go with them:"), ...Object.entries(FILES).map(([title, kind]) => offer(title, "file", [kind]))] : []))
   for (const [name, plot] of Object.entries(figures)) {  // a canvas says nothing to a screen reader: the table does
     const drawn = cb_context.index.find_one(plot), el = drawn?.el
     drawn?.canvas_view?.events_el?.setAttribute("tabindex", "-1")  // nothing there that keys could do
@@ -49,6 +51,9 @@ function make(tag, className, text, ...children) {
   el.append(...children)
   return el
 }
+
+const FILES = {"How it was measured": ["text", "txt"], "References": ["BibTeX", "bib"], "Table of the last step": ["LaTeX", "tex"], "All measurements": ["CSV", "csv"]}
+const served = () => document.getElementById("reading") !== null  // on a page with a server that answers what the view cannot
 
 function write_switches() {
   // the plot's own width stands for the page's: asking an element would lay the page out on every draw
@@ -117,12 +122,14 @@ function write_states() {
 const STATES = {live: "live", stalled: "stalled", finished: "finished", interrupted: "interrupted", failed: "failed", broken: "broken", empty: "nothing yet"}
 let received = 0
 function write_status() {
-  const d = live.data, state = d.state[0] in STATES ? d.state[0] : "broken", age = d.age[0]
+  const d = live.data, state = d.state[0] in STATES ? d.state[0] : "broken"
   nodes.status.dataset.state = state
   nodes.status.title = d.reason[0] || ""
   write("state", STATES[state])
-  const seconds = finite(age) ? age + (performance.now() - received) / 1000 : NaN
-  write("age", finite(seconds) && state !== "finished" ? `· last record ${ago(seconds)}` : d.note[0] ? `· ${d.note[0]}` : "")
+  const seconds = finite(d.age[0]) ? d.age[0] + (performance.now() - received) / 1000 : NaN
+  const age = finite(seconds) && !["finished", "empty"].includes(state) ? `last record ${ago(seconds)}` : ""
+  const why = ["failed", "broken", "interrupted"].includes(state) ? d.reason[0] || d.note[0] : state === "finished" ? d.note[0] : ""
+  write("age", why || age ? `· ${why || age}` : "")
   const step = Math.min(now(), last_step())
   if (!steps().length) { write("clock", "–"); write("clock-unit", has_epochs() ? "epoch" : "step"); write("clock-step", ""); return }
   write("clock", has_epochs() ? moment(epoch_at(step)) : whole(step)); write("clock-unit", has_epochs() ? "epoch" : "step")
@@ -131,30 +138,31 @@ function write_status() {
 
 function write_table() {
   const e = current(), unit = chosen.unit
-  nodes["th-x"].title = `${e.x_title} in ${unit}`; nodes["th-y"].title = `${e.y_title} in ${unit}`
+  write("title-x", e.x_title); write("title-y", e.y_title)
   write("unit-x", ` [${unit}]`); write("unit-y", ` [${unit}]`)
   write("th-null", chosen.minus ? "null" : "above null")
   write("caption", `Layers at ${when(Math.min(now(), last_step()))}, estimator ${e.label}, in ${unit}`)
-  const rows = layers().map((layer, l) => ({layer, l, p: here(l), best: peak(l)})), some = rows.some(r => r.p)
+  const rows = layers().map((layer, l) => ({layer, l, p: here(l), best: peak(l)}))
   const worst = Math.max(...rows.map(r => r.p && r.best ? r.best.x - r.p.x : 0), noticeable())
-  write("empty", some ? "" : nothing())
   const room = `${figures.plane.outer_height}/${rows.length}`
   if (written.get("room") !== room) {
     written.set("room", room)
-    nodes.parts[1].host.style.setProperty("--ip-row", `${Math.max(19, Math.min(28, Math.floor((nodes.rows.closest(".ip-table-box").clientHeight - 26) / Math.max(1, rows.length)) - 1))}px`)
+    nodes.parts[1].host.style.setProperty("--ip-row", `${Math.max(19, Math.min(28, Math.floor((nodes.rows.closest(".ip-table-box").clientHeight - nodes.rows.parentElement.tHead.offsetHeight - 2) / Math.max(1, rows.length)) - 1))}px`)
   }
   const state = JSON.stringify([rows.map(r => [r.layer, r.p, r.best]), unit, chosen.layer, chosen.minus, texts.data.text.length])
   if (written.get("rows") === state) return
   written.set("rows", state)
   const focused = nodes.rows.getRootNode().activeElement, place = focused?.dataset.l ? [focused.dataset.l, focused.tagName] : null
-  nodes.rows.replaceChildren(...(some ? rows : []).map(r => table_row(r, worst)))
+  nodes.rows.replaceChildren(...rows.map(r => table_row(r, worst)))
   if (place) nodes.rows.querySelector(`${place[1].toLowerCase()}[data-l="${place[0]}"]`)?.focus({preventScroll: true})
 }
 function nothing() {
   const state = live.data.state[0], why = live.data.reason[0]
   if (state === "broken" || state === "failed") return `This run cannot be shown: ${why || "the record is damaged"}`
   if (!layers().length) return "Nothing recorded yet. The first points appear with the first snapshot."
-  return measured().length ? "No layer was measured at or before this moment." : "Snapshots are there, estimates are not yet: they appear here as soon as the first is computed."
+  if (measured().length) return "No layer was measured at or before this moment."
+  return state === "live" ? "Snapshots are there, estimates are not yet: they appear here as soon as the first is computed."
+    : "No mutual information was measured in this run. To measure it: infoplane evaluate RUN"
 }
 function table_row({layer, l, p, best}, worst) {
   const tr = make("tr"), lost = p && best ? p.x - best.x : NaN, n = (text, small) => {
@@ -164,10 +172,10 @@ function table_row({layer, l, p, best}, worst) {
   }
   tr.dataset.l = l; tr.tabIndex = 0
   tr.setAttribute("aria-selected", String(chosen.layer === l))
-  const name = make("td", "name", null, make("b", "", layer.label), " ", make("span", "", layer.name.length > 17 ? "…" + layer.name.slice(-16) : layer.name))
+  const name = make("td", "name", null, make("b", "", layer.label), " ", make("span", "", name_in_short(layer.name)))
   name.title = [layer.name, layer.kind, layer.width ? `${layer.width} units` : ""].filter(Boolean).join(" · ")
   const bar = make("i"), box = make("td", "bar", null, bar)
-  bar.style.width = finite(lost) ? `${Math.max(0, Math.min(100, -lost / worst * 100))}%` : "0"
+  bar.style.width = lost <= -noticeable() ? `${Math.max(0, Math.min(100, -lost / worst * 100))}%` : "0"
   const chip = make("span", "ip-chip", p ? VERDICTS[p.v] ?? "not judged" : "–")
   chip.dataset.v = p ? p.v : -1
   chip.dataset.l = l; chip.tabIndex = 0
@@ -180,11 +188,32 @@ function table_row({layer, l, p, best}, worst) {
   return tr
 }
 
+const affixes = () => remember("affixes", () => {  // what all names begin and end with, up to a separator
+  const [first = "", ...rest] = layers().map(l => l.name)
+  if (!rest.length) return [0, 0]
+  const least = Math.min(first.length, ...rest.map(n => n.length))
+  let head = 0, tail = 0
+  while (head < least && rest.every(n => n[head] === first[head])) head++
+  while (tail < least - head && rest.every(n => n.at(-1 - tail) === first.at(-1 - tail))) tail++
+  return [first.slice(0, head).search(/[./_-][^./_-]*$/) + 1, first.slice(first.length - tail).match(/[./_-].*$/)?.[0].length ?? 0]
+})
+function name_in_short(name) {  // what tells a layer from the others
+  if (name.length <= 14) return name
+  const [head, tail] = affixes(), core = name.slice(head, name.length - tail)
+  return core.length > 14 ? `${core.slice(0, 4)}…${core.slice(-8)}` : core || name.slice(-14)
+}
+function in_ranges(places) {  // T3–T10, T12
+  const runs = []
+  for (const l of places) if (runs.length && runs.at(-1)[1] === l - 1) runs.at(-1)[1] = l; else runs.push([l, l])
+  const label = l => layers()[l].label
+  return runs.map(([a, b]) => b > a + 1 ? `${label(a)}–${label(b)}` : b > a ? `${label(a)}, ${label(b)}` : label(a)).join(", ")
+}
+
 let summarised = 0
 function write_summary(force) {
   if (!force && performance.now() - summarised < 1000) { summary_later ??= setTimeout(() => { summary_later = null; if (mount()) write_summary(true) }, 1000); return }
   summarised = performance.now()
-  const all = layers().map((layer, l) => ({layer, p: here(l), best: peak(l)})).filter(r => r.p), unit = chosen.unit
+  const all = layers().map((layer, l) => ({l, layer, p: here(l), best: peak(l)})).filter(r => r.p), unit = chosen.unit
   if (!all.length) { write("summary", nothing()); return }
   const step = Math.min(now(), last_step()), parts = []
   const scalars = (meta().scalars ?? []).filter(n => n !== "epoch").slice(0, 3).map(n => [n, scalar_curve(n).filter(r => r[S.step] <= now()).at(-1)])
@@ -194,9 +223,9 @@ function write_summary(force) {
   else parts.push("no layer is clearly below its own peak")
   const last = all.at(-1)
   parts.push(`${last.layer === moved[0]?.layer ? "it" : last.layer.label} tells ${number(last.p.y)}${meta().h_y && !chosen.minus ? ` of ${number(meta().h_y * scale())}` : ""} ${unit} about the label`)
-  const bad = all.filter(r => r.p.v >= 2).map(r => r.layer.label), wary = all.filter(r => r.p.v === 1).map(r => r.layer.label)
-  if (bad.length) parts.push(`not usable: ${bad.join(", ")}`)
-  if (wary.length) parts.push(`caution: ${wary.join(", ")}`)
+  const bad = all.filter(r => r.p.v >= 2).map(r => r.l), wary = all.filter(r => r.p.v === 1).map(r => r.l)
+  if (bad.length) parts.push(`not usable: ${in_ranges(bad)}`)
+  if (wary.length) parts.push(`caution: ${in_ranges(wary)}`)
   write("summary", `At ${when(step)}${beside ? ` (${beside})` : ""}: ${parts.join("; ")}.`)
 }
 let summary_later = null
