@@ -9,7 +9,7 @@ them with many weights.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +46,7 @@ class Kernel:
         if not block.mirror:
             copy[block.diagonal] = 0.0
         self.room = self.room[kernel.size :]
-        self.blocks.append(replace(block, exponent=copy))
+        self.blocks.append(block.holding(copy))
 
     def times(self, weights: FloatArray, power: int) -> FloatArray:
         """Return K W with K raised to ``power``, weights W (n, w); to 1e-6 of what others add."""

@@ -18,6 +18,7 @@ from infoplane.types import FloatArray, IntArray
 MOST = 160  # rows of a factor, beyond which it costs what it saves
 ROWS = 1024  # rows of a layer from which it is tried
 _PROBE = 16  # rows that tell whether it is worth trying
+_SAMPLE = 512  # rows whose factor is tried first
 _WORTH = 1 / 16  # mean square of the kernel from which it is
 _ERROR = 1e-9  # of a sum over a row
 _OFF_LINE = 1e-11  # squared distance from a line up to which a row counts as on it
@@ -50,8 +51,11 @@ def low_rank(t: FloatArray, power: int) -> LowRank | None:
     line = _line(t)
     if line is not None and np.ptp(line) <= _LONGEST:
         return LowRank(power, _series(line))
-    some = _rows(t, t[:: len(t) // _PROBE])
-    factor = _factor(t) if float(np.square(some).mean()) >= _WORTH else None
+    some = t[:: max(1, len(t) // _SAMPLE)]
+    kernel = _rows(some, some[:: len(some) // _PROBE])
+    if float(np.square(kernel).mean()) < _WORTH or _factor(some) is None:
+        return None
+    factor = _factor(t)
     return None if factor is None else LowRank(power, factor)
 
 

@@ -1,13 +1,14 @@
 """The pairs of rows that are near each other, block by block, every pair once.
 
-Rows are split at medians into leaves of one class; pairs of leaves whose boxes are too far apart
-are skipped. Of the others a product in single precision finds out which pairs can be near: few are
-listed and measured from their differences, many are one product of matrices in double precision.
-In a wide layer a few columns decide first. No (n, n) array exists.
+Rows are cut across their principal axes into leaves of one class; pairs of leaves whose boxes are
+too far apart are skipped. Of the others a product in single precision finds out which pairs can be
+near: few are listed and measured from their differences, many are one product of matrices in
+double precision. In a wide layer a few columns decide first. No (n, n) array exists.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,12 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
-from scipy.spatial import cKDTree
 
 from infoplane.types import FloatArray, IntArray
 
 LEAF = 128  # rows of a leaf at most
-_COLUMNS = 512  # rows against which a leaf is taken at once: a block stays in the cache
+_SCREENED = 2048  # rows that a leaf is screened against at once
+_COLUMNS = 256  # rows against which its exponents are taken at once: a block stays in the cache
 _ROUNDING = 1e-9  # error of an exponent that is tolerated from ‖a‖² + ‖b‖² − 2ab
 _SKETCH = 24  # columns that decide which pairs of a wide layer can be near
 _WIDE = 4 * _SKETCH  # columns from which that pays
@@ -28,6 +29,8 @@ _FEW = 0.1  # share of near pairs up to which they are listed
 _FEW_EXACT = 0.02  # the same in a wide layer, where a distance costs more
 _PAIRS = 1 << 18  # entries of differences held at once
 _LISTED = 1 << 17  # pairs that are listed together
+_AXES = 8  # principal axes across which rows are cut into leaves
+_MARGIN = 1e-13  # of the largest entry: what a rotation may move a row by, and much more
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,10 @@ class Block:
     def diagonal(self) -> NDArray[np.bool_]:
         """Which pairs are a row with itself."""
         return np.asarray(np.arange(self.rows.start, self.rows.stop)[:, None] == self.columns)
+
+    def holding(self, exponent: NDArray[Any]) -> Block:
+        """Return the same pairs with other values."""
+        return Block(self.rows, self.columns, exponent, self.same, self.mirror)
 
     def add(self, kernel: FloatArray, *sums: FloatArray) -> None:
         """Add a kernel of this block to the sums (n,) of both sides."""
@@ -92,12 +99,16 @@ class Few:
         """Which pairs are a row with itself."""
         return np.asarray(self.rows == self.columns)
 
+    def holding(self, exponent: NDArray[Any]) -> Few:
+        """Return the same pairs with other values."""
+        return Few(self.rows, self.columns, exponent, self.same, self.mirror)
+
     def add(self, kernel: FloatArray, *sums: FloatArray) -> None:
         """Add kernels of these pairs to the sums (n,) of both sides."""
         for one in sums:
-            np.add.at(one, self.rows, kernel)
+            one += np.bincount(self.rows, kernel, len(one))
             if self.mirror:
-                np.add.at(one, self.columns, kernel)
+                one += np.bincount(self.columns, kernel, len(one))
 
     def multiply(
         self, product: FloatArray, kernel: NDArray[np.floating], weights: NDArray[np.floating]
@@ -155,77 +166,86 @@ class Pairs:
         if self.wide:  # columns that spread most come first and decide
             self.column_order = np.argsort(-t.var(axis=0), kind="stable")
             t = t[:, self.column_order]
-        leaves = [rows[leaf] for rows in members(codes) for leaf in _leaves(t[rows, :_SKETCH])]
-        self.order = np.concatenate(leaves)
+        turned, largest = _turned(t)
+        radius = math.sqrt(reach) / largest
+        self.order, self.sizes = _leaves(turned, codes, radius)
         self.t, self.reach = t[self.order], reach
         # exponentials that underflow are many times slower; what is listed is not final yet
         self.lowest = np.inf if listed else max(2.5 * reach, 100.0)
-        self.sizes = np.array([len(leaf) for leaf in leaves])
         self.stops = np.cumsum(self.sizes)
         self.starts = self.stops - self.sizes
         ordered = codes[self.order]
-        self.class_ends = np.searchsorted(ordered, ordered[self.starts], side="right")
+        self.ends = np.searchsorted(ordered, ordered, side="right")  # of the class of each row
+        self.class_ends = self.ends[self.starts]
         self.left, self.right = _sides(self.t)
         self.slip = _slip(self.right)
         self.listed = listed and self.slip > _ROUNDING
         self.few = _FEW_EXACT if self.wide else _FEW
+        self.near_leaves = _near_leaves(turned[self.order], self.starts, radius)
         self._sketch()
 
     def _sketch(self) -> None:
         """Sides of a product that finds the near pairs, in single precision where it can tell."""
-        sides = _sides(self.t[:, :_SKETCH])
+        sides = self.left, self.right
+        if self.t.shape[1] > _SKETCH:
+            sides = _sides(self.t[:, :_SKETCH])
         single = _slip(sides[1], np.float32) < 0.1 * self.reach
         kind = np.float32 if single else np.float64
         self.sketch = [side.astype(kind) for side in sides]
         self.near = -self.reach - _slip(sides[1], kind)
         # new pages for every block would cost more than its distances
-        size = LEAF * max(LEAF, min(_COLUMNS, len(self.t)))
-        self.buffers = [np.empty(size, dtype) for dtype in (kind, np.float64, np.bool_)]
+        width = max(LEAF, min(len(self.t), _SCREENED))
+        self.buffers: dict[str, NDArray[Any]] = {
+            "sketch": np.empty(LEAF * width, kind),
+            "near": np.empty(LEAF * width, np.bool_),
+            "exact": np.empty(LEAF * min(width, _COLUMNS)),
+        }
 
     def blocks(self) -> Iterator[Block | Few]:
         """Yield every near pair once, and some that are not near."""
-        near = self._near_leaves()
-        lists = {kind: _List() for kind in ((True, False), (True, True), (False, True))}
+        own, others = _List(), _List()
         for leaf, (start, stop) in enumerate(zip(self.starts, self.stops, strict=True)):
-            rows = slice(int(start), int(stop))
-            others = stop + np.flatnonzero(
-                np.repeat(near[leaf, leaf + 1 :], self.sizes[leaf + 1 :])
-            )
-            split = int(np.searchsorted(others, self.class_ends[leaf]))
-            parts = [(True, False, np.arange(start, stop)), (True, True, others[:split])]
-            for same, mirror, columns in (*parts, (False, True, others[split:])):
-                waiting = lists[same, mirror]
-                for first in range(0, len(columns), _COLUMNS):
-                    part = columns[first : first + _COLUMNS]
+            yield from self._screened(leaf, np.arange(start, stop), own, mirror=False)
+            after = np.repeat(self.near_leaves[leaf, leaf + 1 :], self.sizes[leaf + 1 :])
+            columns = stop + np.flatnonzero(after)
+            for first in range(0, len(columns), _SCREENED):
+                part = columns[first : first + _SCREENED]
+                yield from self._screened(leaf, part, others, mirror=True)
+            for waiting, mirror in ((own, False), (others, True)):
+                if waiting.size >= _LISTED:
+                    yield from self._few(waiting, mirror)
+        yield from self._few(own, False)
+        yield from self._few(others, True)
+
+    def _screened(
+        self, leaf: int, columns: IntArray, waiting: _List, *, mirror: bool
+    ) -> Iterator[Block | Few]:
+        """Yield exponents of the columns with many near pairs; the others' go on the list."""
+        rows = slice(int(self.starts[leaf]), int(self.stops[leaf]))
+        near = self._seem_near(rows, columns)
+        if not self.listed:
+            counts = np.add.reduce(near.view(np.uint8), axis=0, dtype=np.uint8)
+            if not mirror:  # a leaf with itself is taken whole: its pairs are there both ways
+                counts[:] = counts.mean()
+            dense = counts > self.few * len(near)
+            many = columns[dense]
+            split = int(np.searchsorted(many, self.class_ends[leaf]))
+            for same, some in ((True, many[:split]), (False, many[split:])):
+                for first in range(0, len(some), _COLUMNS):
+                    part = some[first : first + _COLUMNS]
                     block = self._block(rows, part, waiting, same, mirror)
                     if block is not None:
                         yield block
-                    if waiting.size >= _LISTED:
-                        yield self._few(waiting, same, mirror)
-        for (same, mirror), waiting in lists.items():
-            if waiting.size:
-                yield self._few(waiting, same, mirror)
-
-    def _near_leaves(self) -> NDArray[np.bool_]:
-        """Whether the boxes of two leaves come within reach, shape (leaves, leaves)."""
-        head = self.t[:, :_SKETCH]
-        low = np.minimum.reduceat(head, self.starts, axis=0)
-        high = np.maximum.reduceat(head, self.starts, axis=0)
-        distance = np.zeros((len(low), len(low)))
-        for a, b in zip(low.T, high.T, strict=True):
-            gap = np.maximum(a[:, None] - b, a - b[:, None])
-            distance += np.square(np.maximum(gap, 0.0))
-        return np.asarray(distance <= self.reach)
+            if len(many):
+                np.greater(near, dense, out=near)
+        waiting.add(*_where(near, rows, columns))
 
     def _block(
         self, rows: slice, columns: IntArray, waiting: _List, same: bool, mirror: bool
     ) -> Block | Few | None:
         """Exponents of one block; None when its near pairs were put on the waiting list."""
-        near = self._seem_near(rows, columns)
-        if self.listed or np.count_nonzero(near) <= self.few * near.size:
-            waiting.add(*_where(near, rows, columns))
-            return None
-        exponent = _product(self.left[rows], self.right.take(columns, axis=0), self.buffers[1])
+        right = self.right.take(columns, axis=0)
+        exponent = _product(self.left[rows], right, self.buffers["exact"])
         if self.wide or self.slip > _ROUNDING:
             near = exponent > -self.reach - self.slip
             i, j = _where(near, rows, columns)
@@ -242,18 +262,24 @@ class Pairs:
     def _seem_near(self, rows: slice, columns: IntArray) -> NDArray[np.bool_]:
         """Which pairs of a block can be near, by the sketch."""
         left, right = self.sketch
-        exponent = _product(left[rows], right.take(columns, axis=0), self.buffers[0])
-        out = self.buffers[2][: exponent.size].reshape(exponent.shape)
+        exponent = _product(left[rows], right.take(columns, axis=0), self.buffers["sketch"])
+        out = self.buffers["near"][: exponent.size].reshape(exponent.shape)
         return np.asarray(np.greater(exponent, self.near, out=out))
 
-    def _few(self, waiting: _List, same: bool, mirror: bool) -> Few:
+    def _few(self, waiting: _List, mirror: bool) -> Iterator[Few]:
         """Measure the pairs on a waiting list and empty it."""
+        if not waiting.size:
+            return
         i, j = np.concatenate(waiting.rows), np.concatenate(waiting.columns)
         waiting.rows, waiting.columns, waiting.size = [], [], 0
         exponent = -self._exact(i, j)
         if not self.listed:
             np.maximum(exponent, -self.lowest, out=exponent)
-        return Few(i, j, exponent, same, mirror)
+        same = j < self.ends.take(i)
+        for kind in (True, False):
+            these = np.flatnonzero(same == kind)
+            if len(these):
+                yield Few(i.take(these), j.take(these), exponent.take(these), kind, mirror)
 
     def _exact(self, rows: IntArray, columns: IntArray) -> FloatArray:
         """Squared distances from the differences themselves."""
@@ -283,18 +309,52 @@ def members(codes: IntArray) -> list[IntArray]:
     return np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
 
 
-def _leaves(points: FloatArray) -> Iterator[IntArray]:
-    """Split rows at medians of their widest columns until they fit into a leaf."""
-    tree = cKDTree(points, leafsize=LEAF, compact_nodes=False)
-    waiting = [tree.tree]
-    while waiting:
-        node = waiting.pop()
-        if node.split_dim >= 0:
-            waiting += [node.greater, node.lesser]
-            continue
-        rows = tree.indices[node.start_idx : node.end_idx]
-        for first in range(0, len(rows), LEAF):  # rows all alike are never split
-            yield rows[first : first + LEAF]
+def _turned(t: FloatArray) -> tuple[FloatArray, float]:
+    """Rows on their leading principal axes, in units of the largest entry, and that entry.
+
+    Of a wide layer, whose first columns spread most, they are these columns.
+    """
+    largest = float(np.abs(t).max()) or 1.0
+    if t.shape[1] > _WIDE:
+        return t[:, :_AXES] / largest, largest
+    rows = t / largest
+    rows -= rows.mean(axis=0)
+    axes = np.linalg.eigh(rows.T @ rows)[1]
+    return rows @ axes[:, : -_AXES - 1 : -1], largest
+
+
+def _leaves(points: FloatArray, codes: IntArray, radius: float) -> tuple[IntArray, IntArray]:
+    """Order of the rows and the sizes of their leaves: slabs as thick as the radius, axis by axis.
+
+    Boxes cut across all axes in turn would touch nearly all others in more than a few dimensions.
+    """
+    group = codes.copy()
+    for axis in range(points.shape[1]):
+        order = np.lexsort((points[:, axis], group))
+        sizes = np.bincount(group)
+        leaves, ends = -(-sizes // LEAF), np.cumsum(sizes)
+        along = points[order, axis]
+        slabs = leaves
+        if axis < points.shape[1] - 1:
+            extent = along[ends - 1] - along[ends - sizes]
+            slabs = np.clip(extent / radius, 1, leaves).astype(np.int64)
+        rank = np.arange(len(order)) - np.repeat(ends - sizes, sizes)
+        slab = rank // LEAF * np.repeat(slabs, sizes) // np.repeat(leaves, sizes)
+        group[order] = slab + np.repeat(np.cumsum(slabs) - slabs, sizes)
+        if np.array_equal(slabs, leaves):
+            break
+    return order, np.bincount(group)
+
+
+def _near_leaves(points: FloatArray, starts: IntArray, radius: float) -> NDArray[np.bool_]:
+    """Whether the boxes of two leaves come within the radius, shape (leaves, leaves)."""
+    low = np.minimum.reduceat(points, starts, axis=0)
+    high = np.maximum.reduceat(points, starts, axis=0) + _MARGIN
+    distance = np.zeros((len(low), len(low)))
+    for a, b in zip(low.T, high.T, strict=True):
+        gap = np.maximum(a[:, None] - b, a - b[:, None])
+        distance += np.square(np.maximum(gap, 0.0))
+    return np.asarray(distance <= radius**2)
 
 
 def _where(near: NDArray[np.bool_], rows: slice, columns: IntArray) -> tuple[IntArray, IntArray]:

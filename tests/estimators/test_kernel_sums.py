@@ -127,3 +127,26 @@ def test_a_bent_line_is_none():
     sums = kernel_sums(np.column_stack([x, 1e-3 * x**2]), np.zeros(1100, int), (4,))
     kernel = dense(np.column_stack([x, 1e-3 * x**2]), 4)
     assert sums.everyone[0] == pytest.approx(kernel.sum(axis=1), abs=1e-9)
+
+
+@pytest.mark.parametrize("screened", [50, 2048])
+def test_every_near_pair_comes_once_and_slabs_spare_most_others(monkeypatch, screened):
+    monkeypatch.setattr(module, "_SCREENED", screened)
+    rng = np.random.default_rng(4)
+    t, codes = rng.uniform(0, 25, size=(1500, 8)), np.arange(1500) % 2
+    seen = np.zeros((1500, 1500), int)
+    pairs = module.Pairs(t, codes, 32.0)
+    for block in pairs.blocks():
+        rows, columns = block.rows, block.columns
+        if isinstance(block, module.Block):
+            rows, columns = np.broadcast_arrays(np.arange(1500)[rows, None], columns)
+        assert np.all((codes[pairs.order[rows]] == codes[pairs.order[columns]]) == block.same)
+        np.add.at(seen, (rows, columns), 1)
+        if block.mirror:
+            np.add.at(seen, (columns, rows), 1)
+    ordered = t[pairs.order]
+    near = ((ordered[:, None] - ordered) ** 2).sum(axis=2) <= 32.0
+    assert seen.max() == 1
+    assert np.all(seen[near] == 1)
+    looked = (pairs.near_leaves * np.outer(pairs.sizes, pairs.sizes)).sum() / 1500**2
+    assert near.mean() < looked < 0.75
