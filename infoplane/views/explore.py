@@ -181,6 +181,7 @@ def _view(state: PageState) -> dict[str, list[Any]]:
         "unit": state.unit,
         "minus": state.minus == "1",
         "overlay": state.overlay == "1",
+        "heat": state.heat == "1",
         "probe": state.probe or None,
         "step": state.step if state.step >= 0 else None,
         "layer": state.layer or None,

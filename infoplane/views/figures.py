@@ -267,6 +267,14 @@ def _time_figure(
 
 def _curves(plot: figure, sources: dict[str, ColumnDataSource], models: dict[str, Any]) -> None:
     name = plot.name
+    edges = {"left": "left", "right": "right", "bottom": "bottom", "top": "top"}
+    cells = Quad(**edges, fill_color="color", line_color="color", line_width=0.7)
+    plot.add_glyph(_source(sources, f"{name}_cells", *edges, "color"), cells)
+    hatched = Quad(
+        **edges, fill_alpha=0, line_color=None, hatch_pattern="right_diagonal_line",
+        hatch_scale=6, hatch_weight=0.8,
+    )  # fmt: skip
+    plot.add_glyph(_source(sources, f"{name}_hatched", *edges), hatched)
     ceiling = MultiLine(xs="xs", ys="ys", line_dash=[6, 4], line_width=1)
     plot.add_glyph(_source(sources, f"{name}_bound", *_LINES), ceiling)
     if name == "fitting":
@@ -299,6 +307,7 @@ def _curves(plot: figure, sources: dict[str, ColumnDataSource], models: dict[str
         x_offset=13,
     )
     models |= {
+        f"{name}_hatched": hatched,
         f"{name}_bound": ceiling,
         f"{name}_ghost": ghost,
         f"{name}_dot": dot,

@@ -42,7 +42,7 @@ _STACK = (
     "z-index:5;padding-bottom:6px}}"
 )
 
-VIEW_COLUMNS = ("estimator", "unit", "minus", "probe", "step", "layer", "overlay")
+VIEW_COLUMNS = ("estimator", "unit", "minus", "probe", "step", "layer", "overlay", "heat")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class ViewState:
     """What a reader has chosen: what a deep link restores.
 
     ``step`` None follows the newest snapshot; ``layer`` is a label ("T3") or None; ``overlay``
-    draws the paths of all estimators.
+    draws the paths of all estimators, ``heat`` a row a layer in place of the curves over time.
     """
 
     estimator: str | None = None
@@ -60,10 +60,11 @@ class ViewState:
     step: int | None = None
     layer: str | None = None
     overlay: bool = False
+    heat: bool = False
 
 
 _CONTROLLER = (
-    *("begin", "known", "chosen", "drawing", "plane", "curves"),
+    *("begin", "known", "chosen", "drawing", "plane", "curves", "heat"),
     *("words", "theme", "saving", "act", "frames"),
 )
 

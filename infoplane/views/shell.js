@@ -59,7 +59,7 @@ window.infoplane = (() => {
   // What the reader has chosen is kept in the address, so that it can be sent to a colleague.
   function address(view) {
     const here = new URLSearchParams(location.search)
-    const chosen = {minus: view.minus[0] ? "1" : null, overlay: view.overlay[0] ? "1" : null, estimator: view.estimator[0], unit: view.unit[0], probe: view.probe[0], step: view.step[0], layer: view.layer[0]}
+    const chosen = {minus: view.minus[0] ? "1" : null, overlay: view.overlay[0] ? "1" : null, heat: view.heat[0] ? "1" : null, estimator: view.estimator[0], unit: view.unit[0], probe: view.probe[0], step: view.step[0], layer: view.layer[0]}
     for (const [name, value] of Object.entries(chosen)) {
       if (value == null || value === "" || value === first.defaults[name]) here.delete(name)
       else here.set(name, value)

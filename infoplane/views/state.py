@@ -35,6 +35,7 @@ class PageState(param.Parameterized):
     step = param.Integer(default=-1, bounds=(-1, _LAST_STEP), doc="Step looked at; -1: newest.")
     minus = param.Selector(default="", objects=["", "1"], doc="Estimates minus their null?")
     overlay = param.Selector(default="", objects=["", "1"], doc="All estimators in the plane?")
+    heat = param.Selector(default="", objects=["", "1"], doc="Layers as rows over time?")
     unit = param.Selector(default="bits", objects=["bits", "nats"], doc="Unit on the axes.")
 
     @classmethod
@@ -47,7 +48,7 @@ class PageState(param.Parameterized):
                 setattr(state, name, words[name])
         if _WORDS.fullmatch(words["runs"]):
             state.runs = words["runs"]
-        for name in ("page", "unit", "minus", "overlay"):
+        for name in ("page", "unit", "minus", "overlay", "heat"):
             if words[name] in state.param[name].objects:
                 setattr(state, name, words[name])
         if words["step"].isascii() and words["step"].isdigit():

@@ -92,6 +92,7 @@ DEFAULT = {
     "step": [None],
     "layer": [None],
     "overlay": [False],
+    "heat": [False],
 }
 OF = "Bokeh.documents[0].get_model_by_name"
 USUAL = {"width": 1440, "height": 900}
@@ -329,6 +330,29 @@ def test_a_layer_can_be_picked_out(opened):
     assert opened.evaluate(f"{CONTROLLER}.chosen.layer") == 3
     press(opened, "Escape")
     assert opened.evaluate(f"{CONTROLLER}.chosen.layer") is None
+
+
+def test_layers_as_rows_take_the_place_of_the_curves(opened):
+    """A heat map: one row of grey cells a layer, hatched where not usable, and back again."""
+    curves = source(opened, "compression_ok")["xs"]
+    press(opened, "h")
+    assert opened.locator("[data-act=heat]").get_attribute("aria-pressed") == "true"
+    cells, layers = source(opened, "compression_cells"), opened.evaluate(f"{CONTROLLER}.known.meta")
+    assert len(set(cells["top"])) == len(layers["layers"])
+    assert all(a < b for a, b in zip(cells["left"], cells["right"], strict=True))
+    assert source(opened, "compression_ok")["xs"] == source(opened, "compression_bound")["xs"] == []
+    assert not opened.evaluate(f"{OF}('compression').left[0].visible")
+    assert "a row a layer" in opened.evaluate(f"{OF}('compression').above[0].text")
+    darkest = {color: int(color[1:3], 16) for color in cells["color"]}
+    values = opened.evaluate(f"{CONTROLLER}.points(0).map(p => p.x)")
+    assert darkest[cells["color"][values.index(max(values))]] == min(
+        darkest[color] for color in cells["color"][: len(values)]
+    )
+    opened.wait_for_function(f"{OF}('view').data.heat[0] === true")
+    press(opened, "h")
+    assert source(opened, "compression_cells")["left"] == []
+    assert source(opened, "compression_ok")["xs"] == curves
+    assert opened.evaluate(f"{OF}('compression').left[0].visible")
 
 
 def test_the_paths_of_all_estimators_can_be_laid_over_each_other(opened):

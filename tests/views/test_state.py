@@ -15,11 +15,11 @@ WORD = st.from_regex(r"\A[A-Za-z0-9_.:+-]{1,40}\Z")
     estimator=WORD,
     step=st.integers(-1, 2**53),
     unit=st.sampled_from(["bits", "nats"]),
-    switches=st.tuples(st.sampled_from(["", "1"]), st.sampled_from(["", "1"])),
+    switches=st.tuples(*[st.sampled_from(["", "1"])] * 3),
 )
 def test_an_address_brings_the_state_back(page, run, estimator, step, unit, switches):
     state = PageState(page=page, run=run, estimator=estimator, step=step, unit=unit)
-    state.minus, state.overlay = switches
+    state.minus, state.overlay, state.heat = switches
     again = PageState.from_arguments(parse_qs(state.query()[1:]))
     assert {n: getattr(again, n) for n in PageState.names()} == {
         n: getattr(state, n) for n in PageState.names()

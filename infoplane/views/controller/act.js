@@ -33,6 +33,7 @@ const actions = {
   probe: value => { chosen.probe = +value; tell(); refresh() },
   unit: value => { chosen.unit = value; tell(); refresh() },
   overlay: () => { chosen.overlay = !chosen.overlay; tell(); refresh() },
+  heat: () => { chosen.heat = !chosen.heat; tell(); refresh() },
   minus: () => { chosen.minus = !chosen.minus; tell(); refresh() },
   theme: () => {
     const mode = chosen.mode === "dark" ? "light" : "dark"
@@ -66,7 +67,7 @@ function on_key(event) {
   const keys = {
     ArrowLeft: () => { stop(); go_index(index_now() - jump) }, ArrowRight: () => { stop(); go_index(index_now() + jump) },
     Home: () => { stop(); go_index(0) }, End: () => { stop(); go_index(list.length - 1) },
-    u: () => actions.unit(chosen.unit === "bits" ? "nats" : "bits"), n: actions.minus, a: actions.overlay, r: actions.reading, t: actions.theme, "?": actions.guide, s: () => save("all", "png"), S: () => save("all", "svg"),
+    u: () => actions.unit(chosen.unit === "bits" ? "nats" : "bits"), n: actions.minus, a: actions.overlay, h: actions.heat, r: actions.reading, t: actions.theme, "?": actions.guide, s: () => save("all", "png"), S: () => save("all", "svg"),
     Escape: () => { guide_open = false; chosen.layer = null; show_menu(null); hide_tip(); tell(); refresh() },
   }
   if (!button) keys[" "] = play

@@ -1,6 +1,6 @@
 // -- what is chosen ---------------------------------------------------------------------------
 
-const chosen = {estimator: 0, unit: "bits", minus: false, overlay: false, probe: 0, step: null, layer: null, hover: null, mode: "light"}
+const chosen = {estimator: 0, unit: "bits", minus: false, overlay: false, heat: false, probe: 0, step: null, layer: null, hover: null, mode: "light"}
 let playing = null, guide_open = false, telling = null
 
 const meta = () => known.meta
@@ -14,7 +14,7 @@ const told = () => ({
   estimator: [current().id ?? null], unit: [chosen.unit], minus: [chosen.minus],
   probe: [(meta().probes ?? [])[chosen.probe] ?? null], step: [chosen.step],
   layer: [chosen.layer === null ? null : layers()[chosen.layer]?.label ?? null],
-  overlay: [chosen.overlay],
+  overlay: [chosen.overlay], heat: [chosen.heat],
 })
 function restore() {  // from the `view` source into `chosen`; unknown values are ignored
   const d = view.data
@@ -24,6 +24,7 @@ function restore() {  // from the `view` source into `chosen`; unknown values ar
   if (d.unit[0] === "bits" || d.unit[0] === "nats") chosen.unit = d.unit[0]
   chosen.minus = d.minus[0] === true
   chosen.overlay = d.overlay[0] === true
+  chosen.heat = d.heat[0] === true
   chosen.step = finite(d.step[0]) ? d.step[0] : null
   chosen.wanted = {estimator: d.estimator[0], probe: d.probe[0], layer: d.layer[0]}
 }

@@ -32,9 +32,8 @@ function draw() {
   put("ghost", trails("trail", p => [p.x, p.y]))
   draw_heads(); draw_iso(); draw_null()  // words keep clear of the heads
   if (whole_page) {
-    draw_density(); draw_time(); draw_titles(); draw_null_curves()
-    draw_curves("compression", "x", "xl", "xh"); draw_curves("fitting", "y", "yl", "yh")
-    draw_turns(); draw_scalars(); draw_cursor()
+    draw_density(); draw_time(); draw_titles()
+    draw_over_time(); draw_scalars(); draw_cursor()
   }
   clearTimeout(resting)
   resting = setTimeout(draw_hits, 150)  // what the pointer can ask for is made when the picture rests

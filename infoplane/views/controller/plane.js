@@ -52,7 +52,8 @@ function draw_bounds() {
   }
   if (!steps().length) say((x.start + x.end) / 2, (y.start + y.end) / 2, nothing(), "center", "middle", 0, 0)
   put("limit", over); put("limit_line", edge)
-  put("bounds", lines); put("bounds_text", words); put("compression_bound", bound_x); put("fitting_bound", bound_y)
+  put("bounds", lines); put("bounds_text", words)
+  if (!chosen.heat) { put("compression_bound", bound_x); put("fitting_bound", bound_y) }
 }
 
 function nulls() {  // [layer, its points with a null until now], of the picked layer, or of all where they are few
@@ -215,6 +216,11 @@ function draw_titles() {
   const legend = chosen.overlay && chosen.layer === null && others.length ? [`thin paths: ${others.join(", ")}`]
     : [seen(1) && "ring, thin line = caution", seen(2) && "dotted = not usable", sources.iso.data.xs.length && "dashed = same moment", null_in_words(), ellipses()]
   say(models.plane_subtitle, fitting(legend, figures.plane) || "one path per layer · colour = time")
+  if (chosen.heat) {
+    for (const [name, title] of [["compression", e.x_title + less("xn")], ["fitting", e.y_title + less("yn")]])
+      say(models[`${name}_subtitle`], fitting([`${title} ${unit}`, shades_in_words(name), "a row a layer", seen(2) && "hatched = not usable"], figures[name]))
+    return
+  }
   say(models.compression_subtitle, fitting([`${e.x_title}${less("xn")} ${unit}`, turns_in_words("▼ a fall begins, ▽ largest so far"), bands("xl")], figures.compression))
   const null_words = nulls().length ? "dots = null, 95 % of draws below" : ""
   say(models.fitting_subtitle, fitting([`${e.y_title}${less("yn")} ${unit}`, turns_in_words("▲ a rise ends"), null_words, bands("yl")], figures.fitting))

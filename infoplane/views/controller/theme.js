@@ -34,6 +34,7 @@ function apply_theme() {
   for (const name of ["onset", "fitted"]) m[name].setv({fill_color: {value: t.accent}, line_color: {value: t.accent}}); m.peak.setv({fill_color: {value: t.surface}, line_color: {value: t.accent}})
   for (const name of ["bounds_text", "iso_text", "null_text", "rival_text"]) m[name].setv({text_color: {value: t.muted}})
   for (const name of ["iso_text", "null_text", "rival_text"]) m[name].setv({background_fill_color: {value: t.surface}})
+  for (const name of ["compression_hatched", "fitting_hatched"]) m[name].setv({hatch_color: {value: t.faint}})
   for (const name of ["compression_text", "fitting_text"]) m[name].setv({text_color: {value: t.ink}})
   for (const name of ["compression", "fitting", "training", "strip"]) m[`${name}_cursor`].setv({line_color: t.accent})
 }

@@ -102,10 +102,12 @@ function write_states() {
   for (const el of top.querySelectorAll("[data-act=unit]")) el.setAttribute("aria-checked", String(el.dataset.value === chosen.unit))
   const overlay = top.querySelector("[data-act=overlay]")
   overlay.setAttribute("aria-pressed", String(chosen.overlay)); overlay.hidden = measured().length < 2
+  const heat = top.querySelector("[data-act=heat]")
+  heat.setAttribute("aria-pressed", String(chosen.heat)); heat.hidden = layers().length < 2
   top.querySelector("[data-act=minus]").setAttribute("aria-pressed", String(chosen.minus))
   const reading = top.querySelector("[data-act=reading]")
   reading.hidden = document.getElementById("reading") === null
-  const beside = JSON.stringify([written.get("switches"), overlay.hidden, reading.hidden])
+  const beside = JSON.stringify([written.get("switches"), overlay.hidden, heat.hidden, reading.hidden])
   if (written.get("beside") !== beside) {
     written.set("beside", beside)
     nodes.lead.hidden = false  // the whole sentence or none of it: the note behind "?" says more
