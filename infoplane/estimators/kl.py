@@ -13,7 +13,6 @@ from functools import partial
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from scipy.spatial import cKDTree
 from scipy.special import digamma, gammaln
 
 from infoplane.errors import RefusedError
@@ -25,9 +24,9 @@ from infoplane.estimators.contract import (
     generator,
     same_length,
 )
-from infoplane.estimators.distances import Distances
 from infoplane.estimators.neighbours import JITTER, jittered
 from infoplane.estimators.plugin import shuffled, tally
+from infoplane.estimators.radii import nearest_radii
 from infoplane.estimators.registry import Bounds, check_params, estimator
 from infoplane.estimators.shared import Shared
 from infoplane.estimators.sides import Side, mixed, side, without_neighbours
@@ -38,7 +37,6 @@ Weigh = Callable[[int], FloatArray]
 """Weights for so many dimensions."""
 
 PLAIN_DIMS = 4  # up to here the plain k-th neighbour is used: the bias is below the spread
-TREE_DIMS = 10
 LARGE_NORM = 5.0  # ‖w‖ from which the weights are flagged
 HUGE_NORM = 50.0  # ‖w‖ from which the estimate is unreliable
 IMPRECISE = 0.5  # nats of standard error from which it is
@@ -92,19 +90,13 @@ def local_entropy(points: FloatArray, w: FloatArray) -> tuple[FloatArray, int]:
     white, log_det = whitened(points)
     n, d = white.shape
     k = len(w)
-    radii = _radii(white, k)
+    radii = nearest_radii(white, k)
     ties = int((radii == 0).any(axis=1).sum())
     if ties:
-        radii = np.maximum(_radii(jittered(white), k), np.finfo(float).tiny)
+        radii = np.maximum(nearest_radii(jittered(white), k), np.finfo(float).tiny)
     volume = 0.5 * d * math.log(math.pi) - float(gammaln(0.5 * d + 1))
     log_density = digamma(np.arange(1, k + 1)) - volume - d * np.log(radii) - math.log(n - 1)
     return 0.5 * log_det - log_density @ w, ties
-
-
-def _radii(points: FloatArray, k: int) -> FloatArray:
-    if points.shape[1] <= TREE_DIMS:
-        return np.asarray(cKDTree(points).query(points, k + 1)[0][:, 1:])
-    return Distances(points).nearest(k)[0]
 
 
 def whitened(points: FloatArray) -> tuple[FloatArray, float]:
@@ -213,7 +205,7 @@ def _mixed(first: Side, second: Side) -> tuple[IntArray, FloatArray]:
         (Kind.DISCRETE, Kind.DISCRETE),
     ),
     cost=Cost.STANDARD,
-    complexity="n log n up to ten joint dimensions, n² d beyond",
+    complexity="n log n up to six joint dimensions, n² d beyond",
     min_samples=8,
     max_dim=10,
     ceiling="log n; H(V) when V is discrete",

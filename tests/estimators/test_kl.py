@@ -4,11 +4,12 @@ import math
 
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 from twins import nearest as twin
 
 from infoplane import truth
 from infoplane.errors import RefusedError
-from infoplane.estimators import card
+from infoplane.estimators import card, radii
 from infoplane.estimators.kl import kl, local_entropy, weights
 from infoplane.types import Status
 
@@ -115,3 +116,16 @@ def test_fast_null_equals_the_loop(discrete):
     rng = np.random.default_rng(1)
     slow = [kl(v[rng.permutation(300)], t).value for _ in range(3)]
     np.testing.assert_allclose(fast, slow, atol=1e-10)
+
+
+@pytest.mark.parametrize("k", [1, 7])
+def test_radii_from_products_equal_those_of_the_tree(k):
+    points = np.random.default_rng(k).standard_normal((600, 7))
+    points[:200] = points[200:400]  # at distance 0
+    points[9] = 300.0  # rounds all other products
+    points -= points.mean(axis=0)
+    expected = cKDTree(points).query(points, k + 1)[0][:, 1:]
+    np.testing.assert_allclose(radii._by_products(points, k), expected, rtol=1e-12)
+    few = points[400 : 401 + k]
+    farthest = np.linalg.norm(few - few[0], axis=1).max()
+    assert radii._by_products(few, k)[0, -1] == pytest.approx(farthest, rel=1e-12)
