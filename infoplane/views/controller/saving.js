@@ -36,7 +36,7 @@ function with_its_time([figure, strip]) {  // one figure, the colours of time be
   infoplaneSaving.place(svg, strip.svg, (width - strip.bbox.width) / 2, height + 6, strip.bbox.width, strip.bbox.height)
   const e = current(), unit = `[${chosen.unit}]`, scalars = (meta().scalars ?? []).filter(n => n !== "epoch").map(n => n.replaceAll("_", " "))
   const titles = {
-    plane: [], compression: [`${e.x_title}${less("xn")} ${unit}`], fitting: [`${e.y_title}${less("yn")} ${unit}`],
+    plane: [], compression: [chosen.heat ? "layer" : `${e.x_title}${less("xn")} ${unit}`], fitting: [chosen.heat ? "layer" : `${e.y_title}${less("yn")} ${unit}`],
     training: [scalars.filter(n => !SHARE.test(n)).slice(0, 2).join(", "), scalars.find(n => SHARE.test(n)) ?? ""],
   }[figure.name]
   // the time panels of the page say it above
