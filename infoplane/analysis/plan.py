@@ -31,6 +31,18 @@ EARLIER = "earlier_step"
 The earlier step of a layer is no keyword but the first variable: its target is ``T@<step>``.
 """
 
+OTHERS = "other_layers"
+PREDICTION = "prediction_layer"
+"""Parameters that name layers which stand beside T in the first argument, or after Y."""
+
+ABSENT = {
+    "classifier": "the weights of the linear layer that reads T, which no run keeps. Call it on "
+    "arrays: estimators.get(id)(run.load(step, layer), …, weight=linear.weight).",
+    "gradient": "the gradient of a positive function, such as each sample's loss, by T, which no "
+    "run keeps. Call it on arrays: estimators.get(id)(t, gradient=…, function_values=…).",
+}
+"""What a run lacks, and how to call the estimator all the same."""
+
 SPECIAL = {
     "stochastic": "the layers of means and of deviations by name: {'mean_layer': …, "
     "'deviation_layer': …}, or `mean_layer` alone when one layer puts out both side by side",
@@ -177,6 +189,12 @@ def asks_for(
     return asks, refusals
 
 
+def layers_named(params: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the other layers that an estimator's parameters name beside T."""
+    last = params.get(PREDICTION)
+    return (*(params.get(OTHERS) or ()), *(() if last is None else (last,)))
+
+
 def steps_named(params: Mapping[str, Any]) -> tuple[int, ...]:
     """Return the other steps of the run that an estimator's parameters name."""
     return tuple(params[name] for name in (*AT_STEP, EARLIER) if params.get(name) is not None)
@@ -189,6 +207,9 @@ def _misnamed(params: Mapping[str, Any], layers: Sequence[str], stored: bool) ->
     for name in ("mean_layer", *AT_LAYER):
         if params.get(name) is not None and params[name] not in layers:
             return f"`{name}` must be a layer of the run; got {params[name]!r}."
+    for layer in layers_named(params):
+        if layer not in layers:
+            return f"`{OTHERS}` and `{PREDICTION}` must name layers of the run; got {layer!r}."
     return ""
 
 
@@ -207,13 +228,13 @@ def refusal(
         return (
             f"`{entry.id}` compares a layer with itself at an earlier step; name it: `{EARLIER}`."
         )
-    if entry.needs == "layers":
-        return f"`{entry.id}` looks at several layers at once; call it on the arrays."
+    if entry.needs == "layers" and not layers_named(given):
+        return _several(entry)
     named = any(given.get(name) is not None for name in ("mean_layer", *AT_LAYER))
-    if entry.needs in ("classifier", "gradient") and not named:
+    if entry.needs in ABSENT and not named:
         if "logits_layer" in entry.params:
             return f"`{entry.id}` needs the layer of logits by name, `logits_layer`."
-        return f"`{entry.id}` needs a {entry.needs} that no run keeps; call it on the arrays."
+        return f"`{entry.id}` needs {ABSENT[entry.needs]}"
     views = entry.needs == "views" and target in layers
     if entry.needs in SPECIAL and not views and not named:
         return f"`{entry.id}` needs {SPECIAL[entry.needs]}; call it on the arrays."
@@ -234,11 +255,19 @@ def refusal(
     return ""
 
 
+def _several(entry: Card) -> str:
+    if PREDICTION in entry.params:
+        return f"`{entry.id}` needs the layer of the predictions of Y by name, `{PREDICTION}`."
+    return f"`{entry.id}` looks at several layers at once; name those beside T: `{OTHERS}`."
+
+
 def _refusal_of_labels(entry: Card, probe: ProbeData) -> str:
     """Say why a class-aware estimator cannot be asked; empty when it can."""
     if probe.y is None:
         return f"`{entry.id}` needs labels and the probe set has none."
     seconds = {pair[1] for pair in entry.accepts if isinstance(pair, tuple)}
+    if probe.target == "class" and seconds == {Kind.CONTINUOUS}:
+        return f"`{entry.id}` needs a real-valued Y, and Y is classes here."
     if probe.target != "class" and seconds == {Kind.DISCRETE}:
         return f"`{entry.id}` needs classes, and Y is real-valued here."
     return ""
@@ -247,7 +276,9 @@ def _refusal_of_labels(entry: Card, probe: ProbeData) -> str:
 def asked_of(ask: Ask, layer: Layer, last: str) -> bool:
     """Whether an ask concerns a layer: it may name its own, else its card says."""
     named = ask.params.get("mean_layer")
-    return (named is None or layer.name == named) and applies(card(ask.estimator), layer, last)
+    other = layer.name not in layers_named(ask.params)
+    own = named is None or layer.name == named
+    return own and other and applies(card(ask.estimator), layer, last)
 
 
 def applies(entry: Card, layer: Layer, last: str) -> bool:

@@ -21,9 +21,12 @@ from infoplane.analysis.plan import (
     AT_LAYER,
     AT_STEP,
     EARLIER,
+    OTHERS,
+    PREDICTION,
     Ask,
     Job,
     accepted,
+    layers_named,
     pairs_target,
     positional,
     takes,
@@ -140,7 +143,8 @@ class Bench:
             answer.estimate = _call(entry, first, ask.params, {**given, "rng": rng})
             answer.seconds = time.perf_counter() - start
             answer.null = self._null(entry, ask, job, first, answer.estimate.value, given)
-            if len(given) == 1:  # what is fitted elsewhere would be fitted anew in each subsample
+            # what is fitted elsewhere would be fitted anew in each subsample
+            if len(given) == 1 and not layers_named(ask.params):
                 answer.interval = self._interval(entry, ask, job, first, answer.estimate)
         except Exception as error:
             answer.seconds = time.perf_counter() - start
@@ -157,9 +161,13 @@ class Bench:
             load = lambda: self._load(step, layer, job.probe)  # noqa: E731
             continuous = takes(entry, Kind.CONTINUOUS)
             return variables.values(ask.target, continuous=continuous, layer=load), t
-        if len(positional(entry.function)) > 1:
-            return t, variables.labels
-        return (t,)
+        whole: Any = t
+        if (others := ask.params.get(OTHERS)) is not None:
+            whole = [t, *(self._load(job.step, name, job.probe) for name in others)]
+        labelled = (whole, variables.labels) if len(positional(entry.function)) > 1 else (whole,)
+        if (last := ask.params.get(PREDICTION)) is not None:
+            return *labelled, self._load(job.step, last, job.probe)
+        return labelled
 
     def _elsewhere(
         self, entry: Card, ask: Ask, job: Job, variables: Variables

@@ -208,6 +208,7 @@ def cauchy_schwarz_conditional(
     prediction: Any,
     *,
     sigma: Sigma = 1.0,
+    prediction_layer: str | None = None,
     rng: Rng = None,
     shared: Shared | None = None,
 ) -> Estimate:
@@ -223,6 +224,8 @@ def cauchy_schwarz_conditional(
         Predictions ŷ.
     sigma : float
         Width of all Gaussian kernels.
+    prediction_layer : str or None
+        In a run: the layer that holds the predictions of a real-valued Y, at the same step.
     rng, shared
         Not random; not used.
 
@@ -234,7 +237,7 @@ def cauchy_schwarz_conditional(
     ----------
     Yu et al., ICLR 2024, Proposition 1.
     """
-    params = check_params(CONDITIONAL, {"sigma": sigma})
+    params = check_params(CONDITIONAL, {"sigma": sigma, "prediction_layer": prediction_layer})
     inputs = samples(x, name="x", minimum=2, estimator=CONDITIONAL)
     targets = samples(y, name="y", minimum=2, estimator=CONDITIONAL)
     guesses = samples(prediction, name="prediction", minimum=2, estimator=CONDITIONAL)

@@ -20,7 +20,7 @@ from infoplane.estimators.contract import (
     samples,
 )
 from infoplane.estimators.factorised import symbol_codes
-from infoplane.estimators.interaction import TOLERATED, tails
+from infoplane.estimators.interaction import TOLERATED, Others, on_arrays, tails
 from infoplane.estimators.registry import Bounds, check_params, estimator
 from infoplane.estimators.shared import Shared
 from infoplane.types import Cost, Estimate, FloatArray, Kind, Quantity, Status
@@ -133,6 +133,7 @@ def pid(
     *,
     part: Literal["synergy", "redundancy", "unique_1", "unique_2"] = "synergy",
     levels: Annotated[int, Bounds(2, 32)] = 4,
+    other_layers: Others = None,
     rng: Rng = None,
     shared: Shared | None = None,
 ) -> Estimate:
@@ -149,6 +150,8 @@ def pid(
         Which part is the value; all four are in ``info``.
     levels : int
         Bins of a continuous layer.
+    other_layers : tuple of one str or None
+        In a run: the second layer, at the same step.
     rng, shared
         Not used.
 
@@ -161,7 +164,8 @@ def pid(
     ----------
     Bertschinger, Rauh, Olbrich, Jost & Ay, Quantifying unique information, Entropy 16 (2014).
     """
-    params = check_params(PID, {"part": part, "levels": levels})
+    params = check_params(PID, {"part": part, "levels": levels, "other_layers": other_layers})
+    on_arrays(t, params["other_layers"], PID)
     one, two = _sources(t)
     same_length(one, plain(y, name="y"), first="t", second="y")
     n = len(one)

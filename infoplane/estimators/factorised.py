@@ -19,7 +19,7 @@ from infoplane.estimators.contract import (
     ranks,
     symbols,
 )
-from infoplane.estimators.interaction import TOLERATED, compressed, tails, variables
+from infoplane.estimators.interaction import TOLERATED, Others, compressed, tails, variables
 from infoplane.estimators.registry import Bounds, check_params, estimator
 from infoplane.estimators.shared import Shared
 from infoplane.types import Cost, Estimate, IntArray, Kind, Quantity, Status
@@ -50,6 +50,7 @@ def factorised(
     *,
     order: Annotated[int, Bounds(2, 6)] = 2,
     levels: Annotated[int, Bounds(2, 64)] = 4,
+    other_layers: Others = None,
     rng: Rng = None,
     shared: Shared | None = None,
 ) -> Estimate:
@@ -64,6 +65,8 @@ def factorised(
         Size of the groups: 2 for pairs, the number of variables for their total correlation.
     levels : int
         Bins of a continuous variable.
+    other_layers : tuple of str or None
+        In a run: the layers beside T, at the same step.
     rng, shared
         Not used.
 
@@ -74,8 +77,9 @@ def factorised(
         subtracted); above 0.1 nat and a tenth of the value it is unreliable (``few_samples``).
     """
     name = "interaction.factorised"
-    params = check_params(name, {"order": order, "levels": levels})
-    given = variables(t, name)
+    asked = {"order": order, "levels": levels, "other_layers": other_layers}
+    params = check_params(name, asked)
+    given = variables(t, name, params["other_layers"])
     enough(len(given[0]), 4, estimator=name)
     codes = [code for one in given if (code := symbol_codes(one, levels, name)).max() > 0]
     n = len(given[0])

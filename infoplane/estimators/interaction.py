@@ -42,6 +42,10 @@ LEAST = 1e-9  # smallest variance of a direction, in units of the columns' own
 MOST = 64  # variables up to which all sums are taken
 
 
+Others = tuple[str, ...] | None
+"""Names of layers of a run, or None."""
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """Entropies that all four quantities are made of, in nats (differential up to a constant).
@@ -116,8 +120,18 @@ def discrete_parts(codes: list[IntArray]) -> Parts:
     )
 
 
-def variables(t: Any, name: str) -> list[Any]:
+def on_arrays(t: Any, other_layers: Others, name: str) -> None:
+    """Refuse names of layers beside one array: only ``evaluate`` can look them up."""
+    if other_layers is not None and not isinstance(t, (list, tuple, Mapping)):
+        raise InputError(
+            f"`other_layers` of `{name}` names layers of a run, which `evaluate` looks up; on "
+            "arrays pass all layers as a list."
+        )
+
+
+def variables(t: Any, name: str, other_layers: Others = None) -> list[Any]:
     """Split what was given: a sequence or mapping of layers, or the columns of one array."""
+    on_arrays(t, other_layers, name)
     if isinstance(t, Mapping):
         return list(t.values())
     if isinstance(t, (list, tuple)) and len(t) and all(np.ndim(one) >= 1 for one in t):
@@ -178,9 +192,9 @@ def _parts(
     return gaussian_parts(covariance, sizes), sampling_bias(n, sizes) if known else None
 
 
-def _conclude(name: str, t: Any, dim: int, shrinkage: Any, pick: str) -> Estimate:
-    params = check_params(name, {"dim": dim, "shrinkage": shrinkage})
-    given = variables(t, name)
+def _conclude(name: str, t: Any, pick: str, asked: dict[str, Any]) -> Estimate:
+    params = check_params(name, asked)
+    given = variables(t, name, params["other_layers"])
     found = _parts(given, params["dim"], params["shrinkage"], name)
     common: dict[str, Any] = {
         "estimator": name, "n": len(given[0]), "d": len(given), "params": params,
@@ -244,6 +258,8 @@ dim : int
     Principal components kept of each layer.
 shrinkage : float in [0, 1]
     Share of the identity mixed into the covariance.
+other_layers : tuple of str or None
+    In a run: the layers beside T, at the same step.
 rng, shared
     Not used.
 
@@ -263,10 +279,12 @@ def _of_layers(name: str, pick: str, summary: str, *, limit: str = "", **card: A
         *,
         dim: Dim = 4,
         shrinkage: Shrinkage = 0.0,
+        other_layers: Others = None,
         rng: Rng = None,
         shared: Shared | None = None,
     ) -> Estimate:
-        return _conclude(name, t, dim, shrinkage, pick)
+        asked = {"dim": dim, "shrinkage": shrinkage, "other_layers": other_layers}
+        return _conclude(name, t, pick, asked)
 
     quantity.__doc__ = summary + _READS
     limits = (*_LIMITS, *([limit] if limit else []))

@@ -37,8 +37,8 @@ FAMILIES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
      "entropies of directions and of single units.",
      ("mi.usable", "distance.wasserstein", "mi.reconstruction", "entropy.sphere",
       "entropy.spacing")),
-    ("Several layers together", "Redundancy and synergy. Called on arrays, since they look at "
-     "several layers at once.", ("interaction.",)),
+    ("Several layers together", "Redundancy and synergy. On a run `other_layers` names the layers "
+     "beside the one measured.", ("interaction.",)),
     ("Rank and diversity", "How many directions a layer uses: functions of one spectrum.",
      ("diversity.", "rank.", "entropy.matrix", "norm.")),
     ("Intrinsic dimension", "From distances to nearest neighbours.", ("dimension.",)),

@@ -27,7 +27,7 @@ from infoplane.estimators.contract import (
     samples,
     symbols,
 )
-from infoplane.estimators.interaction import variables
+from infoplane.estimators.interaction import Others, variables
 from infoplane.estimators.neighbours import standardise
 from infoplane.estimators.registry import Bounds, check_params, estimator
 from infoplane.estimators.score_nets import ABSENT, CLEAN, DIFFUSED, mix, predict, train
@@ -253,6 +253,7 @@ def score(
     part: Literal["o", "tc", "dtc", "s"] = "o",
     steps: Annotated[int, Bounds(1, 1_000_000)] = 2000,
     repeats: Annotated[int, Bounds(1, 1000)] = 20,
+    other_layers: Others = None,
     rng: Rng = None,
     shared: Shared | None = None,
 ) -> Estimate:
@@ -266,6 +267,8 @@ def score(
         O-information, total correlation, dual total correlation or their sum; all in ``info``.
     steps, repeats : int
         Updates of the network, and noise draws for each held-out row.
+    other_layers : tuple of str or None
+        In a run: the layers beside T, at the same step.
     rng
         For weights, split and noise.
     shared
@@ -275,8 +278,9 @@ def score(
     ----------
     Bounoua, Franzese & Michiardi, ICML 2024.
     """
-    params = check_params(SCORE, {"part": part, "steps": steps, "repeats": repeats})
-    given = [_columns(one, "t", SCORE) for one in variables(t, SCORE)]
+    asked = {"part": part, "steps": steps, "repeats": repeats, "other_layers": other_layers}
+    params = check_params(SCORE, asked)
+    given = [_columns(one, "t", SCORE) for one in variables(t, SCORE, params["other_layers"])]
     n, count = len(given[0][0]), len(given)
     enough(n, 32, estimator=SCORE)
     columns = [one for one, _, _ in given if one.shape[1]]

@@ -251,3 +251,58 @@ def test_a_device_that_is_not_there_is_told_at_once(run):
     with pytest.raises(InputError, match="must name a torch device"):
         ip.evaluate(run, ["mi.kde"], device="cuda:99")
     assert run.measurements() == []
+
+
+BESIDE = {
+    step: {
+        "a": np.tanh(X[:, :3] + 0.1 * step),
+        "b": np.tanh(X[:, :2] + 0.3 * RNG.normal(size=(N, 2))),
+        "c": X[:, :1] + 0.3 * RNG.normal(size=(N, 1)),
+    }
+    for step in (0, 4)
+}
+
+
+def test_layers_beside_a_layer_are_looked_up_by_name(record):
+    run = record(BESIDE, y=Y, x=X)
+    requests = [
+        ("interaction.o_information", {"other_layers": ("b", "c")}),
+        ("interaction.pid", {"other_layers": ("b",), "levels": 2}),
+        ("interaction.factorised", {"other_layers": ("b",)}),
+    ]
+    ip.evaluate(run, requests, layers=["a", "b"])
+    for (name, params), kinds in zip(requests, ["abc", "ab", "ab"], strict=True):
+        found = rows(run, name, "")
+        assert sorted(found) == [0, 4]
+        assert {row.layer for row in found.values()} <= {"a", "b"}
+        at = next(r for r in run.measurements() if r.estimator == name and r.layer == "a")
+        layers = [run.load(at.step, layer) for layer in kinds]
+        labels = (Y,) if name == "interaction.pid" else ()
+        settings = {key: value for key, value in params.items() if key != "other_layers"}
+        assert at.value == pytest.approx(get(name)(layers, *labels, **settings).value, abs=1e-12)
+    with pytest.raises(InputError, match="as a list"):
+        get("interaction.o_information")(X, other_layers=("b",))
+    for wrong in ("interaction.o_information", ("interaction.score", {"other_layers": ("z",)})):
+        with pytest.raises(EvaluationError, match="other_layers"):
+            ip.evaluate(run, [wrong])
+
+
+def test_predictions_of_a_real_target_are_a_layer(record):
+    target = X[:, :1]
+    run = record(BESIDE, y=target, x=X, target="regression")
+    name = "divergence.cauchy_schwarz_conditional"
+    ip.evaluate(run, [(name, {"prediction_layer": "c"})], layers=["a", "c"])
+    found = rows(run, name, "")
+    assert {row.layer for row in found.values()} == {"a"}
+    direct = get(name)(run.load(4, "a"), target, run.load(4, "c")).value
+    assert found[4].value == pytest.approx(direct, abs=1e-12)
+    with pytest.raises(EvaluationError, match="prediction_layer"):
+        ip.evaluate(run, [name])
+
+
+@pytest.mark.parametrize(("name", "missing"), [("collapse.nc3", "weight="),
+                                               ("sparsity.cett", "weight="),
+                                               ("fisher.share", "gradient=")])  # fmt: skip
+def test_what_no_run_keeps_is_said_with_the_call_that_works(run, name, missing):
+    with pytest.raises(EvaluationError, match=missing):
+        ip.evaluate(run, [name])
