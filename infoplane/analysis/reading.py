@@ -183,10 +183,14 @@ def _layers(ds: xr.Dataset, estimator: str) -> list[str]:
 
 
 def names_of(layers: Sequence[str]) -> str:
-    """Return ``"a"``, ``"a, b and c"``, or the ends of a longer list with its length."""
-    if len(layers) < 4:
-        return " and ".join(filter(None, (", ".join(layers[:-1]), layers[-1])))
-    return f"{layers[0]} … {layers[-1]} ({len(layers)})"
+    """Return ``"a"``, ``"a, b and c"``, or the ends of a longer list with its length.
+
+    A module that has only its number for a name, as in ``nn.Sequential``, is "layer 3".
+    """
+    names = [f"layer {name}" if name.replace(".", "").isdigit() else name for name in layers]
+    if len(names) < 4:
+        return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+    return f"{names[0]} … {names[-1]} ({len(names)})"
 
 
 def dead_clause(fit: Fitting, squeeze: Compression) -> list[str]:
@@ -315,7 +319,8 @@ def _carried_over(ds: xr.Dataset, other: xr.Dataset, estimator: str) -> str:
     if kept:
         name, (one, two) = list(kept.items())[-1]
         text += (
-            f"{' ' if text else ''}At its last usable step {name} holds {bits(_net(one))} of "
+            f"{' ' if text else ''}At its last usable step {names_of([name])} holds "
+            f"{bits(_net(one))} of "
             f"{quantities(estimator)[1]} above its null on {here!r} and {bits(_net(two))} on "
             f"{there!r}."
         )

@@ -5,6 +5,7 @@ import pytest
 
 import infoplane as ip
 from infoplane.analysis import conclusion, findings, methods
+from infoplane.analysis.reading import names_of
 
 N = 512
 STEPS = (0, 1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -42,6 +43,19 @@ def test_a_learning_layer_is_fitted_by_a_step(record):
     text = line(planted(record, learning))
     assert "fitted by step" in text
     assert "bits at the end" in text
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["fc1"], "fc1"),
+        (["fc1", "fc2", "out"], "fc1, fc2 and out"),
+        (["1", "3"], "layer 1 and layer 3"),
+        (["0.1", "head", "3", "5"], "layer 0.1 … layer 5 (4)"),
+    ],
+)
+def test_a_module_with_a_number_for_a_name_is_called_a_layer(names, said):
+    assert names_of(names) == said
 
 
 def test_fit_then_compress_is_seen_with_its_onset(record):
