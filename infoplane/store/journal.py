@@ -27,6 +27,7 @@ MAIN = "w0"
 _NAME = re.compile(r"([a-z0-9]{1,40})\.jsonl")
 _CHUNK = 4 << 20
 _CLOSING = b"#\n"  # after what was cut off: with the mark it can never become valid
+_HEAD = 200  # bytes of a journal's first line: its checksum and its time are among them
 _JOURNAL_CAP = 10_000
 _LONG = 1 << 18  # bytes of a journal from which its landmarks are looked for
 
@@ -148,6 +149,7 @@ class JournalReader:
         self._brief = brief
         self._stretches = Stretches()
         self.seq = -1
+        self._head = b""  # its first bytes, by which it is known again
         self._offset = 0
         self._damaged = 0
         self._held = 0
@@ -169,20 +171,40 @@ class JournalReader:
 
     def read(self) -> Iterator[dict[str, Any] | Stretch]:
         """Read the same piece by piece, long stretches of scalars as columns."""
-        size = files.size_of(self.path)
-        if size < self._offset:
-            raise CorruptRunError(
-                f"The journal {str(self.path)!r} shrank from {self._offset:,} to {size:,} bytes; "
-                "journals only grow. Open the run again."
-            )
+        size = self._size()
         if size == self._offset:
             return
         with files.opened(self.path) as fd:
+            self._know(fd)
             if self._brief and not self._offset and size > _LONG:
                 yield from self._read_landmarks(fd, size)
             more = True
             while more and self._offset < size:
                 more = yield from self._read(fd, size)
+
+    def _size(self) -> int:
+        """Return the file's size; a file that was read has to be there and must not shrink."""
+        size = files.size_of(self.path)
+        if size < self._offset and not files.mode_of(self.path):
+            raise CorruptRunError(
+                f"The journal {str(self.path)!r} is gone: the run was moved or deleted."
+            )
+        if size < self._offset:
+            raise CorruptRunError(
+                f"The journal {str(self.path)!r} shrank from {self._offset:,} to {size:,} bytes; "
+                "journals only grow. Open the run again."
+            )
+        return size
+
+    def _know(self, fd: int) -> None:
+        """Make sure that it is the journal of before, which a copying program may have replaced."""
+        head = files.read_at(fd, 0, _HEAD)
+        if not head.startswith(self._head):
+            raise CorruptRunError(
+                f"The journal {str(self.path)!r} is another one than before: another run is in "
+                "this place now. Open it again."
+            )
+        self._head = head
 
     def _read_landmarks(self, fd: int, size: int) -> Iterator[dict[str, Any] | Stretch]:
         """Read no more than a list needs, up to where the rest is short."""
@@ -322,12 +344,15 @@ class Follower:
     def _writers(self) -> list[str]:
         if self._brief:
             return [MAIN]
-        found = [match[1] for name in files.names(self._folder) if (match := _NAME.fullmatch(name))]
+        found = list(self._readers)  # what is gone is missed
+        found += [
+            match[1] for name in files.names(self._folder) if (match := _NAME.fullmatch(name))
+        ]
         if len(found) > _JOURNAL_CAP:
             raise CorruptRunError(
                 f"A run has at most {_JOURNAL_CAP:,} journals; got {len(found):,}."
             )
-        return sorted(found, key=lambda writer: (writer != MAIN, writer))
+        return sorted(set(found), key=lambda writer: (writer != MAIN, writer))
 
     def _reader(self, writer: str) -> JournalReader:
         if writer not in self._readers:

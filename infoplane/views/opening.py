@@ -34,6 +34,11 @@ _READING = Markup("""
 <progress aria-label="Reading"></progress></div>""")
 
 
+def _key(summary: RunSummary) -> tuple[str, str]:
+    """Return under what the hub knows it: another run may come to be in the same place."""
+    return summary.id, str(summary.path)
+
+
 def open_tail(summary: RunSummary, hub: Hub) -> tuple[tuple[str, str], RunTail]:
     """Return the tail of a run that all sessions share, after the hub's key of it.
 
@@ -44,7 +49,7 @@ def open_tail(summary: RunSummary, hub: Hub) -> tuple[tuple[str, str], RunTail]:
     """
     if summary.status.state == "broken":
         raise CorruptRunError(f"{summary.status.reason}.")
-    key = ("run", str(summary.path))
+    key = _key(summary)
     tail = hub.source(key, lambda: RunTail(store.open_run(summary.path)))
     assert isinstance(tail, RunTail)
     return key, tail
@@ -77,12 +82,12 @@ class Opening:
 
 def reading(document: Document, summary: RunSummary | None, hub: Hub) -> Page | None:
     """Return the page to show while a large run is read; None when it can be shown at once."""
-    if summary is None or hub.holds(("run", str(summary.path))):
+    if summary is None or hub.holds(_key(summary)):
         return None
     size = size_of(summary.path)
     if size < LARGE:
         return None
-    key = ("opening", str(summary.path))
+    key = ("opening", *_key(summary))
     opening = hub.source(key, lambda: Opening(summary, hub))
     if not isinstance(opening, Opening) or opening.done:
         hub.drop(key)  # it failed, or was put aside since: whoever opens it now says why

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 
 import pytest
 
@@ -207,3 +208,55 @@ def test_a_closed_writer_refuses(path):
     writer.close()
     with pytest.raises(StoreError, match="is closed or belongs to another process"):
         writer.append("note", {})
+
+
+# -- another file in the same place ----------------------------------------------------------------
+
+
+def test_a_journal_that_a_copying_program_replaced_by_a_longer_one_is_read_on(tmp_path):
+    writer = JournalWriter(tmp_path / "w0.jsonl")
+    writer.append("event", {"n": 0})
+    there = tmp_path / "there"
+    there.mkdir()
+    for number in (1, 2, 3):
+        shutil.copy(tmp_path / "w0.jsonl", there / "new")
+        (there / "new").replace(there / "w0.jsonl")
+        if number == 1:
+            reader = JournalReader(there / "w0.jsonl")
+        assert [record["n"] for record in reader.poll()] == [number - 1]
+        writer.append("event", {"n": number})
+    writer.close()
+    assert reader.damaged == 0
+
+
+@pytest.mark.parametrize("lines", [1, 5])
+def test_a_journal_of_another_run_in_the_same_place_is_not_read_on(tmp_path, lines):
+    path, other = tmp_path / "w0.jsonl", tmp_path / "other"
+    for file, count in ((path, 2), (other, lines)):
+        writer = JournalWriter(file)
+        for n in range(count):
+            writer.append("event", {"n": n, "of": file.name})
+        writer.close()
+    reader = JournalReader(path)
+    assert len(reader.poll()) == 2
+    other.replace(path)
+    with pytest.raises(CorruptRunError, match="shrank" if lines == 1 else "another run is in"):
+        reader.poll()
+
+
+def test_a_journal_that_is_gone_is_missed(tmp_path):
+    folder = tmp_path / "journal"
+    folder.mkdir()
+    for name in ("w0", "abc"):
+        writer = JournalWriter(folder / f"{name}.jsonl")
+        writer.append("event", {})
+        writer.close()
+    follower = Follower(folder)
+    assert len(follower.poll()) == 2
+    (folder / "abc.jsonl").unlink()
+    assert follower.poll() == []
+    assert "is gone: the run was moved or deleted" in follower.unreadable["abc"]
+    (folder / "w0.jsonl").unlink()
+    folder.rmdir()
+    with pytest.raises(CorruptRunError, match="is gone"):
+        follower.poll()

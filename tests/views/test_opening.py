@@ -1,4 +1,5 @@
 import json
+import shutil
 import threading
 
 import numpy as np
@@ -45,8 +46,9 @@ def test_a_large_run_is_read_in_a_thread_while_its_page_waits(summary, monkeypat
     hub = Hub()
     page = reading(Document(), summary, hub)
     assert "&lt;b&gt;large" in page.body
-    assert not hub.holds(("run", str(summary.path)))
-    source = hub.source(("opening", str(summary.path)), lambda: pytest.fail("is there already"))
+    key = summary.id, str(summary.path)
+    assert not hub.holds(key)
+    source = hub.source(("opening", *key), lambda: pytest.fail("is there already"))
     assert not source.poll()
     assert source.message(False) == (None, False)
     go.set()
@@ -68,7 +70,7 @@ def test_one_that_cannot_be_read_is_left_to_who_opens_it(summary, monkeypatch):
     (summary.path / "run.json").write_text("{")
     assert reading(Document(), summary, hub) is not None
     go.set()  # had it failed before, there would have been no page to wait on
-    key = ("opening", str(summary.path))
+    key = ("opening", summary.id, str(summary.path))
     source = hub.source(key, lambda: pytest.fail("is there already"))
     assert isinstance(source, Opening)
     assert source._reading.exception(60)
@@ -90,3 +92,23 @@ def test_a_directory_that_takes_long_is_waited_for_by_the_page_alone(summary, mo
     slow.look()
     assert slow.read
     assert [run.name for run in slow.runs()] == ["<b>large</b>"]
+
+
+def test_another_run_in_the_same_place_is_opened_anew(tmp_path):
+    """Somebody deletes a run and trains again under its name while a page shows it."""
+
+    def trained(loss):
+        with Run.create(tmp_path / "run") as run:
+            run.begin((PROBE,), (Layer("a", "Linear", (2,), 2, "flatten"),), {})
+            run.record(0, {"loss": loss})
+        return store.list_runs(tmp_path)[0]
+
+    hub = Hub()
+    before = trained(1.0)
+    _, old = opening.open_tail(before, hub)
+    shutil.rmtree(tmp_path / "run")
+    assert old.poll()
+    assert (old.state[1].state, "is gone" in old.state[1].reason) == ("broken", True)
+    _, new = opening.open_tail(trained(2.0), hub)
+    assert new is not old
+    assert new.run.scalars() == {"loss": {0: 2.0}}
