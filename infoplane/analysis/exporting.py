@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from infoplane.analysis.naming import quantities
 from infoplane.analysis.trajectory import label_of, trajectories
 from infoplane.errors import InfoplaneError, InputError
 from infoplane.estimators import card
@@ -157,7 +158,7 @@ def _latex(run: Run) -> bytes:
             return "--"
         return f"{row['value'] * NATS_TO_BITS:.2f}{marks[row['verdict']]}"
 
-    head = " & ".join(f"{_tex(label)} $I({_of(target)})$" for label, target in columns)
+    head = " & ".join(f"{_tex(label)} {_of(label, target)}" for label, target in columns)
     lines = [
         "% Estimates in bits; * caution, \\dagger not usable. Needs the package booktabs.",
         f"\\begin{{tabular}}{{l{'r' * len(columns)}}}",
@@ -177,8 +178,17 @@ def _latex(run: Run) -> bytes:
     return "\n".join(lines).encode()
 
 
-def _of(target: str) -> str:
-    return {"X": "X;T", "Y": "T;Y"}.get(target, f"T;\\mathrm{{{_tex(target)}}}")
+def _of(label: str, target: str) -> str:
+    """Return what an estimator measured of a target, as mathematics."""
+    if target not in ("X", "Y"):
+        return f"$I(T;\\mathrm{{{_tex(target)}}})$"
+    told = quantities(label)["XY".index(target)]
+    for sign, word in _SIGNS.items():
+        told = told.replace(sign, word)
+    return f"${told}$"
+
+
+_SIGNS = {"bin": "\\mathrm{bin}", "ε": "\\varepsilon", "Ŷ": "\\hat{Y}", "Σ": "\\sum", "|": "\\mid"}
 
 
 _TEX = {

@@ -52,9 +52,11 @@ class FrameBuilder:
         Name of the run, as it is to be shown.
     subtitle : str
         One line about the run (task, widths, optimiser …).
+    generation : int
+        Which reading of the run this is: readers of another one drop what they hold.
     """
 
-    def __init__(self, name: str = "", subtitle: str = "") -> None:
+    def __init__(self, name: str = "", subtitle: str = "", *, generation: int = 0) -> None:
         self._name, self._subtitle = name, subtitle
         self._layers: list[LayerInfo] = []
         self._entropies: dict[str, tuple[int, float | None]] = {}  # probe → (n, H(Y))
@@ -67,16 +69,13 @@ class FrameBuilder:
         self._scalar_names: list[str] = []
         self._texts: list[str] = []
         self._text_index: dict[str, int] = {}
-        self._generation, self._meta_version = 0, 0
+        self._generation, self._meta_version = generation, 0
         self._turns: tuple[tuple[Turn, ...], ...] = ((), ())
         self._limits: tuple[Limit, ...] = ()
-        self._clear()
-
-    def _clear(self) -> None:
         self._series: dict[Series, dict[int, Cell]] = {}
         self._dirty: set[tuple[int, int, int, int]] = set()
         self._log: list[list[float]] = []
-        self._scalar_bins: list[dict[int, Box]] = [{} for _ in self._scalar_names]
+        self._scalar_bins: list[dict[int, Box]] = []
         self._scalar_dirty: set[tuple[int, int]] = set()
         self._scalar_log: list[list[float]] = []
 
@@ -157,22 +156,6 @@ class FrameBuilder:
         for at, totals, value in zip(bins.tolist(), summed, newest, strict=True):
             self._scalar_bins[index].setdefault(at, Box()).add(totals, value)
             self._scalar_dirty.add((index, at))
-
-    def retract(self, after: int) -> None:
-        """Forget everything later than a step (a restart made those records orphans)."""
-        series, scalars = self._series, self._scalar_bins
-        self._clear()
-        self._generation += 1
-        for key, cells in series.items():
-            for at, cell in cells.items():
-                points = {step: sides for step, sides in cell.points.items() if step <= after}
-                if points:
-                    self._series.setdefault(key, {})[at] = Cell.holding(points)
-                    self._dirty.add((*key, at))
-        last = lod.bin_at(after)
-        for index, bins in enumerate(scalars):
-            self._scalar_bins[index] = {at: box for at, box in bins.items() if at <= last}
-            self._scalar_dirty.update((index, at) for at in self._scalar_bins[index])
 
     def find_turns(self) -> bool:
         """Look where I(X;T) falls and I(T;Y) rises by more than noise; True when that has changed.

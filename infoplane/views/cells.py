@@ -8,7 +8,6 @@ it count again from the start.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from infoplane.types import Measurement
@@ -108,16 +107,6 @@ class Cell:
     _pools: tuple[_Pool, _Pool] = field(default_factory=lambda: (_Pool(), _Pool()))
     _steps: float = 0.0
     _row: list[float] | None = None
-
-    @classmethod
-    def holding(cls, points: Mapping[int, list[Side | None]]) -> Cell:
-        """Return a cell of these points."""
-        cell = cls()
-        for step, sides in points.items():
-            for axis, side in enumerate(sides):
-                if side is not None:
-                    cell.put(step, axis, side)
-        return cell
 
     def put(self, step: int, axis: int, side: Side) -> None:
         """Take a point; one that was there before is replaced."""

@@ -180,7 +180,7 @@ window.infoplaneCharts = (() => {
     return lines.map((line) => line.trim()).filter(Boolean)
   }
   function timeline([first, last], shades, y) {  // what the colours of a path through the plane mean
-    const words = (x, text) => node("text", {...CAPTION, x, y, fill: "#14181f", "font-size": "12px"}, text), from = 66 + 6.2 * first.length
+    const words = (x, text) => node("text", {...CAPTION, x, y, fill: "#14181f", "font-size": "12px"}, text), from = 16 + 5.7 * (8 + first.length)
     return [words(8, `colour: ${first}`), ...shades.map((fill, i) => node("rect", {x: from + 10 * i, y: y - 9, width: 10.5, height: 9, fill})), words(from + 10 * TIMES + 6, `${last}, log scale`)]
   }
   function keep(figure, host, kind) {

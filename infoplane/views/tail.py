@@ -109,16 +109,11 @@ class RunTail:
             self._limits_due = False
             self._find_limits()
         with self._lock:
-            if since is not None:
-                reading, generation = divmod(since.generation, 1_000_000)
-                same = reading == self._reading
-                since = replace(since, generation=generation) if same else None
             delta = self._builder.delta(since)
             if every_row:
                 rows = self._builder.every_row()
                 delta = replace(delta, rows=rows, head=Rows(rows.packed[:0]))
-            cursor = replace(delta.cursor, generation=self._generation(delta))
-            return replace(delta, cursor=cursor), self._live
+            return delta, self._live
 
     @property
     def state(self) -> tuple[int, Live]:
@@ -171,21 +166,18 @@ class RunTail:
             live = asdict(self._live) | {
                 "age": None if self._live.age is None else round(self._live.age, 2),
                 "seq": self._version,
-                "generation": self._generation(delta),
+                "generation": delta.cursor.generation,
             }
             self._frames[at] = _Frame(live, delta.head.packed, delta.scalar_head)
             while len(self._frames) > FRAMES:
                 del self._frames[next(iter(self._frames))]
         return self._frames[at]
 
-    def _generation(self, delta: Delta) -> int:
-        return self._reading * 1_000_000 + delta.cursor.generation
-
     def _read(self) -> None:
         """Build the frames from the run as it stands."""
         run = self.run
         run.refresh()
-        builder = FrameBuilder(run.name, subtitle(run.config))
+        builder = FrameBuilder(run.name, subtitle(run.config), generation=self._reading + 1)
         builder.describe(run.layer_table)
         builder.offer(unmeasured(run.layer_table))
         for name in run.probes:

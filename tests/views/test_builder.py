@@ -190,15 +190,13 @@ def test_a_reader_that_applies_deltas_holds_what_the_builder_knows(data, measure
     """Records in any order, read at any moments: no reader misses or keeps anything it must not."""
     builder, cursor, seen = FrameBuilder(), None, []
     for _ in range(data.draw(st.integers(1, 25))):
-        what = data.draw(st.sampled_from(["measure", "measure", "scalar", "read", "retract"]))
+        what = data.draw(st.sampled_from(["measure", "measure", "scalar", "read"]))
         step = data.draw(st.sampled_from([0, 1, 2, 31, 40, 1000, 1003, 5000]))
         if what == "measure":
             layer, target = data.draw(st.sampled_from("ab")), data.draw(st.sampled_from("XY"))
             builder.add([measurement(step, layer, target, data.draw(st.floats(-1, 9, width=32)))])
         elif what == "scalar":
             builder.add_scalars(step, {"loss": data.draw(st.floats(0, 9, width=32))})
-        elif what == "retract":
-            builder.retract(step)
         else:
             seen.append(builder.delta(cursor))
             cursor = seen[-1].cursor
@@ -232,14 +230,11 @@ def test_a_frame_stays_small_while_a_bin_grows(fed):
     assert len(builder.delta(cursor).rows) == 12
 
 
-def test_retract_forgets_what_came_after(fed):
-    builder = fed(FrameBuilder(), [0, 10, 100, 1000])
-    before = builder.delta().cursor
-    builder.retract(10)
-    delta = builder.delta(before)
+def test_a_run_read_anew_is_told_from_the_start(fed):
+    before = fed(FrameBuilder(), [0, 10, 100, 1000]).delta().cursor
+    delta = fed(FrameBuilder(generation=1), [0, 10]).delta(before)
     assert delta.reset
     assert delta.head["step"].max() == 10
-    assert builder.last_step == 10
 
 
 def test_scalars_are_pooled_and_the_newest_is_exact():
