@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 from arena import seconds
 
-from infoplane import truth
 from infoplane.estimators import Card, catalogue
-from infoplane.types import Cost, Kind, Quantity
+from infoplane.estimators.claims import ask, claims
+from infoplane.types import Cost, Kind
 
 HERE = Path(__file__).parents[1] / "infoplane/estimators/measured.json"
 N, D, CLASSES = 1000, 32, 10
@@ -90,34 +90,15 @@ def milliseconds(card: Card) -> float:
     return 1e3 * seconds(lambda: card.function(*args, **extra, rng=0), runs)[0]
 
 
-def expected(card: Card, task: truth.Truth) -> float | None:
-    """The exact value of the card's quantity, where the truth says it."""
-    if card.quantity is Quantity.MI:
-        return task.mi
-    if card.quantity is Quantity.DISTANCE and task.mi < 1e-12:
-        return 0.0
-    if card.id == "interaction.pid":
-        return task.facts["synergy"]
-    return task.facts.get(card.quantity.value)
-
-
 def errors(card: Card) -> dict[str, float]:
     """Mean error on each truth that the card claims."""
-    found = {}
-    for name in card.tolerance:
-        if name not in truth.names() or expected(card, truth.get(name)) is None:
-            continue
-        task = truth.get(name)
-        values = []
-        for seed in range(1 if card.cost is Cost.THOROUGH else 3):
-            x, y = task.sample(N, seed)
-            if task.kinds == (Kind.CONTINUOUS, Kind.DISCRETE) and card.id != "interaction.pid":
-                x, y = y, x
-            if card.needs == "logits":
-                y = np.array([[0.9, 0.1], [0.1, 0.9]])[x]
-            values.append(card.function(x, y, rng=seed).value)
-        found[name] = round(float(np.mean(values)) - expected(card, task), 4)
-    return found
+    seeds = range(1 if card.cost is Cost.THOROUGH else 3)
+    return {
+        task.name: round(
+            float(np.mean([ask(card, task, N, seed).value for seed in seeds])) - value, 4
+        )
+        for task, _, value in claims(card)
+    }
 
 
 def main() -> None:
