@@ -5,7 +5,8 @@
 Two copies of each model are trained in turn, a step bare and a step watched, so that whatever else
 the machine does hits both. Printed for each model:
 
-- the step's time and what a snapshot and an idle ``w.step`` take of the training thread (medians);
+- the step's time and what a snapshot and an idle ``w.step`` take of the training thread (medians;
+  of the idle one what reading the clock takes is subtracted);
 - the share of the training time that capture took in this run, and the share that 200 snapshots of
   10,000 steps take at these costs (the aim is 2 %);
 - the writer thread's share beside it, in processor time;
@@ -153,13 +154,15 @@ def train(name: str, seconds: float, folder: Path, **options: object) -> Cost:
     batches = [(inputs(batch), torch.randint(0, 10, (batch,))) for _ in range(8)]
     probe = ip.Probe(inputs(rows), torch.randint(0, 10, (rows,)))
     process, thread = time.process_time(), time.thread_time()
-    watching, idle, taking = 0.0, [], []
+    watching, idle, taking, nothing = 0.0, [], [], []
     with ip.Run.create(folder) as run, ip.watch(seen.model, probe, run, **options) as w:
         start, step = time.perf_counter(), 0
         while time.perf_counter() - start < seconds:
             for side in (sides, sides[::-1])[step % 2]:
                 side.step(step, *batches[step % len(batches)])
             before, begun = w.snapshots, time.thread_time()
+            nothing.append(time.thread_time() - begun)
+            begun = time.thread_time()
             w.step(step)
             took = time.thread_time() - begun
             watching += took
@@ -172,7 +175,8 @@ def train(name: str, seconds: float, folder: Path, **options: object) -> Cost:
     return Cost(
         sum(seen.seconds), sum(bare.seconds + seen.seconds), watching, writer,
         statistics.median(taking or [0.0]),
-        statistics.median(idle or [0.0]), statistics.median(bare.seconds + seen.seconds), taken,
+        statistics.median(idle or [0.0]) - statistics.median(nothing),
+        statistics.median(bare.seconds + seen.seconds), taken,
         rows, size, forward(seen.model, probe),
     )  # fmt: skip
 

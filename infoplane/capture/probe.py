@@ -124,9 +124,15 @@ class Probe:
         other.n = len(index)
         return other
 
-    def run(self, model: nn.Module, start: int, stop: int) -> Any:
-        """Send rows `start` … `stop` through the model, on its device and in its precision."""
-        device, dtype = home(model)
+    def run(
+        self, model: nn.Module, start: int, stop: int,
+        place: tuple[torch.device, torch.dtype] | None = None,
+    ) -> Any:  # fmt: skip
+        """Send rows `start` … `stop` through the model, on its device and in its precision.
+
+        `place` is what `home` tells of the model, where that is known already.
+        """
+        device, dtype = place or home(model)
 
         def move(part: Tensor) -> Tensor:  # a copy: some models change their inputs in place
             part = part[start:stop]

@@ -24,8 +24,10 @@ NOT_OURS = re.compile("(?!infoplane: )")
 
 
 @contextmanager
-def undisturbed(model: nn.Module, *, autocast: bool = True) -> Iterator[None]:
+def undisturbed(model: nn.Module, *, autocast: bool = True) -> Iterator[dict[str, nn.Module]]:
     """Eval mode without gradients inside; modes, buffers and random states as before outside.
+
+    Yields the model's modules by their paths, for whoever watches them inside.
 
     Saved and restored: every module's training flag (a frozen BatchNorm stays frozen), every buffer
     (running statistics, counters), the global random states of python, numpy and torch (CPU and the
@@ -36,7 +38,8 @@ def undisturbed(model: nn.Module, *, autocast: bool = True) -> Iterator[None]:
     a module caches in inference mode (rotary tables, masks) could not be used by autograd later.
     """
     with ExitStack() as stack:
-        modules = [module for _, module in parts(model)]
+        paths = dict(parts(model))
+        modules = list(paths.values())
         devices = {weight.device for module in modules for weight in module._parameters.values()
                    if weight is not None and weight.device.type != "cpu"}  # fmt: skip
         stack.enter_context(random_states_kept(devices))
@@ -48,7 +51,7 @@ def undisturbed(model: nn.Module, *, autocast: bool = True) -> Iterator[None]:
         stack.enter_context(_eager())
         stack.enter_context(_visible_attention())
         stack.enter_context(_unwarned())
-        yield
+        yield paths
 
 
 @contextmanager

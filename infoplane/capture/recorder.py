@@ -253,7 +253,7 @@ class Watcher:
         if self.witnessed is not None:
             with suppress(InputError):
                 self.witnessed.append(settle({key: held(key, scalars[key]) for key in scalars}))
-        if not self._here():
+        if not self._active or os.getpid() != self._process:
             return
         begun = perf_counter()
         try:

@@ -19,7 +19,7 @@ ReduceLike = str | Policy | Mapping[str, str | Policy]
 
 def flatten(t: Tensor) -> Tensor:
     """Every unit of every position: (n, …) → (n, product of the rest)."""
-    return t.reshape(t.shape[0], -1)
+    return t if t.ndim == 2 else t.reshape(t.shape[0], -1)
 
 
 def mean(t: Tensor) -> Tensor:

@@ -81,7 +81,7 @@ def log_spaced(points: int = 200, *, until: int = 10_000) -> Schedule:
     """
     points, until = _whole("points", points, least=2), _whole("until", until, least=1)
     ladder = _Ladder(_ratio(points, until))
-    return Schedule(ladder.__contains__, f"log_spaced({points}, until={until})")
+    return Schedule(ladder.holds, f"log_spaced({points}, until={until})")
 
 
 def as_schedule(value: ScheduleLike | None) -> Schedule:
@@ -103,8 +103,9 @@ class _Ladder:
         self.top = 1
         self.steps = {0, 1}
 
-    def __contains__(self, step: object) -> bool:
-        while isinstance(step, int) and self.top < step:
+    def holds(self, step: int) -> bool:
+        """Whether `step` is one of the ladder's; asked on every step of a training."""
+        while self.top < step:
             self.top = _rung(self.top, self.ratio)
             self.steps.add(self.top)
         return step in self.steps

@@ -37,7 +37,7 @@ class Shutter:
         if self._late:
             return True
         if step == previous + 1:  # nearly always, and on every step of a training
-            return self.schedule(step)
+            return bool(self.schedule.due(step))
         return any(map(self.schedule, range(max(previous + 1, step + 1 - LONGEST_GAP), step + 1)))
 
     def affords(self, spent: float, one: float, elapsed: float) -> bool:
