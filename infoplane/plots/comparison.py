@@ -27,7 +27,7 @@ def agreement(ds: xr.Dataset, *, target: str = "X") -> Any:
     drawn = hv.HeatMap(cells, ["layer", "estimators"], "rank correlation")
     return drawn.opts(
         width=640, height=280, cmap="RdBu", clim=(-1, 1), colorbar=True, tools=["hover"],
-        title=f"Do the estimators agree on {label}?",
+        title=f"Do the estimators agree on {label}, as each measures it?",
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import xarray as xr
 from infoplane.analysis.naming import measures, quantities
 from infoplane.analysis.phases import phases_of
 from infoplane.errors import InputError
-from infoplane.plots.theme import CEILING, NULL, axis, colour, curve, holoviews, pick
+from infoplane.plots.theme import CEILING, NULL, axis, colour, curve, holoviews, information, pick
 from infoplane.types import NATS_TO_BITS, FloatArray
 
 _STEP = "1 + step"
@@ -84,7 +84,7 @@ def heatmap(ds: xr.Dataset, *, target: str = "X", estimator: str | None = None) 
             curve(ds, "verdict", **at) / NATS_TO_BITS >= 2, np.nan, curve(ds, "mi", **at)
         )
         cells += [(step, layer, value) for step, value in zip(steps, values, strict=True)]
-    label = "I(X;T)" if target == "X" else "I(T;Y)"
+    label = quantities(name)["XY".index(target)]
     drawn = hv.HeatMap(cells, ["step", "layer"], f"{label} [bits]")
     return drawn.opts(
         width=720, height=60 + 40 * len(layers), colorbar=True, cmap="viridis", tools=["hover"],
@@ -94,7 +94,7 @@ def heatmap(ds: xr.Dataset, *, target: str = "X", estimator: str | None = None) 
 
 def _all_layers(hv: Any, ds: xr.Dataset, name: str, target: str, *, null: bool) -> list[Any]:
     parts: list[Any] = []
-    value = "I(X;T)" if target == "X" else "I(T;Y)"
+    value = information(name)["XY".index(target)]
     x = axis(ds)
     for i, layer in enumerate(map(str, ds["layer"].values)):
         at = {"layer": layer, "estimator": name, "target": target}
@@ -105,13 +105,13 @@ def _all_layers(hv: Any, ds: xr.Dataset, name: str, target: str, *, null: bool) 
     return parts
 
 
-def _line(hv: Any, x: FloatArray, y: FloatArray, value: str, label: str, tint: str) -> Any:
+def _line(hv: Any, x: FloatArray, y: FloatArray, value: Any, label: str, tint: str) -> Any:
     kept = np.isfinite(y)
     rows = np.stack([x[kept], y[kept]], axis=1)
     return hv.Curve(rows, _STEP, value, label=label).opts(color=tint, line_width=1.5)
 
 
-def _null(hv: Any, x: FloatArray, mean: FloatArray, q95: FloatArray, value: str) -> list[Any]:
+def _null(hv: Any, x: FloatArray, mean: FloatArray, q95: FloatArray, value: Any) -> list[Any]:
     """Mean of the null as a dotted line, its upper 5 % as a band."""
     if not np.isfinite(mean).any():
         return []

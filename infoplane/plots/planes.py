@@ -9,7 +9,7 @@ import xarray as xr
 
 from infoplane.analysis.bound import Bound
 from infoplane.analysis.naming import measures, quantities
-from infoplane.plots.theme import CEILING, NULL, axis, colour, curve, holoviews, pick
+from infoplane.plots.theme import CEILING, NULL, axis, colour, curve, holoviews, information, pick
 from infoplane.types import NATS_TO_BITS, FloatArray
 
 
@@ -85,7 +85,7 @@ def _ceilings(hv: Any, ds: xr.Dataset) -> list[Any]:
 
 
 def _layer(hv: Any, ds: xr.Dataset, name: str, layer: str, tint: str, null: bool) -> list[Any]:
-    at = {"layer": layer, "estimator": name}
+    at, axes = {"layer": layer, "estimator": name}, information(name)
     x, y = curve(ds, "mi", **at, target="X"), curve(ds, "mi", **at, target="Y")
     verdict = np.maximum(*(curve(ds, "verdict", **at, target=t) / NATS_TO_BITS for t in ("X", "Y")))
     kept = np.isfinite(x) & np.isfinite(y)
@@ -93,19 +93,17 @@ def _layer(hv: Any, ds: xr.Dataset, name: str, layer: str, tint: str, null: bool
     if null:
         ghost = curve(ds, "mi_null", **at, target="Y")
         rows = np.stack([x, ghost], axis=1)[kept & np.isfinite(ghost)]
-        parts.append(hv.Curve(rows, "I(X;T)", "I(T;Y)").opts(color=NULL, alpha=0.5, line_width=1))
+        parts.append(hv.Curve(rows, *axes).opts(color=NULL, alpha=0.5, line_width=1))
     rows = np.stack([x, y, axis(ds) - 1.0, verdict], axis=1)[kept]
-    parts.append(
-        hv.Curve(rows[:, :2], "I(X;T)", "I(T;Y)", label=layer).opts(color=tint, line_width=1.2)
-    )
-    dimensions = (["I(X;T)", "I(T;Y)"], ["step", "verdict"])
+    parts.append(hv.Curve(rows[:, :2], *axes, label=layer).opts(color=tint, line_width=1.2))
+    dimensions = (list(axes), ["step", "verdict"])
     usable, not_usable = rows[rows[:, 3] < 2], rows[rows[:, 3] >= 2]
     parts.append(hv.Points(usable, *dimensions).opts(color=tint, size=5, tools=["hover"]))
     parts.append(
         hv.Points(not_usable, *dimensions).opts(color=tint, size=5, fill_alpha=0.0, tools=["hover"])
     )
     if len(rows):
-        named = hv.Labels([(*rows[-1, :2], layer)], ["I(X;T)", "I(T;Y)"], "layer")
+        named = hv.Labels([(*rows[-1, :2], layer)], list(axes), "layer")
         parts.append(
             named.opts(text_color=tint, text_font_size="9pt", text_align="left", xoffset=0.1)
         )

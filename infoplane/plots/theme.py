@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from infoplane.analysis.naming import PLAIN, quantities
 from infoplane.errors import InputError
 from infoplane.types import NATS_TO_BITS, FloatArray
 
@@ -25,6 +26,13 @@ def holoviews() -> Any:
     if "bokeh" not in hv.Store.renderers or hv.Store.current_backend != "bokeh":
         hv.extension("bokeh", logo=False, inline=True)  # no CDN: a notebook may be offline
     return hv
+
+
+def information(estimator: str) -> tuple[Any, Any]:
+    """Return the axes of the plane, labelled with what is measured; one name each: they compose."""
+    told = zip(PLAIN, quantities(estimator), strict=True)
+    x, y = (holoviews().Dimension(name, label=label, unit="bits") for name, label in told)
+    return x, y
 
 
 def pick(ds: xr.Dataset, estimator: str | None) -> str:

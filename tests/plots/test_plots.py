@@ -123,6 +123,14 @@ def test_heatmap_leaves_out_what_is_not_usable(ds):
     render(figure)
 
 
+def test_dimensions_say_what_was_measured_and_compose_all_the_same(ds):
+    drawn = elements(plots.plane(ds), hv.Curve)[0]
+    assert (drawn.kdims[0].label, drawn.vdims[0].label) == ("I(X; bin(T))", "I(bin(T); Y)")
+    assert [d.name for d in (*drawn.kdims, *drawn.vdims)] == ["I(X;T)", "I(T;Y)"]
+    assert "bin(T)" in plots.heatmap(ds).vdims[0].label
+    render(plots.plane(ds) * plots.plane(ds, estimator="mi.kde"))
+
+
 def test_other_quantities_and_scalars(ds):
     assert len(elements(plots.quantity(ds, "rank.effective"), hv.Curve)) == 2
     assert len(elements(plots.quantity(ds, "loss"), hv.Curve)) == 1

@@ -3,6 +3,7 @@
 import math
 from xml.etree import ElementTree
 
+import holoviews as hv
 import numpy as np
 import pytest
 from PIL import Image
@@ -14,6 +15,7 @@ from ui.manners import FAINT, FOCUSED
 from infoplane.report import report
 from infoplane.store import Run
 from infoplane.types import Layer, Measurement, Null, ProbeData, Snapshot, Verdict
+from infoplane.views import offline
 
 pytestmark = pytest.mark.ui
 
@@ -204,3 +206,13 @@ def test_without_scripts_it_still_tells(browser, shown):
     page.goto(path.as_uri())
     assert "What this run shows" in page.locator("main.words").inner_text()
     context.close()
+
+
+def test_a_figure_alone_becomes_a_page_that_asks_nothing(page, tmp_path):
+    view = hv.render(hv.Curve([(0, 0), (1, 2)]), backend="bokeh")
+    path = offline.write(offline.page(view, title="a figure"), tmp_path / "figure.html")
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(path.as_uri())
+    page.wait_for_function("window.Bokeh?.documents.length && Bokeh.documents[0].is_idle")
+    assert [url for url in asked if not url.startswith(("data:", "blob:"))] == [path.as_uri()]
