@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infoplane.errors import RefusedError
-from infoplane.estimators.backend import LARGE
 from infoplane.estimators.contract import (
     Rng,
     conclude,
@@ -44,6 +43,7 @@ from infoplane.estimators.spectrum import (
 )
 from infoplane.types import Cost, Estimate, Flags, FloatArray, IntArray, Kind, Quantity
 
+SINGLE = 1500  # rows from which the eigenvalues of a plain walk are in single precision
 EXACT_ROWS, QUADRATURE_ROWS = 11_000, 16_000  # what fits in 1 GiB: two float32 matrices, or one
 
 Sigma = Annotated[float, Bounds(0, math.inf, open_low=True)] | Literal["median", "sqrt_d"]
@@ -60,13 +60,14 @@ LIMITS = (
 
 @dataclass(frozen=True, slots=True)
 class Diffusion:
-    """The entropy of any set of rows under one setting."""
+    """The entropy of any set of rows under one setting; single precision from some rows on."""
 
     pairs: Distances
     sigma: float
     t: float
     alpha: float
     method: str
+    single: int = SINGLE
 
     def spectrum(self, among: IntArray | None = None) -> FloatArray | None:
         """Eigenvalues, None where only a quadrature is affordable."""
@@ -78,7 +79,7 @@ class Diffusion:
         if self.t >= 1 and self.method != "quadrature":  # a t below 1 would see the remainder
             values = low_rank_eigenvalues(operator)
         if values is None and _is_exact(self.method, len(operator)):
-            if self.t == 1 and len(operator) >= LARGE:
+            if self.t == 1 and len(operator) >= self.single:
                 return walk_eigenvalues(operator, root)
             values = eigenvalues(operator, what="diffusion operator")
         return values
@@ -144,11 +145,13 @@ def prepare(
     params: dict[str, Any],
     random: np.random.Generator,
     shared: Shared | None,
+    single: int = SINGLE,
 ) -> tuple[Diffusion, Flags]:
     """Return the walk on the rows of X, and the flags of the data and of the width."""
     pairs = pairwise(x, shared, np.float64 if len(x) <= DOUBLE else np.float32)
     sigma = pairs.width(params["sigma"], random)
-    diffusion = Diffusion(pairs, sigma, params["t"], params["alpha"], params["method"])
+    t, alpha, method = params["t"], params["alpha"], params["method"]
+    diffusion = Diffusion(pairs, sigma, t, alpha, method, single)
     return diffusion, Flags([*heavy_tailed(x), *pairs.at_an_end(sigma)])
 
 
@@ -171,7 +174,7 @@ def prepare(
         "method='exact'",
         "refused above 16,000 rows: a subsample would be another quantity",
     ),
-    tolerance={"four far clusters, t=50": 1e-9, "quadrature": 0.02},
+    tolerance={"four far clusters, t=50": 1e-9, "quadrature": 0.02, "simplex": 1e-9},
     bound="exact",
     reference=REFERENCE,
     version=2,

@@ -7,6 +7,7 @@ from twins.spectral import diffusion_entropy as slow_entropy
 from infoplane.errors import InputError, NonFiniteError, RefusedError, TooFewSamplesError
 from infoplane.estimators import clusters
 from infoplane.estimators import diffusion as room
+from infoplane.estimators import diffusion_information as information
 from infoplane.estimators.clusters import cluster_codes, equal_width
 from infoplane.estimators.diffusion import diffusion_entropy, sweep
 from infoplane.estimators.diffusion_information import diffusion_mi, diffusion_null
@@ -264,10 +265,32 @@ def test_equal_width():
 
 @pytest.mark.parametrize(("d", "sigma"), [(2, 0.2), (2, 3.0), (6, 1.0), (40, 4.0), (40, 0.5)])
 @pytest.mark.parametrize("alpha", [0.0, 1.0])
-def test_single_precision_of_many_rows_keeps_the_entropy(monkeypatch, d, sigma, alpha):
+@pytest.mark.parametrize("large", [1, 3000])  # torch's eigenvalues, scipy's
+def test_single_precision_of_many_rows_keeps_the_entropy(monkeypatch, d, sigma, alpha, large):
     t = np.random.default_rng(d).normal(size=(300, d))
     params = {"sigma": sigma, "alpha": alpha, "method": "exact"}
     double = diffusion_entropy(t, **params).value
-    monkeypatch.setattr("infoplane.estimators.diffusion.LARGE", 1)
-    monkeypatch.setattr("infoplane.estimators.backend.LARGE", 1)
+    monkeypatch.setattr("infoplane.estimators.diffusion.SINGLE", 1)
+    monkeypatch.setattr("infoplane.estimators.backend.LARGE", large)
     assert diffusion_entropy(t, **params).value == pytest.approx(double, abs=5e-6)
+
+
+def test_information_of_large_classes_in_single_precision_and_in_threads(monkeypatch):
+    x, y = blobs(n=300, spread=1.0)
+    double = diffusion_mi(y, x, sigma=1.5, rng=0).value
+    monkeypatch.setattr(information, "SINGLE", 1)
+    single = diffusion_mi(y, x, sigma=1.5, rng=0).value
+    assert single != double
+    assert single == pytest.approx(double, abs=1e-5)
+    nulls = diffusion_null(y, x, draws=3, rng=1, sigma=1.5)
+    monkeypatch.setattr(information, "threads", lambda _: 3)
+    assert diffusion_mi(y, x, sigma=1.5, rng=0).value == single
+    assert np.array_equal(diffusion_null(y, x, draws=3, rng=1, sigma=1.5), nulls)
+
+
+def test_information_by_quadrature_does_not_depend_on_threads(monkeypatch):
+    x, y = blobs(n=300, spread=1.0)
+    params = {"sigma": 1.5, "method": "quadrature", "rng": 0}
+    one = diffusion_mi(y, x, **params).value
+    monkeypatch.setattr(information, "threads", lambda _: 3)
+    assert diffusion_mi(y, x, **params).value == one
