@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ FACTS = {
     "interaction.o_information": "o_information",
     "rank.effective": "effective_rank",
     "rank.participation": "effective_rank",
+    "entropy.sphere": "direction_entropy",
 }
 # Interactions of two variables are so many times their information.
 OF_A_PAIR = {
@@ -25,14 +27,42 @@ OF_A_PAIR = {
     "interaction.o_information": 0.0,
     "interaction.s_information": 2.0,
 }
+# Interactions counted by the symbols of a channel: its information, as for any pair.
+COUNTED = "interaction.factorised"
 CHANNEL = np.array([[0.9, 0.1], [0.1, 0.9]])
 """Rows p(y|x) of the binary symmetric truth: probabilities for a card that reads logits."""
 
 
+def on_simplex(classes: int) -> dict[str, float]:
+    """Return exact values at the defaults, rows at the vertices of a simplex frame, alike often.
+
+    The C × C frame has C − 1 equal directions; two vertices are √(2C/(C − 1)) apart.
+    """
+    c, sides = classes, classes - 1
+    near = math.exp(-(c / sides) / 10.0**2)  # the kernel of two vertices, σ = 10
+    leading, other = 1.0, (1 - near) / (1 + sides * near)
+    shares = np.array([leading, *[other] * sides]) / (leading + sides * other)
+    rate = {eps2: 0.5 * sides * math.log1p(c / eps2 / sides) for eps2 in (0.5, 0.01)}
+    return {
+        "diversity.vendi": float(sides),
+        "entropy.matrix": math.log(sides) / math.log(c),
+        "entropy.renyi_joint": math.log(c),
+        "entropy.renyi_conditional": 0.0,
+        "entropy.diffusion": float(-(shares * np.log(shares)).sum()),
+        "rate.coding": rate[0.5],
+        "rate.reduction": rate[0.5] - 0.5 * math.log1p(c / 0.5),
+        "rate.sparse": rate[0.01],
+    }
+
+
 def expected(card: Card, task: truth.Truth) -> float | None:
     """Return the exact value of the card's quantity, None when the truth does not say."""
-    if card.quantity is Quantity.MI:
+    if card.quantity is Quantity.MI or card.id == COUNTED:
         return task.mi
+    if task.name == "simplex" and card.id in (exact := on_simplex(4)):
+        return exact[card.id]
+    if task.name == "independent" and card.id in ("entropy.spacing", "interaction.score"):
+        return 0.0  # standard normal units are uniform after Φ; and Ω of any pair is 0
     if card.quantity is Quantity.DISTANCE and task.mi < 1e-12:
         return 0.0  # a distance from independence
     if card.id in OF_A_PAIR and task.kinds == (Kind.CONTINUOUS, Kind.CONTINUOUS):
@@ -63,7 +93,7 @@ def ask(
     assert card.function is not None
     x, y = task.sample(n, seed)
     given: dict[str, Any] = {"rng": seed, **(settings or {})}
-    if card.id in OF_A_PAIR:
+    if card.id in OF_A_PAIR or card.id in (COUNTED, "interaction.score"):
         together = np.column_stack([x, y]) if task.kinds[0] is Kind.DISCRETE else [x, y]
         return card.function(together, **given)
     if card.needs == "classifier":  # the one that reads the class means

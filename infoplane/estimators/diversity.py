@@ -74,7 +74,7 @@ def vendi_of_kernel(kernel: Any, *, order: float = 1.0, weights: Any = None) -> 
         GROWS,
         "without centring one mean direction dominates ReLU layers (score near 1)",
     ),
-    tolerance={"identity": 1e-9, "equal blocks": 1e-9},
+    tolerance={"identity": 1e-9, "equal blocks": 1e-9, "simplex": 1e-9},
     bound="exact",
     meaningful_null=(),
     reference="Friedman and Dieng 2023, The Vendi Score, TMLR",

@@ -94,7 +94,7 @@ def effective_rank(t: Any, *, rng: Rng = None, shared: Shared | None = None) -> 
     unit="1",
     invariant=("row order", "rotation", "scaling"),
     limits=(GROWS, "a constant unit changes log d", "two samples always give 0"),
-    tolerance={"isotropic": 0.01},
+    tolerance={"isotropic": 0.01, "simplex": 1e-9},
     bound="exact",
     meaningful_null=(),
     reference=_MATRIX,

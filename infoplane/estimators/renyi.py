@@ -117,6 +117,7 @@ def renyi_entropy(
     bound="exact",
     meaningful_null=(),
     needs="labels",
+    tolerance={"simplex": 1e-9},
     reference=_REFERENCE,
 )
 def renyi_joint(
@@ -164,6 +165,7 @@ def renyi_joint(
     bound="exact",
     meaningful_null=(),
     needs="labels",
+    tolerance={"simplex": 1e-9},
     reference=_REFERENCE,
 )
 def renyi_conditional(

@@ -43,6 +43,7 @@ def spacing_entropy(u: FloatArray, m: int) -> FloatArray:
         "biased down by ψ(m) − ψ(n+1) + log((n+1)/m), 0.02 at n = 400",
     ),
     reference="Vasicek, J. R. Stat. Soc. B 38 (1976); Chakraborty et al. (E2MC), ICML 2025",
+    tolerance={"independent": 0.03},
     needs="representation",
     meaningful_null=(),
     version=2,

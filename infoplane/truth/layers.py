@@ -43,7 +43,8 @@ def ball(d: int = 5) -> Truth:
         x *= rng.random((n, 1)) ** (1 / d) / np.linalg.norm(x, axis=1, keepdims=True)
         return x, rng.random((n, 1))
 
-    facts = {"dimension": float(d), "entropy": ball_entropy(d)}
+    surface = math.log(d) + ball_entropy(d)
+    facts = {"dimension": float(d), "entropy": ball_entropy(d), "direction_entropy": surface}
     return Truth(f"ball-{d}", "uniform in a ball", 0.0, draw, facts=facts)
 
 

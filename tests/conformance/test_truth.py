@@ -19,6 +19,7 @@ BOUNDS = ("mine", "nwj", "js", "infonce", "smile", "tuba")
 TRAINED = {
     **{f"mi.{name}": {"steps": 100, "rate": 5e-3} for name in BOUNDS},
     "mi.minde": {"steps": 500},
+    "interaction.score": {"steps": 50},
 }
 
 
