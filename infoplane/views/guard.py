@@ -36,6 +36,10 @@ NONCE = "X-Infoplane-Nonce"
 """Request header, set by the guard, that carries the page's script nonce to the template."""
 
 
+_PARTS = ("", "/ws", "/autoload.js", "/metadata")  # of a page
+_BESIDE = {"", "/favicon.ico", "/login", "/logout", "/liveness"}  # the pages
+
+
 @dataclass(frozen=True, slots=True)
 class Guard:
     """What is let in.
@@ -202,6 +206,9 @@ def _find_handler(
         status, sentence = refused
         arguments: dict[str, Any] = {"status": status, "sentence": sentence}
         return application.get_handler_delegate(request, Refused, arguments)
+    if not _is_ours(application, request):
+        arguments = {"status": 404, "sentence": "There is nothing at this address."}
+        return application.get_handler_delegate(request, Refused, arguments)
     if _opens_session(application, request) and session_count(application) >= guard.max_sessions:
         arguments = {
             "status": 503,
@@ -213,10 +220,23 @@ def _find_handler(
     return inner(request, **kwargs)
 
 
-def _opens_session(application: BokehTornado, request: HTTPServerRequest) -> bool:
+def _is_ours(application: BokehTornado, request: HTTPServerRequest) -> bool:
+    """Whether the pages need this address: they, their socket, static files, and the login.
+
+    Panel answers more, ``/components/MODULE/…`` among it, which imports any module of that name:
+    a link on another site could run a script that lies in the server's folder.
+    """
     path = request.path.rstrip("/")
-    pages = {(application.prefix + route).rstrip("/") for route in application.app_paths}
-    return path.removesuffix("/autoload.js") in pages
+    own = {page + part for page in _pages(application) for part in _PARTS}
+    return path in own | _BESIDE or path.startswith(f"{application.prefix}/static/")
+
+
+def _pages(application: BokehTornado) -> set[str]:
+    return {(application.prefix + route).rstrip("/") for route in application.app_paths}
+
+
+def _opens_session(application: BokehTornado, request: HTTPServerRequest) -> bool:
+    return request.path.rstrip("/").removesuffix("/autoload.js") in _pages(application)
 
 
 def _send_with(request: HTTPServerRequest, extra: dict[str, str]) -> None:

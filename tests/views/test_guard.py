@@ -1,5 +1,6 @@
 import contextlib
 import http.client
+import sys
 import threading
 import time
 from types import SimpleNamespace
@@ -186,7 +187,7 @@ def get(server, path="/", **headers):
         connection.putheader(name.replace("_", "-"), value)
     connection.endheaders()
     answer = connection.getresponse()
-    body = answer.read().decode()
+    body = answer.read().decode(errors="replace")
     connection.close()
     return answer, body
 
@@ -251,6 +252,16 @@ def test_a_token_that_was_not_signed_here_opens_no_session(server):
 
 def test_the_message_size_is_capped(server):
     assert server._tornado.settings["websocket_max_message_size"] == guard_module.MAX_MESSAGE
+
+
+def test_nothing_but_the_pages_is_answered_and_no_address_imports_a_module(server):
+    assert "antigravity" not in sys.modules  # it would open a browser, and nothing else imports it
+    for path in ("/components/antigravity/fly/css/x", "/components/../../x", "/rest", "/x%2fws"):
+        answer, body = get(server, path)
+        assert (answer.status, "nothing at this address" in body) == (404, True), path
+    assert "antigravity" not in sys.modules
+    for path in ("/", "/metadata", "/static/js/bokeh.min.js", "/favicon.ico"):
+        assert get(server, path)[0].status == 200, path
 
 
 def test_a_full_server_says_so_and_goes_on_serving_the_rest():
