@@ -24,7 +24,7 @@ SHARDED = {
     "DeepSpeedEngine": "DeepSpeed",
 }
 
-_OWN = frozenset(vars(nn.Module()))
+OWN = frozenset(vars(nn.Module()))
 """Attributes that every module has."""
 
 
@@ -43,7 +43,7 @@ def parts(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
         yield path, module
         own = vars(module)
         children = [(name, child) for name, child in own["_modules"].items() if child is not None]
-        for name in sorted(own.keys() - _OWN):  # few, and this is walked at every snapshot
+        for name in sorted(own.keys() - OWN):  # few, and this is walked at every snapshot
             if type(own[name]) in (list, tuple, dict):
                 children += _held(name, own[name])
         if children:

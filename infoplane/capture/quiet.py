@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import operator
 import random
 import re
 import sys
 import warnings
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
@@ -14,10 +16,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from infoplane.capture.models import parts
+from infoplane.capture.models import OWN, parts
 
 NOISE = 0
 """Seed of the random states inside a probe pass."""
+
+LARGEST_STATE = 64 << 20
+"""Bytes of a tensor in a plain attribute up to which it is put back if a probe pass changes it."""
+
+FEW = 64
+"""Entries of a container up to which the tensors in it are; a replay buffer has more."""
 
 NOT_OURS = re.compile("(?!infoplane: )")
 """Matches all warnings but those of capture itself, which the writer's thread may have to tell."""
@@ -30,7 +38,9 @@ def undisturbed(model: nn.Module, *, autocast: bool = True) -> Iterator[dict[str
     Yields the model's modules by their paths, for whoever watches them inside.
 
     Saved and restored: every module's training flag (a frozen BatchNorm stays frozen), every buffer
-    (running statistics, counters), the global random states of python, numpy and torch (CPU and the
+    (running statistics, counters), every other attribute that a forward pass may set (hidden
+    states, counters, lists, cached weights; not what objects in them change inside themselves), the
+    global random states of python, numpy and torch (CPU and the
     model's devices; inside they are the same at each pass), the fused attention switch. Warnings
     are left to the training. Compiled parts run eagerly inside, so that hooks fire and no compiled
     graph is thrown away. `autocast` False leaves the user's autocast for the pass, where a kernel
@@ -44,6 +54,7 @@ def undisturbed(model: nn.Module, *, autocast: bool = True) -> Iterator[dict[str
                    if weight is not None and weight.device.type != "cpu"}  # fmt: skip
         stack.enter_context(random_states_kept(devices))
         stack.enter_context(_modes(modules))
+        stack.enter_context(_attributes(modules))
         stack.enter_context(_buffers(modules))
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.no_grad())
@@ -110,6 +121,58 @@ def _modes(modules: Sequence[nn.Module]) -> Iterator[None]:
         for module, flag in flags:
             if module.training is not flag:
                 put(module, "training", flag)
+
+
+@contextmanager
+def _attributes(modules: Sequence[nn.Module]) -> Iterator[None]:
+    """Put plain attributes back: a module may keep its hidden state, counters and logs in them.
+
+    Containers are put back with the entries that they had, tensors with their values.
+    """
+    kept = [(vars(module), dict(vars(module))) for module in modules]
+    contents = [
+        (value, value.copy())
+        for _, before in kept
+        for name in before.keys() - OWN
+        if type(value := before[name]) in (list, dict, set, deque)
+    ]
+    values = [part for _, before in kept for name in before.keys() - OWN
+              for part in _tensors(before[name])]  # fmt: skip
+    copies = [(tensor, tensor._version, tensor.detach().clone()) for tensor in values]
+    try:
+        yield
+    finally:
+        for now, before in kept:
+            for name in now.keys() - before.keys():
+                del now[name]
+            for name, value in before.items():
+                if now.get(name, before) is not value:
+                    now[name] = value
+        for value, entries in contents:
+            _refill(value, entries)
+        for tensor, version, copy in copies:
+            if tensor._version != version:
+                tensor.detach().copy_(copy)
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    """Yield the tensors in an attribute that a pass might change in place."""
+    few = type(value) in (list, tuple, deque) and len(value) <= FEW
+    for part in value if few else (value,):
+        if type(part) is Tensor and part.numel() * part.element_size() <= LARGEST_STATE:
+            yield part
+
+
+def _refill(container: Any, entries: Any) -> None:
+    alike = len(container) == len(entries)
+    if alike and type(container) is dict:
+        alike = all(map(operator.is_, container, entries))
+        alike = alike and all(map(operator.is_, container.values(), entries.values()))
+    elif alike:
+        alike = all(map(operator.is_, container, entries))
+    if not alike:
+        container.clear()
+        (container.extend if hasattr(container, "extend") else container.update)(entries)
 
 
 @contextmanager

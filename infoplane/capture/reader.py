@@ -97,7 +97,10 @@ class _Page:
         key = object()
         with ExitStack() as stack:
             for side, path in self.watched:
-                if side == "output":
+                if side in ("output", "input") and path not in modules:
+                    gone = HookNotFiredError("its module is no longer in the model.")
+                    self.disable((side, path), gone)
+                elif side == "output":
                     table: dict[Any, Any] = modules[path]._forward_hooks
                     stack.callback(table.pop, key, None)
                     table[key] = partial(self._after, path)
@@ -169,7 +172,7 @@ class _Page:
         if kind != tap.kind:
             raise CaptureError(f"{kind} was called where {tap.kind} was when the watch began.")
         made = tap.read(value() if callable(value) else value, self.stop - self.start)
-        self.arrays[tap.layer.name][self.start : self.stop].copy_(made, non_blocking=True)
+        self.arrays[tap.layer.name][self.start : self.stop].copy_(made.detach(), non_blocking=True)
         self.filled[tap.layer.name] += self.stop - self.start
 
 

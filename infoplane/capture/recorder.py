@@ -188,6 +188,8 @@ class Watcher:
         trace: TracebackType | None,
     ) -> None:
         stopped = kind is not None and not issubclass(kind, Exception)
+        if isinstance(error, Exception) and self._active:
+            self._delivery.event("failure", {"error": f"{type(error).__name__}: {error}"[:300]})
         self.close("finished" if kind is None else "interrupted" if stopped else "failed")
 
     def __deepcopy__(self, memo: Any) -> Watcher:

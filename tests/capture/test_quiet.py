@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import threading
 import warnings
+from collections import deque
 
 import pytest
 import torch
+import torch.nn.utils.prune
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from infoplane.capture import CaptureWarning, MemorySink, Probe, watch
+from infoplane.capture import CaptureWarning, MemorySink, Probe, verify_neutrality, watch
 from infoplane.capture.quiet import undisturbed
 from infoplane.capture.samples import Axis, find_axis
 from infoplane.errors import CaptureError
@@ -46,6 +48,108 @@ def test_buffers_are_put_back_in_value_and_identity():
     assert calls == 1
     assert model.last is last
     assert sink.steps == [0, 1]
+
+
+class Stateful(nn.Module):
+    """Keeps a hidden state, a mean, a counter, a log and a history as plain attributes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rnn, self.fc = nn.RNN(4, 5, batch_first=True), nn.Linear(5, 3)
+        self.hidden, self.mean, self.calls = None, torch.zeros(5), 0
+        self.log, self.seen, self.recent = [0.0], {}, deque([torch.zeros(5)], maxlen=3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out, hidden = self.rnn(x[:, None], self.hidden)
+        self.hidden, self.calls, self.late = hidden.detach(), self.calls + 1, True
+        self.mean.mul_(0.9).add_(out.detach().mean((0, 1)))
+        self.recent[0].add_(self.mean)
+        self.recent.append(self.mean.clone())
+        self.log.append(float(out.detach().mean()))
+        self.seen[self.calls] = len(self.log)
+        return self.fc(out[:, 0] + sum(self.recent)) * (1 + self.log[-2] + len(self.seen))
+
+
+def test_what_a_module_keeps_in_plain_attributes_is_put_back():
+    def train(watch):
+        model = Stateful()
+        optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
+        with watch(model, Probe(X), MemorySink(), every=1) as watcher:
+            for step in range(3):
+                loss = model(X + step).square().mean()
+                optimiser.zero_grad()
+                loss.backward()
+                optimiser.step()
+                watcher.step(step, loss=loss)
+        return (model, model.hidden, model.mean, model.calls, model.log, list(model.seen),
+                list(model.recent), model.recent.maxlen)  # fmt: skip
+
+    torch.manual_seed(0)
+    report = verify_neutrality(train)
+    assert report, str(report)
+    assert report.snapshots == 4
+    model = Stateful()
+    with undisturbed(model):
+        model(X)
+    assert not hasattr(model, "late")
+
+
+@pytest.mark.parametrize("kind", ["prune", "spectral"])
+def test_weights_that_are_computed_before_each_pass_are_those_of_the_training(kind):
+    def train(watch):
+        model = nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 3))
+        if kind == "prune":
+            nn.utils.prune.l1_unstructured(model[0], "weight", 0.3)
+        else:
+            nn.utils.spectral_norm(model[0])
+        optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
+        with watch(model, Probe(X), MemorySink(), every=1) as watcher:
+            for step in range(3):
+                penalty = model[0].weight.detach().norm()  # as the last forward pass left it
+                loss = model(X).square().mean() * penalty
+                optimiser.zero_grad()
+                loss.backward()
+                optimiser.step()
+                watcher.step(step)
+        return model
+
+    torch.manual_seed(0)
+    report = verify_neutrality(train)
+    assert report, str(report)
+
+
+def test_a_layer_whose_module_is_gone_is_lost_alone():
+    model, sink = nn.Sequential(nn.Linear(4, 4), nn.Tanh()), MemorySink()
+    model.extra = nn.Linear(4, 2)
+    with watch(model, Probe(X, forward=_with_extra), sink, every=1) as watcher:
+        del model.extra
+        with pytest.warns(CaptureWarning, match="no longer in the model"):
+            watcher.step(1)
+    assert set(sink.snapshots[0].layers) - set(sink.snapshots[1].layers) == {"extra"}
+    assert sink.snapshots[1].layers
+
+
+def _with_extra(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    if hasattr(model, "extra"):
+        model.extra(x)
+    return model[1](model[0](x))
+
+
+def test_a_forward_that_differentiates_is_captured():
+    class Force(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.energy = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 1))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            with torch.enable_grad():
+                x = x.requires_grad_()
+                return torch.autograd.grad(self.energy(x).sum(), x, create_graph=True)[0]
+
+    sink = MemorySink()
+    with watch(Force(), Probe(X), sink, every=1):
+        pass
+    assert [set(snapshot.layers) for snapshot in sink.snapshots] == [{"energy.1", "energy.2"}]
 
 
 def test_what_a_module_caches_can_be_used_by_autograd_later():
