@@ -88,6 +88,7 @@ def _ceilings(maps: FloatArray, causal: bool) -> FloatArray:
     complexity="heads · context²",
     min_samples=1,
     ceiling="mean over queries of log(keys) or log(i + 1)",
+    assumes=("rows are probabilities over keys",),
     invariant=("row order",),
     limits=(
         "fused attention kernels return no maps: recompute them from queries and keys",

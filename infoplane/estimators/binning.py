@@ -109,6 +109,10 @@ def _null(name: str) -> Callable[..., FloatArray]:
     measures="I(V; bin(T)) on the same bins for every unit, plug-in; H(bin(T)) when V is X",
     formula="I = H(B) + H(V) − H(B,V),  B = (bin(t_1), …, bin(t_d)),  H = −Σ p log p of the counts",
     complexity="n d + n log n",
+    assumes=(
+        "rows i.i.d.",
+        "nothing finer than the bins counts: they stand for the precision of a unit",
+    ),
     invariant=("row order", "label names", "duplicated unit", "unit order"),
     limits=(
         "reaches log n as soon as every row has its own bin: wide layers always do",
@@ -177,6 +181,7 @@ def binning(
         "I = H(B) + H(V) − H(B,V)"
     ),
     complexity="n d log(n d)",
+    assumes=("rows i.i.d.", "nothing finer than an equal share of the layer's levels counts"),
     invariant=("row order", "label names", "scaling", "unit order"),
     limits=(
         "blind to growing weights: the same for any increasing map of the whole layer",
@@ -245,6 +250,7 @@ def adaptive(
     complexity="n d + n log n",
     min_samples=2,
     ceiling="min(H(X|V), units × log bins)",
+    assumes=("the inputs are distinct",),
     bound="exact",
     invariant=("row order", "label names", "scaling", "unit order", "duplicated unit"),
     limits=(

@@ -106,6 +106,7 @@ def _shuffled_rows(orders: list[IntArray], kernel_v: Kernel, kernel_t: Kernel) -
     accepts=((Kind.CONTINUOUS, Kind.CONTINUOUS), (Kind.DISCRETE, Kind.CONTINUOUS)),
     cost=Cost.STANDARD,
     complexity="n² d",
+    assumes=("rows i.i.d.", "σ suits the distances between rows"),
     min_samples=2,
     bound="exact",
     invariant=("row order", "swap", "label names", "rotation", "shift", "constant unit"),
@@ -189,6 +190,7 @@ def cauchy_schwarz(
     accepts=((Kind.CONTINUOUS, Kind.CONTINUOUS),),
     cost=Cost.STANDARD,
     complexity="n² d",
+    assumes=("rows i.i.d.", "σ suits the distances between inputs and between targets"),
     min_samples=2,
     unit="1",
     bound="exact",
@@ -198,6 +200,7 @@ def cauchy_schwarz(
         "the released training code divides by Σ K² and, for one-axis targets, reduces to a sum of "
         "squared errors; this is the published proposition, and targets are columns always",
     ),
+    tolerance={"perfect prediction": 1e-12},
     reference=_REFERENCE,
     needs="layers",
     meaningful_null=(),

@@ -106,6 +106,7 @@ def _null(
     complexity="n d",
     min_samples=2,
     ceiling="parts × log levels",
+    assumes=("rows i.i.d.", "the codes share no information with each other"),
     invariant=("row order", "label names"),
     limits=(
         "counts information twice that several codes share: info['redundancy'] says how much "

@@ -62,6 +62,7 @@ def _judged(
     label="NC1",
     measures="variability within classes against that between, along the class means",
     formula="tr(Σ_W Σ_B⁺) / C",
+    assumes=("several samples a class, more than units", "T is the input of the last linear layer"),
     invariant=_LAWS,
     limits=(
         "Papyan's notebook leaves out the 1/C",
@@ -114,6 +115,7 @@ def nc1(
     label="NC1 quotient",
     measures="variance within classes over variance between",
     formula="tr Σ_W / tr Σ_B",
+    assumes=("several samples a class", "T is the input of the last linear layer"),
     invariant=_LAWS,
     limits=("dominated by the directions of largest variance",),
     tolerance={"simplex with isotropic noise": 1e-9, "simplex": 1e-12},
@@ -152,6 +154,7 @@ def quotient(t: Any, y: Any, *, rng: Rng = None, shared: Shared | None = None) -
     label="CDNV",
     measures="variance of two classes against the distance of their means, averaged over pairs",
     formula="mean over c ≠ c' of (σ²_c + σ²_c') / (2 ‖μ_c − μ_c'‖²)",
+    assumes=("several samples a class", "class means are apart"),
     invariant=_LAWS,
     limits=("dominated by the closest pair of classes",),
     tolerance={"simplex with isotropic noise": 1e-9, "simplex": 1e-12},
@@ -196,6 +199,10 @@ def cdnv(t: Any, y: Any, *, rng: Rng = None, shared: Shared | None = None) -> Es
     label="NC2",
     measures="distance of the class means (or of the classifier's rows) from a simplex frame",
     formula="‖MMᵀ/‖MMᵀ‖ − (I − 11ᵀ/C)/√(C−1)‖; lengths; angles; orthogonality",
+    assumes=(
+        "balanced classes, but for form='orthogonal'",
+        "T is the input of the last linear layer",
+    ),
     invariant=("row order", "label names", "rotation", "scaling"),
     limits=(
         "with unbalanced classes the limit is no simplex: use form='orthogonal'",

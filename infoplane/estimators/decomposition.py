@@ -114,6 +114,7 @@ def _sources(t: Any) -> tuple[Any, Any]:
     accepts=(Kind.CONTINUOUS, Kind.DISCRETE),
     cost=Cost.THOROUGH,
     complexity="sweeps × |Y| |T1| |T2|",
+    assumes=("rows i.i.d.", "the samples fill the cells of |Y| × |T1| × |T2|"),
     min_samples=4,
     invariant=("row order", "label names"),
     limits=(

@@ -70,6 +70,7 @@ def description_length(
     complexity="n d",
     min_samples=2,
     ceiling="d log(bins + 1)",
+    assumes=("units are sent one by one, a zero costs no value",),
     invariant=("row order", "scaling", "unit order", "constant unit"),
     limits=(
         "units are coded one by one: an upper bound of the layer's own entropy at that precision",

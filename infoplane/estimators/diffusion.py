@@ -166,6 +166,7 @@ def prepare(
     complexity="n³ up to 3,000 rows, n² beyond",
     min_samples=2,
     ceiling="log n",
+    assumes=("σ suits the distances between rows", "values are compared at one n only"),
     invariant=("row order", "rotation", "constant unit"),
     limits=(
         *LIMITS,

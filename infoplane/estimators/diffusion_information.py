@@ -84,6 +84,11 @@ def diffusion_null(
     complexity="n_c³ a class",
     min_samples=4,
     ceiling="Σ p(c) log n_c",
+    assumes=(
+        "rows i.i.d.",
+        "σ suits the distances between rows",
+        "clusters stand for X where V is continuous",
+    ),
     invariant=("row order", "label names", "rotation", "constant unit"),
     deterministic=False,
     limits=(

@@ -42,6 +42,7 @@ def dime_null(
     complexity="11 n³ up to 3,000 rows; 11 n_c³ a class with labels",
     min_samples=2,
     ceiling="log n",
+    assumes=("rows i.i.d.", "the kernel width suits the distances between rows"),
     invariant=("label names", "constant unit"),
     deterministic=False,
     limits=(*LIMITS, "may be slightly negative: its mean is 0 under independence"),

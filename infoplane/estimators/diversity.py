@@ -68,6 +68,7 @@ def vendi_of_kernel(kernel: Any, *, order: float = 1.0, weights: Any = None) -> 
     complexity="n d min(n, d) for the cosine kernel, n³ for the Gaussian one",
     min_samples=2,
     ceiling="min(n, d) for the cosine kernel, n for the Gaussian one",
+    assumes=("similarity of samples is that of the kernel: the angle from the origin",),
     unit="1",
     invariant=("row order", "rotation", "scaling"),
     limits=(

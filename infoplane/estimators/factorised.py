@@ -34,6 +34,7 @@ from infoplane.types import Cost, Estimate, IntArray, Kind, Quantity, Status
     accepts=(Kind.CONTINUOUS, Kind.DISCRETE),
     cost=Cost.STANDARD,
     complexity="n C(d, order)",
+    assumes=("rows i.i.d.", "the samples fill the cells of a group"),
     min_samples=4,
     invariant=("row order", "unit order", "scaling", "shift"),
     limits=(

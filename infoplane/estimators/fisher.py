@@ -91,6 +91,7 @@ def _energies(x: FloatArray, g: FloatArray, covariance: str) -> FloatArray:
     quantity=Quantity.ENTROPY,
     measures="bound on the entropy of the loss over samples, through its gradient at this layer",
     formula="½ E[∇fᵀ Σ ∇f / f]",
+    assumes=("T is Gaussian of covariance Σ", "f is positive"),
     limits=(
         "the bound holds for Gaussian T; elsewhere it is an index",
         "in the unit of f: compare shares, or info['relative']",
@@ -153,6 +154,7 @@ def fisher_information(
     measures="share of a block of units in the functional Fisher information of the layer",
     formula="I_B / (I_B + I_rest), I of each block with its own Σ",
     ceiling="1",
+    assumes=("T is Gaussian of covariance Σ", "f is positive", "the blocks vary apart"),
     unit="1",
     limits=("blocks that vary together are judged apart: the two parts need not add up to I",),
     tolerance={"linear exponent": 0.02},

@@ -41,6 +41,7 @@ def binary_entropy_of_logits(z: FloatArray) -> FloatArray:
     complexity="n d",
     min_samples=2,
     ceiling="n d log 2 − H(start)",
+    assumes=("T holds pre-activations, each unit read as a sigmoid",),
     invariant=("row order", "unit order"),
     limits=(
         "pre-activations are expected; no joint information, units are summed",

@@ -95,6 +95,7 @@ class _Channels:
     complexity="h² d",
     min_samples=1,
     ceiling="number of channels",
+    assumes=("channels of near-equal weights do the same: no data enter",),
     unit="1",
     invariant=("scaling", "unit order"),
     limits=("static: no data enter", "β is a choice; watch the trend at one β"),

@@ -129,7 +129,7 @@ def _inputs(array: Any, name: str) -> tuple[FloatArray, list[str]]:
     ceiling="log n; H(V) when V is discrete",
     invariant=("label names", "scaling", "constant unit"),
     deterministic=False,
-    assumes=("rows i.i.d.",),
+    assumes=('rows i.i.d.', 'a linear probe is what reads the layer next'),
     limits=(
         "only what a linear probe can use; a function of T can be more usable than T",
         "far below zero the probe over-fits (d large against n): bound_violated, unreliable",

@@ -94,6 +94,7 @@ _LIMITS = ("set by ε against unit length: a rate at a precision, not an entropy
     complexity="n d min(n, d)",
     min_samples=2,
     ceiling="½ m log(1 + d/(m ε²)), m = min(n, d)",
+    assumes=("the rows are Gaussian as far as a precision ε can tell",),
     invariant=("row order", "rotation", "scaling"),
     limits=(*_LIMITS, "d enters the formula: a constant unit changes it"),
     tolerance={"isotropic": 1e-9, "simplex": 1e-9},
@@ -149,6 +150,7 @@ def coding_rate(
     complexity="n d min(n, d)",
     min_samples=2,
     ceiling="R(Z)",
+    assumes=("each class is Gaussian as far as a precision ε can tell",),
     invariant=("row order", "label names", "rotation", "scaling"),
     limits=(*_LIMITS, "0 when all classes have the same second moments, even if they are apart"),
     tolerance={"orthogonal classes": 1e-9, "simplex": 1e-9},
@@ -209,6 +211,7 @@ def rate_reduction(
     complexity="n d p",
     min_samples=2,
     ceiling="Σ over heads of ½ m log(1 + p/(m ε²)), m = min(n, p)",
+    assumes=("the rows are tokens of one sequence, the heads consecutive columns",),
     invariant=("row order", "scaling"),
     limits=(
         *_LIMITS,

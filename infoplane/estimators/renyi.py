@@ -47,6 +47,10 @@ LIMITS = (
     complexity="n³ up to 3,000 rows, n² beyond and for α = 2",
     min_samples=2,
     ceiling="log n",
+    assumes=(
+        "the kernel width suits the distances between rows",
+        "values are compared at one n only",
+    ),
     invariant=("row order", "rotation", "constant unit"),
     limits=LIMITS,
     tolerance={"identity": 1e-12, "quadrature": 0.02},
@@ -112,6 +116,10 @@ def renyi_entropy(
     complexity="n³ up to 3,000 rows; n_c³ a class with labels",
     min_samples=2,
     ceiling="log n",
+    assumes=(
+        "the kernel width suits the distances between rows",
+        "values are compared at one n only",
+    ),
     invariant=("row order", "label names", "constant unit"),
     limits=LIMITS,
     bound="exact",
@@ -160,6 +168,10 @@ def renyi_joint(
     complexity="n³ up to 3,000 rows; n_c³ a class with labels",
     min_samples=2,
     ceiling="S_α(T)",
+    assumes=(
+        "the kernel width suits the distances between rows",
+        "values are compared at one n only",
+    ),
     invariant=("row order", "label names", "constant unit"),
     limits=LIMITS,
     bound="exact",
@@ -226,6 +238,10 @@ def renyi_null(
     complexity="n³ up to 3,000 rows; n_c³ a class with labels",
     min_samples=2,
     ceiling="min(S_α(V), S_α(T))",
+    assumes=(
+        "the kernel width suits the distances between rows",
+        "values are compared at one n only",
+    ),
     invariant=("row order", "label names", "constant unit"),
     limits=(*LIMITS, "I(T;T) = 2 S(A) − S(A ∘ A) is not S(A)"),
     tolerance={"label entropy": 1e-12},

@@ -115,6 +115,7 @@ _COMMON: dict[str, Any] = {
     formula="D = argmax Σ N_j log N_j + n log D − (D − 1 + (log D)^2.5), then counting",
     complexity="n × 99",
     ceiling="min(log D_v, log D_t)",
+    assumes=("rows i.i.d.", "bins of equal width suit the unit's density"),
     invariant=("row order", "swap", "label names", "scaling", "shift"),
     limits=(
         "biased up by about (D_v − 1)(D_t − 1)/2n (flag few_samples, unreliable, above a tenth of "
@@ -242,6 +243,7 @@ def table_information(mass: NDArray[np.float64]) -> float:
     measures="I(V;t) of one unit's kernel density on a grid: oversmoothed, so mostly low",
     formula="Σ p̂ log(p̂ / p̂_v p̂_t) on a grid, p̂ = counts ∗ Gaussian by fast Fourier transform",
     complexity="n + size² log size",
+    assumes=("rows i.i.d.", "a smooth density of the one unit"),
     invariant=("row order", "swap", "label names", "scaling", "shift"),
     limits=(
         "smoothing loses 14 to 22 % of the information of a Gaussian pair at n = 2000",

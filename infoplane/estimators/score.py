@@ -104,6 +104,7 @@ def _columns(array: Any, name: str, by: str) -> tuple[FloatArray, list[str], flo
     min_samples=32,
     max_dim=20,
     ceiling="min(log n, H(V))",
+    assumes=("rows i.i.d.", "the denoiser is rich enough and trained enough"),
     invariant=("label names", "constant unit"),
     deterministic=False,
     limits=(
@@ -236,6 +237,7 @@ def states_of(count: int) -> dict[str, FloatArray]:
     accepts=(Kind.CONTINUOUS, Kind.DISCRETE),
     cost=Cost.THOROUGH,
     complexity="steps × 256 × width² to train",
+    assumes=("rows i.i.d.", "the denoiser is rich enough and trained enough"),
     min_samples=32,
     invariant=(),
     deterministic=False,

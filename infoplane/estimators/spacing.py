@@ -37,6 +37,7 @@ def spacing_entropy(u: FloatArray, m: int) -> FloatArray:
     complexity="d n log n",
     min_samples=4,
     ceiling="0",
+    assumes=("rows i.i.d.", "each unit by itself counts"),
     invariant=("row order", "unit order", "constant unit", "scaling", "shift"),
     limits=(
         "no joint information: the sum bounds the joint entropy from above",

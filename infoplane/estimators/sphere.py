@@ -70,6 +70,7 @@ def log_mean_kernels(z: FloatArray, kappa: float) -> FloatArray:
     complexity="n² d",
     min_samples=2,
     ceiling="that of the uniform distribution on the sphere",
+    assumes=("rows i.i.d.", "lengths carry nothing"),
     invariant=("row order", "rotation", "scaling", "unit order"),
     limits=(
         "each row meets itself: at most log n above the collapsed value",
@@ -128,6 +129,7 @@ def entropy_on_sphere(
     complexity="n² d",
     min_samples=2,
     ceiling="log n",
+    assumes=("rows i.i.d.", "V is von Mises–Fisher about T's direction, of concentration κ"),
     invariant=("row order", "scaling"),
     limits=(
         "V and T must live in one space: two views, or two checkpoints of one layer",
@@ -135,6 +137,7 @@ def entropy_on_sphere(
         "below 0 it says nothing (flag vacuous, unreliable)",
     ),
     reference="Galvez et al., ICML 2023",
+    tolerance={"simplex against itself": 1e-5},
     bound="lower",
     needs="views",
     meaningful_null=("X", "Y"),

@@ -78,6 +78,10 @@ def _null(name: str) -> Callable[..., FloatArray]:
     complexity="n² d draws",
     min_samples=2,
     ceiling="min(log n, H(V)); H(X|V) when conditional; none for jensen",
+    assumes=(
+        "rows i.i.d.",
+        "the noise is the network's own, or stated as the precision that counts",
+    ),
     bound="exact",
     invariant=("row order", "label names", "constant unit", "shift"),
     deterministic=False,
@@ -154,6 +158,7 @@ def noisy(
     complexity="n² d draws",
     min_samples=2,
     ceiling="min(log n, H(V)); H(X|V) when conditional; none for jensen",
+    assumes=("rows i.i.d.", "units are Gaussian and independent given the input"),
     bound="exact",
     invariant=("row order", "label names"),
     deterministic=False,

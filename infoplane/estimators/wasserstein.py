@@ -76,6 +76,7 @@ def _columns(array: Any, name: str) -> tuple[FloatArray, list[str]]:
     accepts=((Kind.CONTINUOUS, Kind.CONTINUOUS), (Kind.DISCRETE, Kind.CONTINUOUS)),
     cost=Cost.THOROUGH,
     complexity="pairs³",
+    assumes=("rows i.i.d.", "distances in standardised units mean something"),
     min_samples=16,
     unit="1",
     invariant=("scaling", "label names", "constant unit"),

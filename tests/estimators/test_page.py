@@ -50,3 +50,13 @@ def test_a_section_tells_everything(name):
     for part in (entry.label, entry.summary, entry.formula, entry.reference, *entry.limits):
         assert part.replace("*", "\\*").replace("<", "&lt;") in text
     assert all(f"`{param}`" in text for param in entry.params)
+
+
+@pytest.mark.parametrize("entry", catalogue(), ids=lambda entry: entry.id)
+def test_every_card_says_what_it_assumes_and_how_far_it_is_off(entry):
+    assert entry.assumes
+    assert entry.assumes != ("rows i.i.d.",), "that says nothing of this estimator"
+    text = section(entry)
+    for heading in ("What the number is", "Formula", "Needs", "Cost", "Error", "Reference"):
+        assert f"- **{heading}.** " in text, heading
+    assert "not measured;" not in text
