@@ -95,6 +95,7 @@ def _null(name: str) -> Callable[..., FloatArray]:
     id=FIXED,
     label="KDE bounds",
     measures="I(V; T + ε), ε ~ N(0, σ² I) added for analysis: a bound for V = X, else a difference",
+    assumes=("rows i.i.d.", "noise of the stated variance on every unit, there for analysis only"),
     invariant=("row order", "label names", "rotation", "constant unit", "shift"),
     limits=(
         "σ² is chosen, not measured: rescaling the layer is the same as changing it",
@@ -149,6 +150,10 @@ def kde(
     id=ADAPTIVE,
     label="adaptive KDE",
     measures="I(V; T + ε), ε ~ N(0, scale · max|T|² I): noise in proportion to activity",
+    assumes=(
+        "rows i.i.d.",
+        "noise in proportion to the layer's largest activity, there for analysis only",
+    ),
     invariant=("row order", "label names", "scaling", "constant unit"),
     limits=(
         "the noise follows the largest activation: one outlier changes every number",
