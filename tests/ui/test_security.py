@@ -2,11 +2,15 @@
 
 import http.client
 
+import numpy as np
 import pytest
 from ui.conftest import strike
 from ui.drawn import visit
 from ui.growing import write
 from ui.serving import Server
+
+from infoplane.store import Run, list_runs
+from infoplane.types import Layer, Measurement, ProbeData, Snapshot, Verdict
 
 pytestmark = pytest.mark.ui
 
@@ -31,17 +35,53 @@ def server(tmp_path_factory):
     folder = tmp_path_factory.mktemp("hostile")
     layers = [payload.replace("\0", "") for payload in PAYLOADS]
     write(folder / "runs" / "hostile", 4, layers=layers, name="<img src=x onerror=window.pwned=1>")
+    for number in range(2):
+        write_everywhere(folder / "runs" / f"everywhere-{number}", number, layers)
     broken = folder / "runs" / "<b onclick=pwned>"
     broken.mkdir()
     (broken / "run.json").write_text("{<img src=x onerror=window.pwned=1>")
     made = Server(folder / "runs", folder / "server.log")
+    made.runs = folder / "runs"
     yield made
     made.kill()
     assert made.complaints() == []
 
 
+def write_everywhere(path, number, payloads):
+    """A run with an attack in every place that takes a stranger's text, but layers' names."""
+    config = {payload: f"{payload} {number}" for payload in payloads}
+    with Run.create(path, name="everywhere", config=config) as run:
+        probe = ProbeData(np.eye(8, dtype=np.float32), np.arange(8) % 2, name=payloads[0])
+        run.begin((probe,), (Layer("a", payloads[1], (2,), 2, payloads[2]),), {"<b>": payloads[3]})
+        for step in range(4):
+            scalars = dict.fromkeys(payloads, step + number)
+            arrays = {"a": np.eye(8, 2, dtype=np.float32)}
+            run.write(Snapshot(step, arrays, {**scalars, "accuracy": 0.5}, {}, payloads[0]))
+            for estimator in ("mi.binning", payloads[4]):
+                run.measure([hostile(step, t, estimator, payloads) for t in "XY"])
+            run.measure([hostile(step, "", payloads[5], payloads, quantity=payloads[6])])
+        for payload in payloads:
+            run.report(payload, {payload: payload})
+            run.report("fault", {"where": payload, "reason": payload, "layer": payload})
+        with run.annotator() as notes:
+            reading = {"estimator": payloads[7], "note": payloads[8], "truth": 1.0}
+            place = {"layer": "a", "step": 3, "target": "Y", "n": payloads[9], "d": 2}
+            notes.annotate("calibration", place | {"readings": [reading]})
+            words = {"level": "ERROR", "words": payloads[0], "kind": payloads[1], "layer": "a"}
+            notes.annotate("alert", words)
+
+
+def hostile(step, target, estimator, payloads, quantity="mi"):
+    key = f"{step}{target}{estimator}{quantity}"
+    return Measurement(
+        key, step, "a", quantity, target, estimator, 1, {payloads[0]: payloads[1]}, 0.5,
+        verdict=Verdict.CAUTION, reason=payloads[3], probe=payloads[0], n=8, d=2,
+    )  # fmt: skip
+
+
 def test_hostile_names_execute_nothing_on_any_surface(server, page):
-    visit(page, server.url)
+    (run,) = [run.id for run in list_runs(server.runs) if run.name.startswith("<img")]
+    visit(page, f"{server.url}?run={run}")
     page.wait_for_selector("tr[data-l]")
     assert page.locator("tr[data-l]").count() == len(PAYLOADS)
     page.locator(".ip-chip").first.hover()
@@ -57,16 +97,36 @@ def test_hostile_names_execute_nothing_on_any_surface(server, page):
     assert "<img src=x" in page.locator("[data-ip=run]").inner_text()
     visit(page, f"{server.url}?page=runs")
     page.wait_for_selector("#runs tr")
-    assert page.locator("#runs tr").count() == 2
+    assert page.locator("#runs tr").count() == 4
     assert page.locator("#runs img, #runs b").count() == 0
     assert page.evaluate("window.pwned") is None
     told = "#about-alerts:not(:text('Looking'))"
     pages = {"diagnostics": told, "compare": "#groups svg", "calibrate": "h1", "playground": "h1"}
     for name, ready in pages.items():
-        visit(page, f"{server.url}?page={name}")
+        visit(page, f"{server.url}?page={name}&run={run}")
         page.wait_for_selector(ready)
         page.wait_for_timeout(200)  # what an attack might take; nothing waits for it
         assert page.evaluate("window.pwned") is None
+
+
+@pytest.mark.parametrize("name", ["explore", "compare", "diagnostics", "calibrate"])
+def test_hostile_text_from_any_other_place_executes_nothing(server, page, name):
+    ids = [run.id for run in list_runs(server.runs) if run.name == "everywhere"]
+    visit(page, f"{server.url}?page={name}&run={ids[0]}&runs={','.join(ids)}")
+    ready = {
+        "explore": "[data-ip=run]",
+        "compare": "#groups svg",
+        "diagnostics": "#alerts li",
+        "calibrate": "#reading-table td",
+    }
+    page.wait_for_selector(ready[name])
+    if name == "explore":
+        page.keyboard.press("i")
+    if name == "compare":
+        page.locator("#key").select_option(index=3)
+        page.wait_for_selector("#groups svg")
+    assert page.evaluate("window.pwned") is None
+    assert page.locator("main :is(img, script, iframe, [onerror], [onload])").count() == 0
 
 
 def test_an_inline_handler_would_not_run_even_if_one_got_through(server, page):
