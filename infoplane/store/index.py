@@ -112,6 +112,7 @@ class Index:
         self.events: list[dict[str, Any]] = []
         self.annotations: dict[str, list[dict[str, Any]]] = {}
         self.ended: Ended | None = None
+        self.reason = ""  # of a failure
         self.begun = False
         self.rejected = 0
 
@@ -179,6 +180,8 @@ class Index:
     def _on_end(self, _writer: str, record: Mapping[str, Any]) -> None:
         status = codec.text(record, "status")
         self.ended = next((end for end in ENDS if end == status), "failed")
+        reason = record.get("reason")
+        self.reason = reason[:300] if isinstance(reason, str) else ""
 
     def _touch(self, step: int) -> Session:
         """Note that the current session has reached back to `step`, and return it."""

@@ -49,6 +49,7 @@ class Run(View):
         self._lock: RunLock | None = None
         self._journal: JournalWriter | None = None
         self._to_end = False  # something was recorded and no end of it was
+        self._failure = ""  # what was reported as the reason of a failure
         self._ending: str | None = None  # how it ended, where that could not be written
 
     # -- opening and closing -----------------------------------------------------------------------
@@ -160,6 +161,8 @@ class Run(View):
     ) -> None:
         if kind is not None and self._to_end:
             stopped = issubclass(kind, KeyboardInterrupt | SystemExit)
+            if not stopped:
+                self._failure = f"{kind.__name__}: {error}"[:300]
             with contextlib.suppress(StoreError):  # the block's own error is the one to tell
                 self.end("interrupted" if stopped else "failed")
         self.close()
@@ -272,8 +275,10 @@ class Run(View):
             self._append("scalars", body, sync=False)
 
     def report(self, event: str, detail: Mapping[str, Any] | None = None) -> None:
-        """Keep an event."""
+        """Keep an event; the ``error`` of a "failure" becomes the reason of the run's end."""
         if self._writable():
+            if event == "failure":
+                self._failure = str((detail or {}).get("error", ""))[:300]
             body = {"event": codec.word(event, "event"), "detail": codec.plain(detail or {})}
             self._append("event", body, sync=False)
 
@@ -283,7 +288,8 @@ class Run(View):
             raise InputError(f"`status` must be one of {ENDS}; got {status!r}.")
         if self._writable():
             self._ending = status
-            self._append("end", {"status": status})
+            reason = {"reason": self._failure} if status == "failed" and self._failure else {}
+            self._append("end", {"status": status, **reason})
 
     # -- more that the writer can do ---------------------------------------------------------------
 

@@ -55,7 +55,10 @@ def assess(hold: Hold, follower: Follower, index: Index, last_step: int | None) 
     age = _age(follower.main.path)
     state, reason = _state(hold, follower, index, last_step, age)
     damaged = follower.damaged + index.rejected
-    notes = [reason, f"{damaged} damaged lines were skipped" if damaged else ""]
+    notes = [
+        reason,
+        f"{damaged} damaged line{'s were' if damaged > 1 else ' was'} skipped" if damaged else "",
+    ]
     notes += [f"the journal {name} is unreadable" for name in follower.unreadable]
     return RunStatus(state, "; ".join(filter(None, notes)), age, last_step)
 
@@ -66,7 +69,7 @@ def _state(
     if follower.main.damaged and follower.main.seq < 0:
         return "broken", "no line of its journal can be read"
     if index.ended is not None:
-        return index.ended, ""
+        return index.ended, index.reason
     if hold.held and (hold.silence or 0.0) > SILENT_SECONDS:
         return "stalled", (
             f"its writer has given no sign of life for more than {SILENT_SECONDS:.0f} seconds: "

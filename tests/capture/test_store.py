@@ -18,6 +18,7 @@ import infoplane as ip
 from infoplane.capture import MemorySink
 from infoplane.capture.retention import Retention
 from infoplane.errors import InputError, RunExistsError
+from infoplane.store import open_run
 
 
 def train(run, numbers, *, seed=0, **options):
@@ -33,6 +34,19 @@ def train(run, numbers, *, seed=0, **options):
             optimiser.step()
             watcher.step(number, loss=number)
     return model, x
+
+
+def test_a_run_says_by_what_its_training_failed(tmp_path):
+    def numbers():
+        yield from range(3)
+        raise ValueError("loss is nan")
+
+    run = ip.Run.create(tmp_path / "run")
+    with pytest.raises(ValueError, match="nan"):
+        train(run, numbers())
+    run.close()
+    status = open_run(run.path).status()
+    assert (status.state, status.reason) == ("failed", "ValueError: loss is nan")
 
 
 def test_a_run_holds_what_the_network_computes(tmp_path):

@@ -276,7 +276,7 @@ def forged(run, **changes):
 def test_forged_snapshot_lines_are_rejected(changes, run):
     read = forged(run, **changes)
     assert read.steps == []
-    assert read.status().reason == "1 damaged lines were skipped"
+    assert read.status().reason == "1 damaged line was skipped"
     assert read.probe().x.shape == (16, 12)  # hides nothing else
 
 

@@ -17,7 +17,7 @@ from infoplane.errors import (
     RunExistsError,
     StoreError,
 )
-from infoplane.store import Run, decode_measurements, open_run, read_file
+from infoplane.store import Run, decode_measurements, list_runs, open_run, read_file
 from infoplane.types import Layer, ProbeData, Sink, Snapshot
 
 
@@ -421,17 +421,24 @@ def test_the_end_that_was_said_stays(end, kit, record):
 
 
 @pytest.mark.parametrize(
-    ("error", "state"), [(KeyboardInterrupt, "interrupted"), (RuntimeError, "failed")]
+    ("error", "state", "reason"),
+    [
+        (KeyboardInterrupt(), "interrupted", ""),
+        (RuntimeError("loss is nan"), "failed", "RuntimeError: loss is nan"),
+    ],
 )
-def test_leaving_the_block_by_an_error(error, state, kit, tmp_path):
+def test_leaving_the_block_by_an_error(error, state, reason, kit, tmp_path):
     def train():
         with Run.create(tmp_path / "run") as run:
             run.write(kit.snapshot(0))
             raise error
 
-    with pytest.raises(error):
+    with pytest.raises(type(error)):
         train()
-    assert open_run(tmp_path / "run").status().state == state
+    status = open_run(tmp_path / "run").status()
+    assert (status.state, status.reason) == (state, reason)
+    (listed,) = list_runs(tmp_path)
+    assert listed.status.reason == reason
 
 
 def test_status_over_a_life(kit, record, abandon):

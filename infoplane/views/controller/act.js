@@ -1,6 +1,6 @@
 // -- acting -----------------------------------------------------------------------------------------
 
-function go(step) { chosen.step = step === null || step >= last_step() ? null : Math.max(steps()[0] ?? 0, step); tell(); refresh() }
+function go(step) { hurry(); chosen.step = step === null || step >= last_step() ? null : Math.max(steps()[0] ?? 0, step); tell(); refresh() }
 function go_index(i) { const list = steps(); go(i >= list.length - 1 ? null : list[Math.max(0, i)]) }
 const index_now = () => chosen.step === null ? steps().length - 1 : steps().filter(s => s <= chosen.step).length - 1
 function stop() { if (playing !== null) { cancelAnimationFrame(playing); playing = null; refresh() } }

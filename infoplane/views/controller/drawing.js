@@ -18,11 +18,27 @@ const set = (model, changes) => {
   for (const [name, value] of Object.entries(changes)) if (model[name] !== value) model.setv({[name]: value})
 }
 
+// Painting thousands of points takes a browser a second. While a reader travels in time a long path is drawn with
+// every so-manieth of them, and whole as soon as the reader rests.
+const LONG = 500
+let hurried = false, settling = null
+function hurry() {
+  if (!layers().some((_, l) => points(l).length > LONG)) return
+  hurried = true
+  clearTimeout(settling)
+  settling = setTimeout(() => { hurried = false; refresh() }, 400)
+}
+const sketched = (layer, list = points(layer)) => !hurried || list.length <= LONG ? list
+  : remember(`sketch/${layer}/${chosen.probe}/${chosen.estimator}/${chosen.unit}/${chosen.minus}`, () => {
+    const every = Math.ceil(list.length / LONG)
+    return list.filter((_, i) => i % every === 0 || i === list.length - 1)
+  })
+
 const in_order = () => [...layers().keys()].sort((a, b) => (a === chosen.layer) - (b === chosen.layer))  // the picked one on top
 function trails(name, at) {  // polylines of one colour and style each; at(point) → [x, y]
   const out = STYLES.map(() => ({xs: [], ys: [], color: []})), ghost = {xs: [], ys: []}
   in_order().forEach(l => {
-    const list = points(l), n = upto(list, now())
+    const list = sketched(l), n = upto(list, now())
     let line = null, key = null
     for (let i = 1; i < n; i++) {
       const [x0, y0] = at(list[i - 1]), [x1, y1] = at(list[i])

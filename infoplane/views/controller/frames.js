@@ -36,7 +36,7 @@ function draw() {
     draw_over_time(); draw_scalars(); draw_cursor()
   }
   clearTimeout(resting)
-  resting = setTimeout(draw_hits, 150)  // what the pointer can ask for is made when the picture rests
+  if (!hurried) resting = setTimeout(draw_hits, 150)  // what the pointer can ask for is made when the picture rests
   if (!there) { setTimeout(refresh, 60); return }
   write("run", meta().name ?? ""); write("subtitle", meta().subtitle ?? "")
   write_status()
