@@ -122,7 +122,7 @@ class Bench:
             t = self._load(job.step, job.layer, job.probe)
         except Exception as error:
             return [failure(job, key, ask, error) for key, ask in job.asks]
-        shared = Shared(t, variables.y_codes, self._keeper)
+        shared = Shared(t, variables.y_codes, self._keeper, nulls=self._settings.null > 0)
         place = self._settings.device
         with at_most(1), nullcontext() if place is None else device(place):
             answers = [self._answer(key, ask, job, t, variables, shared) for key, ask in job.asks]

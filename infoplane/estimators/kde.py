@@ -208,7 +208,8 @@ def _estimate(
 ) -> Estimate:
     layer, codes = _prepared(name, v, t, params, shared)
     n, h_v = len(codes), entropy_of_counts(np.bincount(codes))
-    sums = _sums(layer, codes, params["bound"], serving(shared, t), keep=shared is not None)
+    keep = shared is not None and shared.nulls
+    sums = _sums(layer, codes, params["bound"], serving(shared, t), keep=keep)
     row = 0 if params["bound"] == "lower" else -1
     value = _gap(sums.everyone[row], sums.own[row], np.bincount(codes)[codes])
     alone = float((sums.everyone[-1] < 1 + _ALONE).mean())

@@ -30,6 +30,8 @@ class Shared:
     keeper : callable, optional
         Keeps arrays with the run, for what depends on X or on another step (see
         :mod:`~infoplane.estimators.kept`).
+    nulls : bool
+        Whether a null may be asked for too: what only it would use again is then kept.
     """
 
     def __init__(
@@ -37,10 +39,13 @@ class Shared:
         t: NDArray[Any],
         labels: NDArray[Any] | None = None,
         keeper: Keeper | None = None,
+        *,
+        nulls: bool = True,
     ) -> None:
         self.t = t
         self.labels = labels
         self.keeper = keeper
+        self.nulls = nulls
         self._memo: dict[Hashable, Any] = {}
 
     def __contains__(self, key: Hashable) -> bool:
