@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from threading import Event
 from typing import Any, cast
@@ -15,6 +16,7 @@ from infoplane.capture.probe import Probe
 from infoplane.capture.retention import Retention
 from infoplane.capture.scalars import Row, settle
 from infoplane.capture.writer import Job, Writer
+from infoplane.errors import InputError
 from infoplane.types import Sink, Snapshot
 
 UNTOLD = 100  # events that wait for the sink to take them
@@ -94,7 +96,8 @@ class Delivery:
     def _forget(self, step: int, probes: Sequence[Probe]) -> None:
         """Free a snapshot's disk space; its scalars and measurements stay."""
         for probe in probes:
-            cast(Any, self.sink).forget(step, probe.name)
+            with suppress(InputError):  # a watch before had other probe sets
+                cast(Any, self.sink).forget(step, probe.name)
         self.sink.report("thinned", {"step": step})
 
     def _report(self, name: str, detail: Mapping[str, Any]) -> None:

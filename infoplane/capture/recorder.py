@@ -120,8 +120,9 @@ class Watcher:
         What is kept: "output", and opt-in "input", "pre_activation", "attention", "logits",
         "loss", "gradients" (of the mini-batches between two snapshots) and "weights".
     disk : int or str, optional
-        Bytes that the snapshots of this watch may take together (``"2GB"``): beyond that old ones
-        are given up, evenly on the log-step axis, never the first or the latest. Needs a run.
+        Bytes that the run's snapshots may take together (``"2GB"``), a resumed run's earlier ones
+        included: beyond that old ones are given up, evenly on the log-step axis, never the first or
+        the latest. Needs a run.
     """
 
     def __init__(
@@ -160,6 +161,9 @@ class Watcher:
         if disk is not None and run is not None and not hasattr(run, "forget"):
             raise InputError("`disk` needs a run that can give snapshots up; this sink keeps none.")
         last = reached(run)
+        held = getattr(run, "held_bytes", None)
+        if self._retention is not None and callable(held):
+            self._retention.know(held(), last + 1 if start is None else start)
         if start is None and last < 0:
             start = 0
         if start is None and optimizer is not None:

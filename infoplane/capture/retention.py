@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 
 class Retention:
@@ -20,6 +21,10 @@ class Retention:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.sizes: dict[int, int] = {}
+
+    def know(self, held: Mapping[int, int], before: int) -> None:
+        """Count what a resumed run holds (step → bytes) up to the step at which it goes on."""
+        self.sizes.update({step: size for step, size in held.items() if step < before})
 
     def add(self, step: int, size: int) -> list[int]:
         """Note a snapshot that was written; return the steps to give up now."""

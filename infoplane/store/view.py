@@ -171,6 +171,14 @@ class View:
         name = self._probe(probe)
         return sorted(at for (of, at), entry in self._view().items() if of == name and entry.kept)
 
+    def held_bytes(self) -> dict[int, int]:
+        """Tell how many bytes the snapshots of each step take on disk, of all probe sets."""
+        held: dict[int, int] = {}
+        for (_, step), entry in self._view().items():
+            if entry.kept:
+                held[step] = held.get(step, 0) + entry.stored.bytes
+        return held
+
     def _probe(self, probe: str | None) -> str:
         if probe is not None:
             return probe

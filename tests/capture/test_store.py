@@ -95,6 +95,23 @@ def test_a_disk_budget_thins_old_snapshots_evenly_on_the_log_axis(tmp_path):
         train(MemorySink(), [1], disk="1GB")
 
 
+def test_the_disk_budget_of_a_resumed_run_counts_what_it_holds(tmp_path):
+    def go_on(steps, **options):
+        with ip.Run.create(tmp_path / "run", resume="allow") as run:
+            train(run, steps, disk=8 * 20 * (4 + 2) * 4, **options)
+        return ip.open_run(tmp_path / "run")
+
+    first = go_on(range(1, 33))
+    held = first.held_bytes()
+    assert list(held) == first.steps
+    on_disk = [file.stat().st_size for file in (first.path / "snapshots").iterdir()]
+    assert set(held.values()) <= set(on_disk)  # beside them, the probe set's file
+    again = go_on(range(17, 65), start=16)
+    assert len(again.steps) <= 8
+    assert (again.steps[0], again.steps[-1]) == (0, 64)
+    assert not [event for event in again.events() if event["event"] == "fault"]
+
+
 def test_retention_keeps_both_ends_and_the_latest():
     keep = Retention(300)
     given_up = [step for n in range(50) for step in keep.add(n, 100)]
