@@ -282,7 +282,7 @@ def _nothing(count: Count, agenda: Agenda, requests: Sequence[Request]) -> None:
     reasons = [f"{r.estimator} about {r.target or 'T'}: {r.why}" for r in agenda.refusals]
     needs = {entry.id: entry.needs for entry in (complete(request)[0] for request in requests)}
     reasons += [
-        f"{name} needs a layer of kind {need!r}"
+        f"{name} needs {need!r}, and no layer of the run is that; call it on the arrays"
         for name, need in needs.items()
         if need != "representation" and not any(name in reason for reason in reasons)
     ]

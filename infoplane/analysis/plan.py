@@ -24,7 +24,12 @@ from infoplane.types import Kind, Layer, ProbeData, Quantity
 
 DEFAULT: tuple[str, ...] = ("mi.binning", "mi.adaptive", "mi.kde")
 AT_STEP = {"reference_step": "reference", "start_step": "start"}
-AT_LAYER = {"deviation_layer": "deviation", "given_layer": "given", "logits_layer": "logits"}
+AT_LAYER = {
+    "deviation_layer": "deviation",
+    "given_layer": "given",
+    "logits_layer": "logits",
+    "output_layer": "output",
+}
 EARLIER = "earlier_step"
 """Parameters that name another step or layer of the run, and the keyword that takes its arrays.
 
@@ -36,8 +41,6 @@ PREDICTION = "prediction_layer"
 """Parameters that name layers which stand beside T in the first argument, or after Y."""
 
 ABSENT = {
-    "classifier": "the weights of the linear layer that reads T, which no run keeps. Call it on "
-    "arrays: estimators.get(id)(run.load(step, layer), …, weight=linear.weight).",
     "gradient": "the gradient of a positive function, such as each sample's loss, by T, which no "
     "run keeps. Call it on arrays: estimators.get(id)(t, gradient=…, function_values=…).",
 }
@@ -231,9 +234,9 @@ def refusal(
     if entry.needs == "layers" and not layers_named(given):
         return _several(entry)
     named = any(given.get(name) is not None for name in ("mean_layer", *AT_LAYER))
-    if entry.needs in ABSENT and not named:
-        if "logits_layer" in entry.params:
-            return f"`{entry.id}` needs the layer of logits by name, `logits_layer`."
+    if entry.needs in (*ABSENT, "classifier") and not named:
+        for name in AT_LAYER.keys() & entry.params.keys():
+            return f"`{entry.id}` needs the layer that reads T by name, `{name}`."
         return f"`{entry.id}` needs {ABSENT[entry.needs]}"
     views = entry.needs == "views" and target in layers
     if entry.needs in SPECIAL and not views and not named:

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from infoplane.errors import InputError
 from infoplane.estimators.call import LabelledCall, read_labelled
 from infoplane.estimators.class_geometry import (
     classifier_rows,
@@ -15,6 +14,7 @@ from infoplane.estimators.class_geometry import (
 )
 from infoplane.estimators.collapse import COMMON, PAPYAN
 from infoplane.estimators.contract import Rng, same_length, samples
+from infoplane.estimators.recovered import not_on_arrays, recovered_weight
 from infoplane.estimators.registry import estimator
 from infoplane.estimators.shared import Shared
 from infoplane.types import Estimate, FloatArray, IntArray
@@ -28,13 +28,20 @@ from infoplane.types import Estimate, FloatArray, IntArray
     ceiling="4",
     assumes=("balanced classes", "T is the input of the linear layer whose weights are given"),
     invariant=("row order", "scaling", "shift"),
-    limits=("needs the weights of the linear layer that reads T",),
+    limits=("needs the weights of the linear layer that reads T, or its outputs to read them off",),
     tolerance={"simplex": 1e-12},
     reference=PAPYAN,
     **{**COMMON, "needs": "classifier"},
 )
 def nc3(
-    t: Any, y: Any, *, weight: Any = None, rng: Rng = None, shared: Shared | None = None
+    t: Any,
+    y: Any,
+    *,
+    weight: Any = None,
+    logits: Any = None,
+    logits_layer: str | None = None,
+    rng: Rng = None,
+    shared: Shared | None = None,
 ) -> Estimate:
     """NC3, ‖W/‖W‖ − M/‖M‖‖²: self-duality of classifier and class means; 0 when reached.
 
@@ -46,6 +53,11 @@ def nc3(
         Class labels; integers number the rows of ``weight``.
     weight : array, (C, d)
         Weights of the linear classifier.
+    logits : array, (n, C), optional
+        Its outputs, instead of ``weight``: the weights are read off by least squares, which takes
+        more samples than units, none of them dead or dependent on others.
+    logits_layer : str or None
+        In a run: the layer that holds these outputs, at the same step.
     rng : Generator or seed
         Not used: the value is exact.
     shared : Shared, optional
@@ -55,7 +67,11 @@ def nc3(
     ------
     InputError, NonFiniteError, TooFewSamplesError, RefusedError
     """
-    call = read_labelled("collapse.nc3", t, y, {}, shared)
+    call = read_labelled("collapse.nc3", t, y, {"logits_layer": logits_layer}, shared)
+    if weight is None and logits is None and logits_layer is not None:
+        raise not_on_arrays(call.name, "logits_layer", "logits")
+    if weight is None and logits is not None and not call.trivial:
+        weight = recovered_weight(call.x, logits, name="logits", estimator=call.name)
     rows = classifier_rows(call, y, weight)[0]
     if call.trivial:
         return call.conclude(0.0)
@@ -116,10 +132,7 @@ def nc4(
     """
     call = read_labelled("collapse.nc4", t, y, {"logits_layer": logits_layer}, shared)
     if logits is None and logits_layer is not None:
-        raise InputError(
-            f"`logits_layer` of `{call.name}` names a layer of a run, which `evaluate` looks up; "
-            "on arrays pass what it puts out as `logits=`."
-        )
+        raise not_on_arrays(call.name, "logits_layer", "logits")
     scores, present = _scores(call, y, weight, bias, logits)
     if call.trivial:
         return call.conclude(0.0)

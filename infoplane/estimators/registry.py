@@ -35,6 +35,7 @@ DATA = frozenset(
         "weight",
         "bias",
         "logits",
+        "output",
         "previous",
         "gradient",
         "function_values",

@@ -14,6 +14,7 @@ import numpy as np
 from infoplane.errors import InputError
 from infoplane.estimators.call import read
 from infoplane.estimators.contract import Rng, samples
+from infoplane.estimators.recovered import not_on_arrays, recovered_weight
 from infoplane.estimators.registry import Bounds, estimator
 from infoplane.estimators.shared import Shared
 from infoplane.types import Cost, Estimate, FloatArray, Kind, Quantity
@@ -169,7 +170,7 @@ def topk(
     assumes=("T enters the down projection that is given, without bias",),
     invariant=("row order",),
     limits=(
-        "needs the weights that read T; without a bias",
+        "needs the weights that read T, or their output to read them off; without a bias",
         "the error is not quite monotone in the threshold: bisection as published",
     ),
     needs="classifier",
@@ -180,7 +181,9 @@ def cett(
     t: Any,
     *,
     weight: Any = None,
+    output: Any = None,
     target: Annotated[float, Bounds(0, 1)] = 0.2,
+    output_layer: str | None = None,
     rng: Rng = None,
     shared: Shared | None = None,
 ) -> Estimate:
@@ -192,8 +195,13 @@ def cett(
         T: the gated activations a that enter the down projection.
     weight : array, (d_out, d)
         Weights W of that projection, one column a unit.
+    output : array, (n, d_out), optional
+        What it puts out, instead of ``weight``: the weights are read off by least squares, which
+        takes more samples than units, none of them dead or dependent on others.
     target : float
         Largest mean relative error allowed.
+    output_layer : str or None
+        In a run: the layer that the projection puts out, at the same step.
     rng, shared
         Not used: the value is exact and needs no intermediate.
 
@@ -207,7 +215,11 @@ def cett(
     ------
     InputError, NonFiniteError, TooFewSamplesError
     """
-    call = read("sparsity.cett", t, {"target": target})
+    call = read("sparsity.cett", t, {"target": target, "output_layer": output_layer})
+    if weight is None and output is None and output_layer is not None:
+        raise not_on_arrays(call.name, "output_layer", "output")
+    if weight is None and output is not None:
+        weight = recovered_weight(call.x, output, name="output", estimator=call.name)
     rows = _reader(call.name, weight, call.d)
     x = call.x / call.scale
     sizes = np.abs(x) * np.linalg.norm(rows, axis=0)

@@ -8,7 +8,7 @@ import infoplane as ip
 from infoplane.analysis import online
 from infoplane.analysis.agenda import Agenda
 from infoplane.analysis.work import Settings
-from infoplane.errors import EvaluationError, InputError
+from infoplane.errors import EvaluationError, InputError, RefusedError
 from infoplane.estimators import autoencoder, clusters, compressed, get
 from infoplane.store import Run, open_run
 from infoplane.types import Layer, ProbeData, Snapshot, Status
@@ -300,9 +300,38 @@ def test_predictions_of_a_real_target_are_a_layer(record):
         ip.evaluate(run, [name])
 
 
-@pytest.mark.parametrize(("name", "missing"), [("collapse.nc3", "weight="),
-                                               ("sparsity.cett", "weight="),
-                                               ("fisher.share", "gradient=")])  # fmt: skip
-def test_what_no_run_keeps_is_said_with_the_call_that_works(run, name, missing):
+@pytest.mark.parametrize(
+    ("name", "missing"),
+    [
+        ("collapse.nc3", "logits_layer"),
+        ("sparsity.cett", "output_layer"),
+        ("fisher.share", "gradient="),
+        ("complexity.merging", "weights"),
+    ],
+)
+def test_what_a_run_lacks_is_said_with_what_would_do(run, name, missing):
     with pytest.raises(EvaluationError, match=missing):
         ip.evaluate(run, [name])
+
+
+def test_weights_are_read_off_the_layer_they_make(record):
+    hidden = STEPS[9]["net.0"][:, :5]
+    weight = RNG.normal(size=(3, 5))
+    arrays = {"hidden": hidden, "logits": hidden @ weight.T + [1.0, 2.0, 3.0]}
+    run = record({0: arrays}, y=Y, x=X)
+    requests = [("collapse.nc3", {"logits_layer": "logits"}),
+                ("sparsity.cett", {"output_layer": "logits"})]  # fmt: skip
+    ip.evaluate(run, requests, layers=["hidden"])
+    stored = run.load(0, "hidden")
+    nc3 = get("collapse.nc3")(stored, Y, weight=weight).value
+    assert rows(run, "collapse.nc3", "")[0].value == pytest.approx(nc3, abs=1e-5)
+    cett = get("sparsity.cett")(stored, weight=weight).value
+    assert rows(run, "sparsity.cett", "")[0].value == pytest.approx(cett, abs=1e-2)
+    for bad, why in ((np.tanh(arrays["logits"]), "no linear function"), (X[:, :1], "no linear")):
+        with pytest.raises(RefusedError, match=why):
+            get("collapse.nc3")(hidden, Y, logits=bad)
+    for blind in (np.column_stack([hidden, hidden[:, 0]]), np.column_stack([hidden, 0 * Y])):
+        with pytest.raises(RefusedError, match="read the weights off"):
+            get("sparsity.cett")(blind, output=arrays["logits"])
+    with pytest.raises(InputError, match="output="):
+        get("sparsity.cett")(hidden, output_layer="logits")

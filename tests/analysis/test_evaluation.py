@@ -293,7 +293,7 @@ def test_few_null_draws_can_still_detect(record):
 
 def test_layers_that_an_estimator_needs_are_named_when_absent(record):
     y, snapshots = growing(steps=(5,))
-    with pytest.raises(EvaluationError, match=r"mi\.fft_kde needs a layer of kind 'scalar'"):
+    with pytest.raises(EvaluationError, match=r"mi\.fft_kde needs 'scalar', and no layer"):
         ip.evaluate(record(snapshots, y=y), ["mi.fft_kde"])
 
 
