@@ -183,9 +183,10 @@ def _of(label: str, target: str) -> str:
     if target not in ("X", "Y"):
         return f"$I(T;\\mathrm{{{_tex(target)}}})$"
     told = quantities(label)["XY".index(target)]
+    words, *formula = re.split(r"(?<!\w)(?=I\()", told, maxsplit=1)
     for sign, word in _SIGNS.items():
-        told = told.replace(sign, word)
-    return f"${told}$"
+        formula = [part.replace(sign, word) for part in formula]
+    return _tex(words) + "".join(f"${part}$" for part in formula)
 
 
 _SIGNS = {"bin": "\\mathrm{bin}", "ε": "\\varepsilon", "Ŷ": "\\hat{Y}", "Σ": "\\sum", "|": "\\mid"}

@@ -40,5 +40,17 @@ def measures(estimator: str) -> str:
 
 
 def quantities(estimator: str) -> tuple[str, str]:
-    """Return the names of what an estimator puts on the two axes of the plane."""
-    return axis_titles(measures(estimator))
+    """Return the names of what an estimator puts on the two axes of the plane.
+
+    What its card calls a bound is called one (``"bound on I(X;T)"``); a dependence that is no
+    Shannon information has the estimator's own name (``"DiME(X; T)"``).
+    """
+    told = measures(estimator)
+    titles = axis_titles(told)
+    if titles != PLAIN or not told:
+        return titles
+    if "I(V;T)" in told:
+        bound = "bound on " if re.search(r"lower bound\b.* on I\(V;T\)", told) else ""
+        return f"{bound}{PLAIN[0]}", f"{bound}{PLAIN[1]}"
+    label = re.sub(r"\s*\(.*\)$", "", card(estimator.partition("(")[0]).label)
+    return f"{label}(X; T)", f"{label}(T; Y)"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from infoplane.analysis.naming import axis_titles
+from infoplane.analysis.naming import quantities
 from infoplane.errors import UnknownEstimatorError
 from infoplane.estimators import registry
 from infoplane.types import Layer, Quantity
@@ -29,7 +29,7 @@ def choice(
         return EstimatorInfo(
             plain(name), plain(name), "I(X;T)", "I(T;Y)", "", "", words, plain(reason, 400)
         )
-    x_title, y_title = axis_titles(card.measures)
+    x_title, y_title = quantities(name)
     return EstimatorInfo(
         id=card.id,
         label=card.label,

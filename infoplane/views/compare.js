@@ -149,6 +149,12 @@ Object.assign(infoplane, (() => {
     choices()
     question()
   })
+  id("choose-shown")?.addEventListener("click", () => {
+    for (const {value} of id("runs-to-choose").querySelectorAll("input")) if (chosen.size < MOST) chosen.add(value)
+    choices()
+    question()
+  })
+  id("choose-none")?.addEventListener("click", () => { chosen.clear(); choices(); question() })
   for (const name of ["estimator", "key", "layer-choice", "agreement-run"]) id(name)?.addEventListener("change", () => question())
   if (id("chooser")) {
     if (!chosen.size) for (const run of known.filter((r) => r.open && r.snapshots).slice(0, USUAL)) chosen.add(run.id)

@@ -54,6 +54,9 @@ _BODY = Markup("""
 <div class="page wide"><header><h1>Compare</h1><p class="hint" id="hint" role="status"></p></header>
 <div class="compare"><form id="chooser" aria-label="Runs to compare">
 <input type="search" id="search" placeholder="name, folder, status" aria-label="Search runs">
+<p class="controls">
+<button type="button" class="button" id="choose-shown">choose those shown</button>
+<button type="button" class="button" id="choose-none">none</button></p>
 <fieldset id="runs-to-choose"><legend>Runs</legend></fieldset></form>
 <div id="compared" hidden><div class="controls">
 <label>Estimator <select id="estimator"></select></label>

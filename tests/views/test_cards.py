@@ -1,5 +1,6 @@
 import pytest
 
+from infoplane.analysis.naming import axis_titles, quantities
 from infoplane.types import Layer
 from infoplane.views import cards
 from infoplane.views.builder import FrameBuilder
@@ -17,7 +18,7 @@ from infoplane.views.builder import FrameBuilder
     ],
 )
 def test_axes_say_what_the_card_says(measures, titles):
-    assert cards.axis_titles(measures) == titles
+    assert axis_titles(measures) == titles
 
 
 def test_what_was_not_measured_is_offered_with_the_reason():
@@ -36,3 +37,17 @@ def test_an_id_without_a_card_is_shown_as_it_is():
     info = cards.choice("mi.from_<later>", {"k": 3})
     assert (info.id, info.label, info.params) == ("mi.from_<later>", "mi.from_<later>", "k=3")
     assert (info.x_title, info.y_title) == ("I(X;T)", "I(T;Y)")
+
+
+@pytest.mark.parametrize(
+    ("estimator", "titles"),
+    [
+        ("mi.binning(bins=100)", ("I(X; bin(T))", "I(bin(T); Y)")),
+        ("mi.infonce", ("bound on I(X;T)", "bound on I(T;Y)")),
+        ("mi.cauchy_schwarz", ("CS-QMI(X; T)", "CS-QMI(T; Y)")),  # no Shannon information
+        ("mi.renyi", ("Rényi MI(X; T)", "Rényi MI(T; Y)")),
+        ("mi.of_another_version", ("I(X;T)", "I(T;Y)")),
+    ],
+)
+def test_axes_claim_no_information_that_was_not_measured(estimator, titles):
+    assert quantities(estimator) == titles
