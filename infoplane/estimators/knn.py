@@ -191,11 +191,11 @@ def _held_ksg(in_x: FloatArray, in_t: FloatArray, pairing: IntArray, k: int) -> 
 
 def _sides(v: Any, t: Any, params: dict[str, Any], shared: Shared | None) -> tuple[Side, Side]:
     scale, k = params["standardise"], params["k"]
-    first = side(v, name="v", estimator=KSG, k=k, scale=scale)
-    second = recall(
-        shared, ("knn.side", k, scale), lambda: side(t, name="t", estimator=KSG, k=k, scale=scale)
-    )
-    return first, second
+
+    def read(array: Any, name: str) -> Side:
+        return side(array, name=name, estimator=KSG, k=k, scale=scale, grid=True)
+
+    return read(v, "v"), recall(shared, ("knn.side", k, scale), lambda: read(t, "t"))
 
 
 @estimator(

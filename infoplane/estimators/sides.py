@@ -22,6 +22,7 @@ from infoplane.estimators.neighbours import standardise
 from infoplane.estimators.plugin import information, tally
 from infoplane.types import Estimate, Flags, FloatArray, IntArray, Status
 
+GRID = 2.0**40  # steps to a standard deviation
 LEVELS = 10  # values of a column up to which it is no continuous variable
 ATOMS = 0.9  # share of rows with over k copies from which a float variable counts as discrete
 
@@ -41,10 +42,14 @@ class Side:
         return len(self.codes if self.codes is not None else self.points)  # type: ignore[arg-type]
 
 
-def side(array: Any, *, name: str, estimator: str, k: int, scale: bool = True) -> Side:
+def side(
+    array: Any, *, name: str, estimator: str, k: int, scale: bool = True, grid: bool = False
+) -> Side:
     """Read a variable: integers are symbols, floats points, floats that mostly repeat symbols too.
 
-    Several integer columns whose rows are mostly distinct (quantised activations) are points.
+    Several integer columns whose rows are mostly distinct (quantised activations) are points. With
+    ``grid`` standardised points are rounded to 1e-12: where V is a multiple of columns of T their
+    distances tie, in whatever units they come.
     """
     flags = Flags()
     if is_discrete(array):
@@ -64,7 +69,10 @@ def side(array: Any, *, name: str, estimator: str, k: int, scale: bool = True) -
     if repeated is not None:
         return Side(None, repeated, d, Flags([*flags, "discrete"]))
     flags = Flags([*flags, *heavy_tailed(points), *(["lattice"] if on_lattice(points) else [])])
-    return Side(standardise(points) if scale else points, None, d, flags)
+    if scale:
+        points = standardise(points)
+        points = np.rint(points * GRID) / GRID if grid else points
+    return Side(points, None, d, flags)
 
 
 def on_lattice(points: FloatArray) -> bool:

@@ -297,3 +297,11 @@ def test_a_class_of_saturated_units_is_no_division_by_zero():
     t = np.random.default_rng(0).standard_normal((60, 10))
     t[y == 0] = 1.0
     assert 0.5 < ksg(y, t).value <= math.log(3) + 0.1
+
+
+@pytest.mark.parametrize("scale", [1e30, 1e-30, 0.1])
+def test_a_layer_that_holds_its_input_reads_alike_in_any_unit(scale):
+    x = np.random.default_rng(3).standard_normal((60, 2))
+    t = np.column_stack([x, np.tanh(x[:, 0] + x[:, 1])])
+    assert ksg(x, scale * t).value == pytest.approx(ksg(x, t).value, abs=1e-12)
+    assert ksg(x, scale * x).value == pytest.approx(ksg(x, x).value, abs=1e-12)
