@@ -6,6 +6,7 @@ models of its document), the back button works, and a page that is left frees ev
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sys
@@ -89,15 +90,22 @@ def builder(page: str) -> Builder:
 
 
 def warm() -> None:
-    """Make in a thread what visitors would otherwise wait for: first Explore, then the rest."""
+    """Make in a thread what visitors would otherwise wait for: first Explore, then the rest.
+
+    What was loaded is taken out of garbage collection: Bokeh collects at the end of each session,
+    in the event loop, and a tenth of a second each adds up when many leave at once.
+    """
 
     def make() -> None:
         explore.kit()
         registry.catalogue()  # imports every estimator
+        gc.freeze()
         time.sleep(LATER)
         for page in PAGES:
             builder(page)
         importlib.import_module("scipy.stats")  # for the agreement of estimators, in Compare
+        if not HUB.listeners:  # pages that are open now would never be let go of
+            gc.freeze()
 
     threading.Thread(target=make, name="infoplane warm", daemon=True).start()
 

@@ -1,12 +1,16 @@
 """`infoplane serve`: this machine only, or with a password."""
 
 import http.client
+import sys
+import threading
 from urllib.parse import urlencode
 
 import pytest
 from ui.serving import Server
 
 from infoplane.errors import InputError
+from infoplane.views import shell
+from infoplane.views.hub import Hub
 from infoplane.views.serve import _policy, serve
 
 
@@ -40,6 +44,20 @@ def test_who_may_call_a_server_that_listens_everywhere(monkeypatch):
     assert "0.0.0.0" not in policy.hosts
     assert _policy("127.0.0.1", [], 3).max_sessions == 3
     assert "::1" in _policy("::1", [], None).hosts
+
+
+def test_what_is_loaded_before_visitors_come_is_no_longer_looked_at_by_the_collector(monkeypatch):
+    """Bokeh collects garbage for every session that ends, while all others wait."""
+    frozen = []
+    monkeypatch.setattr(shell.gc, "freeze", lambda: frozen.append(set(sys.modules)))
+    monkeypatch.setattr(shell, "LATER", 0)
+    monkeypatch.setattr(shell, "HUB", Hub())  # nobody listens to this one
+    shell.warm()
+    for thread in threading.enumerate():
+        if thread.name == "infoplane warm":
+            thread.join(180)
+    assert "infoplane.views.explore" in frozen[0]
+    assert {f"infoplane.views.{page}" for page in shell.PAGES} <= frozen[-1]
 
 
 @pytest.fixture(scope="module")
