@@ -83,7 +83,7 @@ def vendi_of_kernel(kernel: Any, *, order: float = 1.0, weights: Any = None) -> 
 def vendi(
     t: Any,
     *,
-    order: Annotated[float, Bounds(0, 1000, open_low=True)] | Literal["inf"] = 1.0,
+    q: Annotated[float, Bounds(0, 1000, open_low=True)] | Literal["inf"] = 1.0,
     kernel: Literal["cosine", "gaussian"] = "cosine",
     sigma: Annotated[float, Bounds(0, math.inf, open_low=True)]
     | Literal["scott", "median", "sqrt_d"] = "median",
@@ -97,8 +97,8 @@ def vendi(
     ----------
     t : array, (n, d)
         T.
-    order : float or "inf"
-        q of the Rényi entropy; "inf" weighs the leading direction only.
+    q : float or "inf"
+        Order of the Rényi entropy; "inf" weighs the leading direction only.
     kernel : {"cosine", "gaussian"}
         Similarity of two rows.
     sigma : float or rule
@@ -119,16 +119,16 @@ def vendi(
     >>> round(vendi([[1, 0], [0, 1], [1, 0], [0, 1]]).value, 9)
     2.0
     """
-    given = {"order": order, "kernel": kernel, "sigma": sigma, "centre": centre}
+    given = {"q": q, "kernel": kernel, "sigma": sigma, "centre": centre}
     call = read("diversity.vendi", t, given, shared)
     ceiling, stderr = float(call.n), None
     info: dict[str, Any] = {}
-    q = math.inf if order == "inf" else float(order)
+    order = math.inf if q == "inf" else float(q)
     if kernel == "cosine":
         p, flags = unit_spectrum(call.x, call.shared, centre=centre)
-        h, ceiling = entropy(p, q), float(min(call.x.shape))
+        h, ceiling = entropy(p, order), float(min(call.x.shape))
     else:
-        h, stderr, info["sigma"], flags = gaussian_entropy(call, q, sigma, rng)
+        h, stderr, info["sigma"], flags = gaussian_entropy(call, order, sigma, rng)
     value = math.exp(h)
     stderr = None if stderr is None else value * stderr
     return call.conclude(

@@ -37,13 +37,13 @@ def layer(n=40, d=6, seed=0):
 def test_vendi_matches_the_slow_version(shape, order, centre):
     t = layer(*shape)
     true = slow_vendi(t, math.inf if order == "inf" else order, centre)
-    assert vendi(t, order=order, centre=centre).value == pytest.approx(true, rel=1e-6)
+    assert vendi(t, q=order, centre=centre).value == pytest.approx(true, rel=1e-6)
 
 
 def test_vendi_with_a_gaussian_kernel_is_the_exponential_of_renyi():
     t = layer()
     for order in (1.0, 1.01, 2.0):
-        score = vendi(t, kernel="gaussian", sigma=3.0, order=order).value
+        score = vendi(t, kernel="gaussian", sigma=3.0, q=order).value
         assert math.log(score) == pytest.approx(
             renyi_entropy(t, alpha=order, sigma=3.0).value, abs=1e-10
         )
@@ -59,7 +59,7 @@ def test_vendi_with_a_gaussian_kernel_of_many_samples(monkeypatch):
     rough = vendi(t, kernel="gaussian", sigma=3.0)
     assert abs(rough.value - exact.value) < 4 * rough.stderr < 0.1 * exact.value
     with pytest.raises(RefusedError, match="order 2"):
-        vendi(t, kernel="gaussian", order="inf")
+        vendi(t, kernel="gaussian", q="inf")
 
 
 def test_vendi_of_a_kernel():
@@ -93,7 +93,7 @@ def test_verified_identities(seed, d, n):
     assert matrix_entropy(t, normalised=False).value == pytest.approx(rank.info["entropy"])
     assert 1 - 1e-9 <= rank.value <= min(n - 1, d) + 1e-9
     assert 1 - 1e-9 <= participation_ratio(t).value <= min(n - 1, d) + 1e-9
-    assert vendi(t, order=2.0).value <= vendi(t).value + 1e-9 <= vendi(t, order=0.5).value + 2e-9
+    assert vendi(t, q=2.0).value <= vendi(t).value + 1e-9 <= vendi(t, q=0.5).value + 2e-9
 
 
 @pytest.mark.parametrize("shape", [(30, 5), (5, 30)])
@@ -183,5 +183,5 @@ def test_rows_without_a_direction():
     assert vendi(t).value == pytest.approx(vendi(layer()).value)
     middle = np.array([[1.0, 0.0], [3.0, 0.0], [2.0, 0.0], [2.0, 1.0], [2.0, -1.0]])
     assert "zero_rows=1" in effective_rank(middle).flags
-    with pytest.raises(InputError, match="order"):
-        vendi(t, order=0.0)
+    with pytest.raises(InputError, match="q"):
+        vendi(t, q=0.0)

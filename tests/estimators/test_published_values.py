@@ -51,7 +51,7 @@ PUBLISHED = {
         ),
     ),
     "vendi-score q = 1": (3.269074452766493, lambda: get("diversity.vendi")(T)),
-    "vendi-score q = 2": (2.9323085106296776, lambda: get("diversity.vendi")(T, order=2)),
+    "vendi-score q = 2": (2.9323085106296776, lambda: get("diversity.vendi")(T, q=2)),
     "repitl entropy": (2.252741796262823, lambda: get("entropy.renyi")(T, sigma=0.8)),
     "repitl MI with labels": (
         1.0313098789803854,
