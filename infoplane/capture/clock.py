@@ -105,5 +105,6 @@ class Fingerprint:
 
 
 def _some(weight: Tensor) -> Tensor:
-    entries = weight.detach().reshape(-1)
+    weight = weight.detach()
+    entries = (torch.view_as_real(weight) if weight.is_complex() else weight).reshape(-1)
     return entries[:: max(1, entries.numel() // 64)].double().sum()

@@ -31,6 +31,7 @@ class _Sums:
         grads = [weight.grad for weight in self.weights if weight.grad is not None]
         if len(grads) < len(self.weights) or any(grad.is_sparse for grad in grads):
             return
+        grads = [torch.view_as_real(grad) if grad.is_complex() else grad for grad in grads]
         grads = [grad.detach().float() for grad in grads]
         if not self.total:
             self.total = [torch.zeros_like(grad) for grad in grads]

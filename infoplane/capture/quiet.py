@@ -177,15 +177,20 @@ def _refill(container: Any, entries: Any) -> None:
 
 @contextmanager
 def _buffers(modules: Sequence[nn.Module]) -> Iterator[None]:
-    """Put buffers back: some modules count or average in theirs even in eval mode."""
+    """Put buffers back: some modules count or average in theirs even in eval mode.
+
+    Written are only those that have changed, since a graph may still need the others; an observer
+    of quantisation changes its own without telling autograd, and may give them another shape.
+    """
     kept = [(owner, name, buffer, buffer._version, buffer.detach().clone())
             for owner, name, buffer in _named_buffers(modules)]  # fmt: skip
     try:
         yield
     finally:
         for owner, name, buffer, version, copy in kept:
-            if buffer._version != version:
-                buffer.copy_(copy)
+            silent = buffer.device.type == "cpu" or type(owner).__module__.startswith("torch.ao")
+            if buffer._version != version or (silent and not torch.equal(buffer, copy)):
+                buffer.resize_(copy.shape).copy_(copy)
             if owner._buffers.get(name) is not buffer:
                 owner._buffers[name] = buffer
 

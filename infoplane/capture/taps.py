@@ -188,7 +188,8 @@ class _Finder:
     def _taps(
         self, calls: Sequence[Call], what: str, *, ending: str = "", strict: bool = False
     ) -> list[Tap]:
-        taps = []
+        taps: list[Tap] = []
+        holders: list[Call] = []
         for call in calls:
             seen = _seen(call, what)
             axis = self._axis(_seen(self._earlier.get(call.name), what), seen)
@@ -205,6 +206,11 @@ class _Finder:
                 )
             else:
                 self.left_out[name] = f"no axis of its {what} counts the samples"
+                holder = call.parent
+                if what == "output" and holder is not None and holder not in [*calls, *holders]:
+                    holders.append(holder)  # of experts that see some of the rows, their sum
+        if holders and self.plan.layers is None:
+            taps += self._taps([one for one in holders if one.path], what)
         return taps
 
     def _place(self, call: Call) -> int:

@@ -295,6 +295,31 @@ def test_instance_norms_are_not_averaged_over_space():
     assert reduces(captured(followed, IMAGES)) == {"2": "mean"}
 
 
+class Experts(nn.Module):
+    """Each expert sees the rows that the gate sends it."""
+
+    def __init__(self):
+        super().__init__()
+        self.gate = nn.Linear(4, 2)
+        self.experts = nn.ModuleList(nn.Sequential(nn.Linear(4, 4), nn.ReLU()) for _ in range(2))
+
+    def forward(self, x):
+        chosen = torch.arange(len(x)) % 2 + 0 * self.gate(x).argmax(1)
+        out = torch.zeros_like(x)
+        for number, expert in enumerate(self.experts):
+            rows = chosen == number
+            out[rows] = expert(x[rows])
+        return out
+
+
+def test_experts_that_see_some_rows_are_watched_by_what_holds_them():
+    model = nn.Sequential(Experts(), nn.Linear(4, 3))
+    sink = captured(model, ROWS)
+    assert [layer.name for layer in sink.layers] == ["0.gate", "0", "1"]
+    assert "counts the samples" in sink.info["left_out"]["0.experts.0.1"]
+    assert not [event for event in sink.events if event[0] == "fault"]
+
+
 def test_names_that_match_nothing_are_refused_with_near_ones():
     with pytest.raises(CaptureError, match=r"Did you mean: .*fc1"):
         names(Functional(), IMAGES, layers=["fc11"])

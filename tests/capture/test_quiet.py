@@ -50,6 +50,53 @@ def test_buffers_are_put_back_in_value_and_identity():
     assert sink.steps == [0, 1]
 
 
+class Observer(nn.Module):
+    """Changes its buffers behind autograd's back, as observers of quantisation do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(4, 3)
+        self.register_buffer("seen", torch.zeros(()))
+        self.register_buffer("low", torch.zeros(()))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.seen.data.add_(1)
+        self.low.data = x.amin(0)
+        return self.fc(x)
+
+
+def test_buffers_that_change_silently_are_put_back():
+    model = Observer()
+    seen, low = model.seen, model.low
+    with undisturbed(model):
+        model(X)
+    assert model.seen is seen
+    assert model.low is low
+    assert (seen, low.shape) == (0, ())
+    assert low == 0
+
+
+def test_complex_weights_are_read_without_a_warning():
+    class Fourier(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(3, dtype=torch.cfloat))
+            self.fc = nn.Linear(4, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.fc(torch.fft.irfft(torch.fft.rfft(x) * self.weight, n=4))
+
+    model, sink = nn.Sequential(Fourier(), nn.Tanh()), MemorySink()
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
+    with watch(model, Probe(X), sink, every=2, capture=("output", "gradients")) as watcher:
+        for step in range(2):
+            optimiser.zero_grad()
+            (model(X) * (step + 1)).sum().backward()
+            optimiser.step()
+            watcher.step(step)
+    assert sink.scalars[2]["gradient_mean/0"] > 0
+
+
 class Stateful(nn.Module):
     """Keeps a hidden state, a mean, a counter, a log and a history as plain attributes."""
 
