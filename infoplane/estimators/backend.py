@@ -42,9 +42,10 @@ def exp(array: NDArray[Any], many: int | None = None) -> NDArray[Any]:
     return array
 
 
-def eigvalsh(matrix: NDArray[Any]) -> NDArray[Any]:
+def eigvalsh(matrix: NDArray[Any], *, spoil: bool = False) -> NDArray[Any]:
     """Eigenvalues of a symmetric matrix (m, m), ascending, in its precision.
 
+    A matrix that may be spoilt, in C order, is not copied where that can be helped.
     All let go of the interpreter lock; in float64 none is faster than the others. In float32
     scipy's library takes half as long as numpy's, and torch's four fifths of that where a matrix
     is far larger than the cache.
@@ -54,20 +55,20 @@ def eigvalsh(matrix: NDArray[Any]) -> NDArray[Any]:
     if matrix.dtype != np.float32:
         return np.asarray(np.linalg.eigvalsh(matrix))
     if len(matrix) < LARGE:
-        return _single(matrix)
+        return _single(matrix if spoil else np.array(matrix, order="C"))
     import torch
 
     return np.asarray(torch.linalg.eigvalsh(torch.from_numpy(matrix)).numpy())
 
 
 def _single(matrix: NDArray[np.float32]) -> NDArray[Any]:
+    """Eigenvalues of a matrix in C order, which is spoilt."""
     ssyev = _ssyev()
     if ssyev is None or not len(matrix):
         return np.asarray(np.linalg.eigvalsh(matrix))
     n, size, info = (ctypes.c_int(m) for m in (len(matrix), _COLUMNS * len(matrix), 0))
     values, work = np.empty(n.value, np.float32), np.empty(size.value, np.float32)
-    spoilt = np.array(matrix, order="C")
-    data = [array.ctypes.data for array in (spoilt, values, work)]
+    data = [array.ctypes.data for array in (matrix, values, work)]
     ssyev(b"N", b"U", n, data[0], n, *data[1:], size, info)
     if info.value:
         raise np.linalg.LinAlgError("Eigenvalues did not converge")

@@ -189,11 +189,12 @@ class Distances:
         return Flags(["sigma_high"] if typical > 0.99 else [])
 
     def _product(self, rows: slice | IntArray, columns: slice | IntArray) -> NDArray[Any]:
-        here, there = self.points[rows], self.points[columns]
+        same = rows is columns or (isinstance(rows, slice) and rows == columns)
+        here = self.points[rows]
+        there = here if same else self.points[columns]
         if on_device.chosen() is not None:
             return on_device.squared(here, there)
-        same = rows is columns or (isinstance(rows, slice) and rows == columns)
-        squared: NDArray[Any] = here @ (here.T if same else there.T)
+        squared: NDArray[Any] = here @ there.T
         step = max(1, BLOCK // (squared.shape[1] * squared.itemsize or 1))
         norms, others = self.norms[rows], self.norms[columns]
         for start in range(0, len(squared), step):

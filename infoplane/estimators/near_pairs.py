@@ -314,10 +314,12 @@ def _turned(t: FloatArray) -> tuple[FloatArray, float]:
 
     Of a wide layer, whose first columns spread most, they are these columns.
     """
-    largest = float(np.abs(t).max()) or 1.0
-    if t.shape[1] > _WIDE:
-        return t[:, :_AXES] / largest, largest
-    rows = t / largest
+    wide = t.shape[1] > _WIDE
+    rows = t[:, :_AXES] if wide else t
+    largest = float(np.abs(rows).max()) or 1.0
+    rows = rows / largest
+    if wide:
+        return rows, largest
     rows -= rows.mean(axis=0)
     axes = np.linalg.eigh(rows.T @ rows)[1]
     return rows @ axes[:, : -_AXES - 1 : -1], largest

@@ -72,7 +72,7 @@ def walk_eigenvalues(operator: NDArray[Any], root: NDArray[Any]) -> FloatArray:
     trace = float(np.trace(operator, dtype=np.float64))
     for part in blocks(n):
         rest[part] = operator[part] - leading[part, None] * leading
-    values = eigvalsh(rest)[::-1].astype(np.float64)
+    values = eigvalsh(rest, spoil=True)[::-1].astype(np.float64)
     values = np.delete(values, np.abs(values).argmin())
     values[0] += trace - 1.0 - values.sum()
     return np.concatenate([[1.0], np.maximum(values, 0.0)])
