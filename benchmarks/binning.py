@@ -2,11 +2,12 @@
 
     python benchmarks/binning.py [--wide]
 
-Peers: IDNNs (a loop over every input for H(T|X)), ibsgd floor binning, rows by np.unique(axis=0),
-and the published adaptive binning (the IDNNs loop on adaptive edges). All compute I(X;T) and
-I(T;Y) of every layer; the error is the largest difference from ours in bits. The floor is what the
-memory and a sort must cost: the layer read once plus a sort of n keys; for adaptive bins a sort of
-all n·d values.
+Peers: IDNNs (for H(T|X) every input is a task of its own, handed out by joblib; and the same as a
+plain loop, two to three times faster than what was published), ibsgd floor binning, rows by
+np.unique(axis=0), and the published adaptive binning (the IDNNs tasks on adaptive edges). All
+compute I(X;T) and I(T;Y) of every layer; the error is the largest difference from ours in bits. The
+floor is what the memory and a sort must cost: the layer read once plus a sort of n keys; for
+adaptive bins a sort of all n·d values.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import time
 
 import numpy as np
 from arena import NATS_TO_BITS, peak, seconds, table, task_layers, wide_layers
+from joblib import Parallel, delayed
 
 from infoplane.estimators import Shared, get
 
@@ -53,6 +55,27 @@ def per_input(y, layers, digitize):
                 group = rows[v == value]
                 left += len(group) / n * entropy(np.unique(group, return_counts=True)[1])
             out.append(whole - left)
+    return np.array(out)
+
+
+def group_entropy(group, share):
+    counts = np.unique(rows_as_void(group), return_inverse=True, return_counts=True)[2]
+    return share * entropy(counts)
+
+
+def per_task(y, layers, digitize):
+    """The same, every group a task for joblib: here in this process, there over all cores."""
+    out = []
+    for t in layers:
+        codes = digitize(t)
+        whole = entropy(void_counts(codes))
+        for v in (np.arange(len(y)), y):
+            values, group_of, counts = np.unique(v, return_inverse=True, return_counts=True)
+            tasks = (
+                delayed(group_entropy)(codes[group_of == i], counts[i] / len(y))
+                for i in range(len(values))
+            )
+            out.append(whole - sum(Parallel(n_jobs=1)(tasks)))
     return np.array(out)
 
 
@@ -124,7 +147,8 @@ def small(activation, snapshots):
     layers = [t for snapshot in taken for t in snapshot]
     what = f"{len(layers)} layers of 4096 × 10-7-5-4-3-2, {activation}, I(X;T) and I(T;Y)"
     compare(f"fixed bins: {what}", y, layers, "mi.binning", {}, {
-        "IDNNs": (lambda: per_input(y, layers, fixed), 1),
+        "IDNNs, tasks": (lambda: per_task(y, layers, fixed), 1),
+        "IDNNs, a loop": (lambda: per_input(y, layers, fixed), 1),
         "np.unique(axis=0)": (lambda: per_class(y, layers, fixed, row_counts), 1),
         "void view": (lambda: per_class(y, layers, fixed, void_counts), 3),
     })  # fmt: skip
@@ -132,7 +156,8 @@ def small(activation, snapshots):
         "ibsgd floor": (lambda: per_class(y, layers, floored, void_counts), 3),
     })  # fmt: skip
     compare(f"adaptive bins: {what}", y, layers, "mi.adaptive", {}, {
-        "published": (lambda: per_input(y, layers, adaptive), 1),
+        "published, tasks": (lambda: per_task(y, layers, adaptive), 1),
+        "published, a loop": (lambda: per_input(y, layers, adaptive), 1),
         "np.unique(axis=0)": (lambda: per_class(y, layers, adaptive, row_counts), 1),
     })  # fmt: skip
 
