@@ -11,7 +11,8 @@ Object.assign(infoplane, (() => {
     list(answer)
     figures("training", answer.training)
     figures("quantities", answer.quantities)
-    id("training-title").parentElement.hidden = answer.training.length === 0
+    id("about-training").textContent = answer.cost && `${answer.cost[0].toUpperCase()}${answer.cost.slice(1)}.`
+    id("training-title").parentElement.hidden = answer.training.length === 0 && !answer.cost
     const probes = [...new Set(answer.quantities.flatMap((q) => q.curves.map((c) => c.kind)))]
     id("about-quantities").textContent = !answer.quantities.length ? "" : `At the end of a line: its layer.${probes.length > 1 ? ` Solid: ${probes[0]}; dashed: ${probes.slice(1).join(", ")}.` : ""}`
     id("measure").disabled = answer.measuring

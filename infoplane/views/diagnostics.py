@@ -11,7 +11,7 @@ from typing import Any
 from bokeh.document import Document
 from markupsafe import Markup
 
-from infoplane.analysis import naming
+from infoplane.analysis import capture_cost, naming
 from infoplane.errors import InfoplaneError, UnknownEstimatorError
 from infoplane.estimators import registry
 from infoplane.store import Run
@@ -50,6 +50,7 @@ Looked for: {checked}.</p>
 <p class="keep"><button type="button" class="button" id="keep" hidden>store the alerts in the run
 </button></p></section>
 <section aria-labelledby="training-title" hidden><h2 id="training-title">Training</h2>
+<p class="hint" id="about-training"></p>
 <div class="figures" id="training"></div></section>
 <section aria-labelledby="quantities-title"><h2 id="quantities-title">Quantities of each layer</h2>
 <p class="hint" id="about-quantities"></p><div class="figures" id="quantities"></div>
@@ -122,6 +123,7 @@ def answer(run: Run, question: Mapping[str, Any], workshop: Workshop = WORKSHOP)
         "measuring": workshop.measuring(run.path),
         "refusal": workshop.refusal(run.path),
         "training": training(run.scalars()),
+        "cost": plain(capture_cost(run.events()), 400),
         "quantities": [*planes(rows, labels), *quantities(rows, labels)],
     }
 

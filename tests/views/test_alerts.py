@@ -146,6 +146,7 @@ def test_evaluating_keeps_the_alerts_in_the_run_once(tmp_path, capsys):
     with Run.create(tmp_path / "run") as run:
         run.begin((ProbeData(rng.normal(size=(50, 2)).astype(np.float32), np.arange(50) % 2),))
         run.write(Snapshot(0, {"a": np.zeros((50, 3), np.float32)}, {"loss": float("nan")}))
+        run.report("cost", {"seconds": 1.0, "training_seconds": 50.0})
     words = ["evaluate", str(tmp_path / "run"), "mi.binning", "--null", "0", "--quiet", "--json"]
     for _ in range(2):
         assert main(words) == 0
@@ -154,3 +155,4 @@ def test_evaluating_keeps_the_alerts_in_the_run_once(tmp_path, capsys):
     assert sorted(kept) == ["dead layer", "diverged"]
     shown = diagnostics.answer(open_run(tmp_path / "run"), {})
     assert all(alert["kept"] for alert in shown["alerts"])
+    assert shown["cost"] == "capture took 2.00 % of the training (1.00 of 50.0 s)"
