@@ -191,8 +191,8 @@ class _Finder:
         taps: list[Tap] = []
         holders: list[Call] = []
         for call in calls:
-            seen = _seen(call, what)
-            axis = self._axis(_seen(self._earlier.get(call.name), what), seen)
+            before, seen = _seen(self._earlier.get(call.name), what), _seen(call, what)
+            axis = self._axis(before, seen)
             name = call.name + ending
             if axis is not None and seen is not None:
                 tap = self._tap(name, call.kind, what, _where(call, what), call.index, seen, axis,
@@ -207,10 +207,11 @@ class _Finder:
             else:
                 self.left_out[name] = f"no axis of its {what} counts the samples"
                 holder = call.parent
-                if what == "output" and holder is not None and holder not in [*calls, *holders]:
-                    holders.append(holder)  # of experts that see some of the rows, their sum
-        if holders and self.plan.layers is None:
-            taps += self._taps([one for one in holders if one.path], what)
+                part = before is None or seen is None or before.shape != seen.shape
+                if part and holder and holder.path and holder not in [*calls, *holders]:
+                    holders.append(holder)  # an expert sees some of the rows, what holds it all
+        if holders and what == "output" and self.plan.layers is None:
+            taps += self._taps(holders, what)
         return taps
 
     def _place(self, call: Call) -> int:

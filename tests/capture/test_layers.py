@@ -320,6 +320,20 @@ def test_experts_that_see_some_rows_are_watched_by_what_holds_them():
     assert not [event for event in sink.events if event[0] == "fault"]
 
 
+def test_what_is_the_same_for_every_sample_is_left_out():
+    class Positions(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.places, self.fc = nn.Embedding(4, 3), nn.Linear(4, 4)
+
+        def forward(self, x):
+            return self.fc(x) @ self.places(torch.arange(4))
+
+    sink = captured(nn.Sequential(Positions(), nn.Linear(3, 2)), ROWS)
+    assert [layer.name for layer in sink.layers] == ["0.fc", "1"]
+    assert "counts the samples" in sink.info["left_out"]["0.places"]
+
+
 def test_names_that_match_nothing_are_refused_with_near_ones():
     with pytest.raises(CaptureError, match=r"Did you mean: .*fc1"):
         names(Functional(), IMAGES, layers=["fc11"])
