@@ -34,6 +34,8 @@ from infoplane.types import Cost, Estimate, FloatArray, IntArray, Kind, Quantity
 
 USABLE = "mi.usable"
 SWEEPS = 200  # iterations of the optimiser
+IMPRECISE = 0.5  # nats of standard error from which it is unreliable
+OVERFIT = -0.1  # nats on held-out rows below which the probe has learned noise
 MOST = 0.5  # nats below zero, or above H(V), that chance excuses
 CLIP = 30.0  # largest standardised entry that a probe sees
 
@@ -129,10 +131,10 @@ def _inputs(array: Any, name: str) -> tuple[FloatArray, list[str]]:
     ceiling="log n; H(V) when V is discrete",
     invariant=("label names", "scaling", "constant unit"),
     deterministic=False,
-    assumes=('rows i.i.d.', 'a linear probe is what reads the layer next'),
+    assumes=("rows i.i.d.", "a linear probe is what reads the layer next"),
     limits=(
         "only what a linear probe can use; a function of T can be more usable than T",
-        "far below zero the probe over-fits (d large against n): bound_violated, unreliable",
+        "far below zero the probe over-fits (d large against n): flag overfit, unreliable",
     ),
     reference="Xu et al., A theory of usable information, ICLR 2020; Gadgil et al., ICLR 2024",
     bound="lower",
@@ -179,8 +181,9 @@ def usable(
     Returns
     -------
     Estimate
-        ``info["cross_entropy"]`` and ``info["base"]``, its value without T, in nats;
-        ``stderr`` is the spread of the log-likelihood ratios over √n.
+        Below −0.1 nat the probe has learned noise (flag ``overfit``, unreliable), as has a standard
+        error above half a nat (``imprecise``). ``info["cross_entropy"]`` and ``info["base"]``, its
+        value without T, in nats; ``stderr`` is the spread of the log-likelihood ratios over √n.
     """
     params = check_params(USABLE, {"ridge": ridge, "parts": parts, "given_layer": given_layer})
     if given is None and given_layer is not None:
@@ -219,7 +222,11 @@ def usable(
     gain = full - base
     stderr = float(gain.std(ddof=1)) / math.sqrt(n)
     info = {"cross_entropy": -float(full.mean()), "base": -float(base.mean())}
+    value = float(gain.mean())
+    doubts = [*([f"imprecise={stderr:.2g}"] if stderr > IMPRECISE else []),
+              *(["overfit"] if value < OVERFIT else [])]  # fmt: skip
     return conclude(
-        float(gain.mean()), ceiling=ceiling, floor=0.0, slack=min(3 * stderr, MOST) + 0.05,
-        stderr=stderr, flags=flags, info=info, **common,
+        value, ceiling=ceiling, floor=0.0, slack=min(3 * stderr, MOST) + 0.05, stderr=stderr,
+        flags=[*flags, *doubts], info=info,
+        status=Status.UNRELIABLE if doubts else Status.OK, **common,
     )  # fmt: skip

@@ -46,6 +46,13 @@ def test_weighted_neighbours_of_repeated_rows_or_of_great_spread():
     assert few.status is Status.UNRELIABLE
 
 
+def test_a_probe_that_learned_noise_is_told():
+    found = get("mi.usable")(RNG.integers(6, size=30), RNG.standard_normal((30, 20)), rng=0)
+    assert found.value < -0.1
+    assert "overfit" in found.flags
+    assert found.status is Status.UNRELIABLE
+
+
 @pytest.mark.parametrize(
     ("name", "settings"), [("mi.kl", {}), ("mi.gaussian", {"shrinkage": 0.0}), ("mi.usable", {})]
 )
