@@ -62,12 +62,12 @@ function nulls() {  // [layer, its points with a null until now], of the picked 
 }
 function draw_null() {
   const found = nulls().map(([, list]) => list), ends = found.map(list => list.at(-1))
-  const taken = [sources.iso_text, sources.bounds_text].flatMap(({data}) => data.x.map((x, i) => ({x, y: data.y[i]}))).concat(chosen.targets)
+  const taken = [sources.iso_text, sources.bounds_text, sources.rival_text].flatMap(({data}) => data.x.map((x, i) => ({x, y: data.y[i]}))).concat(chosen.targets)
   const clear = p => Math.min(...taken.map(t => Math.hypot(...pixels({x: p.x, y: p.yn}, t))), 200)
-  const first = ends.reduce((a, b) => a && clear(a) >= clear(b) ? a : b, null)  // named where there is most room
+  const first = ends.reduce((a, b) => a && clear(a) >= clear(b) ? a : b, null)  // named where there is most room, if there is
   put("null", {xs: found.map(list => list.map(p => p.x)), ys: found.map(list => list.map(p => p.yn))})
   put("null_end", {x: ends.map(p => p.x), y: ends.map(p => p.yn)})
-  put("null_text", first ? {x: [first.x], y: [first.yn], text: ["null"]} : {x: [], y: [], text: []})
+  put("null_text", first && clear(first) > 14 ? {x: [first.x], y: [first.yn], text: ["null"]} : {x: [], y: [], text: []})
 }
 function draw_null_curves() {
   const area = {xs: [], ys: []}, line = {xs: [], ys: []}
