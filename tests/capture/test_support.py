@@ -309,6 +309,40 @@ def graph():
     np.testing.assert_array_equal(sink.snapshots[0].layers["a:relu"], wanted)
 
 
+@case("experts that each see some of the rows", WORKS, "watched by the module that holds them")
+def experts():
+    def route(m, x):
+        chosen, out = torch.arange(len(x)) % 3 == 0, torch.zeros(len(x), 3)
+        out[chosen], out[~chosen] = m.a(x[chosen]), m.b(x[~chosen])
+        return out
+
+    routed = Custom(route, a=nn.Linear(4, 3), b=nn.Linear(4, 3))
+    assert names(captured(nn.Sequential(routed, nn.Tanh()))) == ["0", "1"]
+
+
+@case("state kept in plain attributes", WORKS, "put back after each probe pass")
+def stateful():
+    def forward(m, x):
+        h = m.a(x)
+        m.hidden, m.calls = (m.hidden + h.detach()) / 2, m.calls + 1
+        return m.b(h + m.hidden)
+
+    model = Custom(forward, a=nn.Linear(4, 5), b=nn.Linear(5, 3))
+    model.hidden, model.calls = torch.zeros(8, 5), 0
+    assert names(captured(model)) == ["a", "b"]
+    assert model.calls == 1
+
+
+@case("inputs changed in place", WORKS, "the probe set keeps a copy")
+def overwritten():
+    model = Custom(lambda m, x: m.a(x.sub_(1)), a=nn.Linear(4, 3))
+    sink, probe = MemorySink(), Probe(X)
+    with watch(model, probe, sink, every=1) as watcher:
+        watcher.step(1)
+    assert probe.x.equal(X)
+    np.testing.assert_array_equal(sink.snapshots[0].layers["a"], sink.snapshots[1].layers["a"])
+
+
 @case("a layer that is named but never called", REFUSES, "the error names it")
 def unused():
     model = net()
