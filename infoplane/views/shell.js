@@ -45,7 +45,13 @@ window.infoplane = (() => {
     replace(scalar_head, {v: changed(scalar_head.data.v, message.scalar_head)})
     replace(live, {...live.data, ...Object.fromEntries(Object.entries(message.live).map(([name, value]) => [name, [value]]))})
   }
+  function keep_styles() {  // Bokeh writes the same style sheets at every paint; each time the browser computed all styles anew
+    const {prototype} = Bokeh.require("core/dom").InlineStyleSheet, {replace} = prototype
+    prototype.replace = function (css, styles) { if (styles != null || css !== this.css) replace.call(this, css, styles) }
+    Bokeh.require("core/visuals/visual").VisualProperties.prototype._get_css_value = () => ""  // ours are properties, never CSS variables
+  }
   function draw() {
+    try { keep_styles() } catch { /* another Bokeh: slower, not wrong */ }
     const figures = Bokeh.require("document").Document.from_json(JSON.parse(document.getElementById("ip-kit").textContent))
     const names = ["raw", "scalars", "texts", "facts", "head", "scalar_head", "live", "view"]
     kit = Object.fromEntries(names.map((name) => [name, figures.get_model_by_name(name)]))
