@@ -167,7 +167,7 @@ class Pairs:
             self.column_order = np.argsort(-t.var(axis=0), kind="stable")
             t = t[:, self.column_order]
         turned, largest = _turned(t)
-        radius = math.sqrt(reach) / largest
+        radius = min(math.sqrt(reach) / largest, 1e6)  # boxes are of order 1: all are near then
         self.order, self.sizes = _leaves(turned, codes, radius)
         self.t, self.reach = t[self.order], reach
         # exponentials that underflow are many times slower; what is listed is not final yet
