@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from infoplane.store import Run
 
 POLL = 0.2  # seconds between two looks at a growing run
-_GROWING = ("live",)  # a run that nobody writes any more gets no further snapshot
 
 
 class Agenda:
@@ -140,7 +139,7 @@ class Agenda:
         if pause > 0:
             return False
         # The status is read first: whatever was written before the end is then seen by refresh.
-        ended = self._run.status().state not in _GROWING
+        ended = not self._run.status().growing
         self._run.refresh()
         self._polled = time.monotonic()
         return ended

@@ -38,12 +38,20 @@ class RunStatus:
         Time since its journal last grew, by the clocks of two machines: a label.
     last_step : int or None
         Latest step with a snapshot or a scalar.
+    held : bool
+        Whether a process holds the run to write it, stopped or not.
     """
 
     state: State
     reason: str = ""
     age_seconds: float = 0.0
     last_step: int | None = None
+    held: bool = False
+
+    @property
+    def growing(self) -> bool:
+        """Whether more may come: it is written, or by a process that is stopped and may go on."""
+        return self.state == "live" or (self.state == "stalled" and self.held)
 
 
 def assess(hold: Hold, follower: Follower, index: Index, last_step: int | None) -> RunStatus:
@@ -60,7 +68,7 @@ def assess(hold: Hold, follower: Follower, index: Index, last_step: int | None) 
         f"{damaged} damaged line{'s were' if damaged > 1 else ' was'} skipped" if damaged else "",
     ]
     notes += [f"the journal {name} is unreadable" for name in follower.unreadable]
-    return RunStatus(state, "; ".join(filter(None, notes)), age, last_step)
+    return RunStatus(state, "; ".join(filter(None, notes)), age, last_step, bool(hold.held))
 
 
 def _state(

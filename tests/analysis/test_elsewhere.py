@@ -1,5 +1,7 @@
 """Parameters that name another step or layer of the run, what is kept with it, and the device."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -116,6 +118,10 @@ def test_a_growing_run_is_measured_once_the_named_step_is_there(tmp_path):
         writer.write(Snapshot(3, STEPS[3]))
         agenda._polled = -1e9  # long ago
         assert [job.step for job in agenda.take(2)] == [3, 0]
+        os.utime(writer.path / "lock", (1, 1))  # no sign of life since 1970: a laptop slept
+        agenda._polled = -1e9
+        assert agenda.take() == []
+        assert not agenda.over
 
 
 def test_a_named_step_whose_arrays_were_given_up_still_serves(tmp_path):
