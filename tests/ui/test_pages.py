@@ -1,5 +1,8 @@
 """The pages beside the plane, in a real browser: Layer panel, Diagnostics, Compare, Playground."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from playwright.sync_api import expect
@@ -59,6 +62,7 @@ def test_the_layer_panel_opens_by_keyboard_and_follows_the_scrubber(pages, serve
     pages.wait_for_selector("#layer:not([hidden]) [data-figure=map] circle")
     panel = pages.locator("#layer")
     assert "T1" in panel.locator("h2").inner_text()
+    assert "page=calibrate" in panel.get_by_role("link").get_attribute("href")
     assert panel.locator("[data-figure=history] rect").count() > 20
     assert panel.locator("[data-figure=spectrum] rect").count() == 4
     assert "128 samples" in panel.inner_text()
@@ -90,6 +94,10 @@ def test_explore_says_what_can_be_concluded(pages, served):
     assert sheet.get_by_role("button", name="close").evaluate("e => e === document.activeElement")
     pages.keyboard.press("Escape")
     pages.wait_for_selector("#reading", state="hidden")
+    pages.get_by_role("button", name="Save figures").click()
+    with pages.expect_download() as download:
+        pages.get_by_role("button", name="References as BibTeX").click()
+    assert Path(download.value.path()).read_text().startswith("@misc{mi.")
 
 
 def test_diagnostics_says_what_is_there_and_how_to_measure_more(pages, served):
@@ -113,6 +121,8 @@ def test_compare_shows_seeds_as_planes_with_bands_and_keeps_the_choice_in_the_ad
     assert pages.locator("#planes svg path.band").count() == 4  # one ribbon a layer
     assert pages.locator("#planes svg .head").count() == 4
     assert "T1 from" in pages.locator("#planes svg").get_attribute("aria-label")
+    assert "I(X; bin(T)) in bits" in pages.locator("#planes svg").text_content()
+    assert "I(bin(T); Y) in bits" in pages.locator("#groups").text_content()
     assert pages.locator("#groups svg path.band").count() == 8
     assert pages.locator("#agreement td .rho").count() == 4  # two estimators
     pages.get_by_role("combobox", name="One cell for each").select_option("run")
@@ -124,6 +134,12 @@ def test_compare_shows_seeds_as_planes_with_bands_and_keeps_the_choice_in_the_ad
     pages.reload()
     pages.wait_for_selector("#groups svg path.line", state="attached")
     assert not pages.get_by_role("checkbox", name="seed 0").is_checked()
+    pages.get_by_role("button", name="none").click()
+    expect(pages.locator("#compared")).to_be_hidden()
+    pages.get_by_role("searchbox").fill("seed-0")
+    pages.get_by_role("button", name="choose those shown").click()
+    expect(pages.get_by_role("checkbox", name="seed 0")).to_be_checked()
+    pages.wait_for_function("document.querySelectorAll('#planes figure').length === 1")
 
 
 def test_calibrate_reads_twins_and_keeps_them(pages, served):
@@ -134,10 +150,11 @@ def test_calibrate_reads_twins_and_keeps_them(pages, served):
     pages.get_by_role("button", name="measure").click()
     pages.wait_for_selector("#reading-table tbody tr")
     assert pages.locator("#reading-table tbody tr").count() == 10  # two estimators, five truths
-    pages.reload()
-    pages.wait_for_function("document.getElementById('hint').textContent.includes('not calib')")
-    pages.get_by_label("Step of the snapshot").select_option("5")
+    expect(pages.locator("#verdicts li")).to_have_count(2)
+    expect(pages.locator("#verdicts .level").first).to_have_text(re.compile("sound|biased|blind"))
+    visit(pages, f"{served.url}?page=calibrate&run={served.ids[0]}&layer=T1&step=5")
     pages.wait_for_selector("#reading-table tbody tr")
+    expect(pages.get_by_label("Step of the snapshot")).to_have_value("5")
     pages.get_by_label("Information about").select_option("X")
     pages.wait_for_selector("#reading-table tbody tr", state="detached")
     assert pages.get_by_role("checkbox", name="fixed bins").is_disabled()

@@ -539,6 +539,22 @@ def test_a_run_with_nothing_in_it_and_a_broken_one_say_so(page, tmp_path):
     expect(page.locator("[data-ip=status]")).to_contain_text("journal is damaged")
 
 
+def test_of_a_deep_network_what_can_be_read_is_shown(page, tmp_path):
+    names = [f"backbone.stage{i}_block_residual" for i in range(12)]
+    page.goto(save(tmp_path / "deep.html", build([0, 1, 10, 100], names)).as_uri())
+    wait_until_drawn(page)
+    expect(page.locator("[data-ip=summary]")).to_contain_text("not usable: T1")
+    expect(page.locator("tbody td.name span").nth(3)).to_have_text("stage3")
+    assert source(page, "null")["xs"] == []  # twelve of them would hide the paths
+    top = page.evaluate(f"{CONTROLLER}.known.meta.h_y / Math.LN2")
+    own = page.evaluate(f"[...Array(12).keys()].map(l => {CONTROLLER}.here(l).y)")
+    marked = source(page, "marker")["y"]
+    assert max(marked) < max([top, *own]) + 0.05  # none is pushed to where no T can be
+    page.keyboard.press("ArrowLeft")
+    page.locator("tr[data-l='5']").press("Enter")
+    page.wait_for_function(f"{OF}('null').data.xs.length === 1")
+
+
 def test_the_first_snapshot_alone_is_shown(page, tmp_path):
     page.goto(save(tmp_path / "one.html", build([0]), Live("live", age=0.0)).as_uri())
     wait_until_drawn(page)
