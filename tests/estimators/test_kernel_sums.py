@@ -29,6 +29,7 @@ CASES = {
     "far from zero": clouds() + 1e6,
     "large": np.repeat(1e5 * clouds(130), 2, axis=0) + 0.1 * clouds(seed=3),
     "two rows": clouds(2),
+    "far below its noise": 1e-200 * clouds(),
 }
 
 
