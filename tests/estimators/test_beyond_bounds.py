@@ -8,8 +8,12 @@ import pytest
 from infoplane.estimators import get
 from infoplane.types import Status
 
-RNG = np.random.default_rng(4)
 Y = np.arange(60) % 3
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(4)
 
 
 def test_codes_that_repeat_each_other_beyond_the_entropy_of_the_labels():
@@ -19,35 +23,35 @@ def test_codes_that_repeat_each_other_beyond_the_entropy_of_the_labels():
     assert found.status is Status.UNRELIABLE
 
 
-def test_a_reconstruction_below_zero_is_vacuous():
-    v = RNG.standard_normal((60, 4))
+def test_a_reconstruction_below_zero_is_vacuous(rng):
+    v = rng.standard_normal((60, 4))
     found = get("mi.reconstruction")(v, -v)
     assert found.value < 0
     assert "vacuous" in found.flags
     assert found.status is Status.UNRELIABLE
 
 
-def test_bins_chosen_for_a_spike_are_too_many_for_the_samples():
-    unit = np.where(np.arange(60) % 4, 0.0, RNG.random(60))
-    found = get("mi.birge_rozenholc")(RNG.permutation(np.arange(60) % 7), unit)
+def test_bins_chosen_for_a_spike_are_too_many_for_the_samples(rng):
+    unit = np.where(np.arange(60) % 4, 0.0, rng.random(60))
+    found = get("mi.birge_rozenholc")(rng.permutation(np.arange(60) % 7), unit)
     assert found.info["bias"] > 0.2
     assert "few_samples" in found.flags
     assert found.status is Status.UNRELIABLE
 
 
-def test_weighted_neighbours_of_repeated_rows_or_of_great_spread():
-    t = np.tanh(40 * RNG.standard_normal((60, 1)))
+def test_weighted_neighbours_of_repeated_rows_or_of_great_spread(rng):
+    t = np.tanh(40 * rng.standard_normal((60, 1)))
     tied = get("mi.kl")(Y, t)
     assert "ties" in tied.flags
     assert tied.status is Status.UNRELIABLE
-    few = get("mi.kl")(RNG.standard_normal((20, 5)), RNG.standard_normal((20, 5)))
+    few = get("mi.kl")(rng.standard_normal((20, 5)), rng.standard_normal((20, 5)))
     assert few.stderr > 0.5
     assert "imprecise" in few.flags
     assert few.status is Status.UNRELIABLE
 
 
-def test_a_probe_that_learned_noise_is_told():
-    found = get("mi.usable")(RNG.integers(6, size=30), RNG.standard_normal((30, 20)), rng=0)
+def test_a_probe_that_learned_noise_is_told(rng):
+    found = get("mi.usable")(rng.integers(6, size=30), rng.standard_normal((30, 20)), rng=0)
     assert found.value < -0.1
     assert "overfit" in found.flags
     assert found.status is Status.UNRELIABLE
@@ -56,18 +60,18 @@ def test_a_probe_that_learned_noise_is_told():
 @pytest.mark.parametrize(
     ("name", "settings"), [("mi.kl", {}), ("mi.gaussian", {"shrinkage": 0.0}), ("mi.usable", {})]
 )
-def test_no_sample_of_n_shows_more_than_log_n(name, settings):
-    x = RNG.standard_normal((60, 1))
-    found = get(name)(x, x + 1e-4 * RNG.standard_normal((60, 1)), **settings, rng=0)
+def test_no_sample_of_n_shows_more_than_log_n(name, settings, rng):
+    x = rng.standard_normal((60, 1))
+    found = get(name)(x, x + 1e-4 * rng.standard_normal((60, 1)), **settings, rng=0)
     assert found.value > math.log(60) + 1
     assert found.status is Status.UNRELIABLE
     assert found.ceiling == pytest.approx(math.log(60))
 
 
-def test_shrinkage_that_hides_a_near_perfect_correlation_is_told():
-    x = RNG.standard_normal((60, 1))
-    t = x + 1e-4 * RNG.standard_normal((60, 1))
+def test_shrinkage_that_hides_a_near_perfect_correlation_is_told(rng):
+    x = rng.standard_normal((60, 1))
+    t = x + 1e-4 * rng.standard_normal((60, 1))
     found = get("mi.gaussian")(x, t)
     assert "shrunk" in found.flags
     assert found.status is Status.SATURATED
-    assert "shrunk" not in get("mi.gaussian")(x, x + RNG.standard_normal((60, 1))).flags
+    assert "shrunk" not in get("mi.gaussian")(x, x + rng.standard_normal((60, 1))).flags
