@@ -322,7 +322,7 @@ def test_what_a_run_lacks_is_said_with_what_would_do(run, name, missing):
 
 def test_weights_are_read_off_the_layer_they_make(record):
     hidden = STEPS[9]["net.0"][:, :5]
-    weight = RNG.normal(size=(3, 5))
+    weight = np.random.default_rng(7).normal(size=(3, 5))
     arrays = {"hidden": hidden, "logits": hidden @ weight.T + [1.0, 2.0, 3.0]}
     run = record({0: arrays}, y=Y, x=X)
     requests = [("collapse.nc3", {"logits_layer": "logits"}),
