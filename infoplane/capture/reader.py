@@ -89,21 +89,15 @@ class _Page:
 
     @contextmanager
     def attached(self, modules: Mapping[str, nn.Module]) -> Iterator[None]:
-        """Attach what the taps need and detach it on leaving, whatever happens.
-
-        Forward hooks go straight into the modules' tables, as `register_forward_hook` puts them: it
-        takes ten times as long, at every snapshot.
-        """
-        key = object()
+        """Attach what the taps need and detach it on leaving, whatever happens."""
         with ExitStack() as stack:
             for side, path in self.watched:
                 if side in ("output", "input") and path not in modules:
                     gone = HookNotFiredError("its module is no longer in the model.")
                     self.disable((side, path), gone)
                 elif side == "output":
-                    table: dict[Any, Any] = modules[path]._forward_hooks
-                    stack.callback(table.pop, key, None)
-                    table[key] = partial(self._after, path)
+                    handle = modules[path].register_forward_hook(partial(self._after, path))
+                    stack.callback(handle.remove)
                 elif side == "input":
                     before = partial(self._before, path)
                     handle = modules[path].register_forward_pre_hook(before, with_kwargs=True)
