@@ -37,8 +37,6 @@ ESTIMATORS = (
     "mi.binning", "mi.adaptive", "mi.kde", "mi.kde_adaptive", "mi.ksg", "mi.kl", "mi.compressed",
     "mi.gaussian", "mi.renyi", "mi.cauchy_schwarz", "mi.diffusion", "mi.infonce",
 )  # fmt: skip
-NOT_SHANNON = ("mi.renyi", "mi.cauchy_schwarz", "mi.diffusion")
-"""Those whose unit is not that of an information: there is no truth to be close to."""
 DIAGNOSTICS = (
     "entropy.diffusion", "entropy.matrix", "diversity.vendi", "rank.effective",
     "rank.participation", "dimension.lid", "norm.nuclear", "rate.coding", "rate.reduction",
@@ -178,22 +176,19 @@ def sheet(name: str) -> dict[str, Any]:
     if name in DIAGNOSTICS:
         return {"changes": changes}
     width, most = filled(name)
+    samples = {}
+    for about, task in PAIRS.items():
+        enough, bias, note = needed(name, task)
+        samples[about] = {"from": enough, "bias": _rounded(bias), "note": note}
     return {
         "changes": changes,
         "width": {"from": width, "most": _rounded(most)},
-        "samples": {
-            about: dict(zip(("from", "bias", "note"), _three(needed(name, task)), strict=True))
-            for about, task in PAIRS.items()
-        },
+        "samples": samples,
     }
 
 
 def _told(row: Measurement) -> dict[str, Any]:
     return {"value": _rounded(row.value), "verdict": int(row.verdict), "reason": row.reason}
-
-
-def _three(found: tuple[int | None, float | None, str]) -> tuple[int | None, float | None, str]:
-    return found[0], _rounded(found[1]), found[2]
 
 
 def _rounded(value: float | None) -> float | None:

@@ -16,7 +16,6 @@ from infoplane.analysis.limits import (
     DIAGNOSTICS,
     ESTIMATORS,
     FULL,
-    NOT_SHANNON,
     PAIRS,
     SIZES,
     UNITS,
@@ -25,7 +24,7 @@ from infoplane.analysis.limits import (
     limits,
     truths,
 )
-from infoplane.estimators.page import BOUNDS, families
+from infoplane.estimators.page import BOUNDS, escaped, families
 from infoplane.estimators.registry import Card, card
 from infoplane.types import NATS_TO_BITS, Verdict
 
@@ -133,7 +132,7 @@ def _enough(name: str, sheet: Mapping[str, Any]) -> Iterator[Cell]:
         yield Cell("never" if most is not None else "–", note=least)
     for task in PAIRS:
         found = sheet["samples"][task]
-        if name in NOT_SHANNON:
+        if "I(" not in card(name).measures:
             yield Cell("other unit", note="It is no Shannon information: nothing to compare with.")
         elif found["note"]:
             yield Cell("–", note=found["note"])
@@ -181,10 +180,6 @@ def markdown() -> str:
     for title, _, cards in families():
         parts.append(f"\n### {title}")
         for one in cards:
-            parts += [f"\n**{one.label}** (`{one.id}`): {_safe(one.measures)}\n"]
-            parts += [f"- {name}: {_safe(text)}" for name, text in facts(one)]
+            parts += [f"\n**{one.label}** (`{one.id}`): {escaped(one.measures)}\n"]
+            parts += [f"- {name}: {escaped(text)}" for name, text in facts(one)]
     return "\n".join(parts) + "\n"
-
-
-def _safe(text: str) -> str:
-    return text if "`" in text else text.replace("*", "\\*").replace("<", "&lt;")

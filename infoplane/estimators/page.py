@@ -148,8 +148,8 @@ def section(card: Card) -> str:
         ("Reference", card.reference),
     ]  # fmt: skip
     lines = [f"\n### {card.label}: `{card.id}`\n", card.summary, ""]
-    lines += [f"- **{name}.** {_text(value)}" for name, value in facts if value]
-    lines += [f"- **Limit.** {_text(limit)}" for limit in card.limits]
+    lines += [f"- **{name}.** {escaped(value)}" for name, value in facts if value]
+    lines += [f"- **Limit.** {escaped(limit)}" for limit in card.limits]
     if card.params:
         lines += ["", "| parameter | default | may be |", "|---|---|---|"]
         lines += [_row(param.name, _default(param), param.describe()) for param in _params(card)]
@@ -179,10 +179,10 @@ def _default(param: Param) -> str:
 
 
 def _cell(text: str) -> str:
-    return _text(text).replace("|", "\\|")
+    return escaped(text).replace("|", "\\|")
 
 
-def _text(text: str) -> str:
+def escaped(text: str) -> str:
     """Escape what Markdown would read as marks."""
     return text if "`" in text else text.replace("*", "\\*").replace("<", "&lt;")
 
