@@ -8,13 +8,13 @@ who may be is measured: the answer is that of float64 to the last bit.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from infoplane.estimators.compiled import sweeps
 from infoplane.types import FloatArray, IntArray
 
 STEPS = 32_000  # in the widest column: differences fit into 16 bits
@@ -29,16 +29,7 @@ Cells = NDArray[np.int16]
 
 def compiled(n: int) -> ModuleType | None:
     """Return the compiled sweeps for n rows; None without numba (extra ``fast``) or for few."""
-    return _compiled() if n >= MANY else None
-
-
-@cache
-def _compiled() -> ModuleType | None:
-    try:
-        from infoplane.estimators import compiled as sweeps
-    except (ImportError, OSError):  # not installed, too old for this numpy, or without its library
-        return None
-    return sweeps
+    return sweeps("near") if n >= MANY else None
 
 
 class Screen:

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from infoplane.estimators import counting, neighbours, screen
+from infoplane.estimators import compiled, counting, neighbours, screen
 from infoplane.estimators.knn import ksg
 from infoplane.estimators.screen import Screen
 
@@ -65,23 +65,25 @@ def test_what_cannot_be_screened_is_measured_plainly(sweeps):
     np.testing.assert_array_equal(counting.closer(points, radius), inside)
 
 
-def test_a_directory_that_cannot_be_written_only_costs_the_cache(sweeps, monkeypatch):
+def test_a_directory_that_cannot_be_written_only_costs_the_cache(monkeypatch):
+    jit = pytest.importorskip("infoplane.estimators.compiled.jit")
+
     def njit(cache=False, **options):
         if cache:
             raise RuntimeError("cannot cache function: no locator available")
         return lambda function: function
 
-    monkeypatch.setattr(sweeps, "njit", njit)
-    assert sweeps._jit(len)([0, 0]) == 2
+    monkeypatch.setattr(jit, "njit", njit)
+    assert jit.jit(len)([0, 0]) == 2
 
 
 def test_without_numba_there_are_no_sweeps(monkeypatch):
     monkeypatch.setitem(sys.modules, "numba", None)
-    monkeypatch.delitem(sys.modules, "infoplane.estimators.compiled", raising=False)
-    monkeypatch.delattr("infoplane.estimators.compiled", raising=False)
-    assert screen._compiled.__wrapped__() is None
+    monkeypatch.delitem(sys.modules, "infoplane.estimators.compiled.near", raising=False)
+    monkeypatch.delitem(sys.modules, "infoplane.estimators.compiled.jit", raising=False)
+    assert compiled.sweeps.__wrapped__("near") is None
 
 
 def test_few_rows_never_load_them(monkeypatch):
-    monkeypatch.setattr(screen, "_compiled", lambda: pytest.fail("numba was asked for"))
+    monkeypatch.setattr(screen, "sweeps", lambda _: pytest.fail("numba was asked for"))
     assert screen.compiled(screen.MANY - 1) is None

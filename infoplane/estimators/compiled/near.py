@@ -1,20 +1,18 @@
 """Compiled sweeps over all pairs of rows: what `screen` does in numpy, without its temporaries.
 
-Needs numba (``pip install infoplane[fast]``); :func:`infoplane.estimators.screen.compiled` says
-whether it is there. Differences of 16-bit integers sort out who may be near, float64 decides: every
-answer is that of the plain version to the last bit. Compiled once and kept beside this file, or in
-the user's cache, for the next process; no function holds the interpreter lock.
+Differences of 16-bit integers sort out who may be near, float64 decides: every answer is that of the
+plain version to the last bit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-from numba import int16, njit
+from numba import int16
 from numpy.typing import NDArray
 
+from infoplane.estimators.compiled.jit import jit
 from infoplane.types import FloatArray, IntArray
 
 ROWS = 8  # taken together: the others' coordinates are fetched once for all of them
@@ -27,16 +25,7 @@ SLACK = 1.5  # steps by which a difference may be off; as in `screen`
 Cells = NDArray[np.int16]
 
 
-def _jit(function: Callable[..., Any]) -> Callable[..., Any]:
-    options = {"nogil": True, "error_model": "numpy"}
-    try:
-        compiler = njit(cache=True, **options)(function)
-    except RuntimeError:  # neither this directory nor the user's cache can be written
-        compiler = njit(**options)(function)
-    return cast(Callable[..., Any], compiler)
-
-
-@_jit
+@jit
 def _largest(cells: Cells, rows: Any, others: Any, out: Cells) -> None:
     """Largest difference of every row (start, stop) to the others (start, stop), into ``out``."""
     for left in range(others[0], others[1], TILE):
@@ -52,7 +41,7 @@ def _largest(cells: Cells, rows: Any, others: Any, out: Cells) -> None:
                     into[j] = gap if c == 0 or gap > into[j] else into[j]
 
 
-@_jit
+@jit
 def _insert(best: NDArray[Any], value: Any) -> None:
     """Put a value below the last of an ascending list where it belongs; the last drops out."""
     p = len(best) - 1
@@ -62,7 +51,7 @@ def _insert(best: NDArray[Any], value: Any) -> None:
     best[p] = value
 
 
-@_jit
+@jit
 def _distance(points: FloatArray, i: int, j: int, limit: float) -> float:
     """Largest coordinate difference of two rows, or one that is at least ``limit``."""
     result = 0.0
@@ -75,7 +64,7 @@ def _distance(points: FloatArray, i: int, j: int, limit: float) -> float:
     return result
 
 
-@_jit
+@jit
 def _bound(gaps: Cells, lowest: Cells, near: Cells) -> Any:
     """Smallest gap within which len(near) rows lie; ``lowest`` becomes that of every chunk."""
     near[:] = TOP
@@ -98,7 +87,7 @@ def _bound(gaps: Cells, lowest: Cells, near: Cells) -> Any:
     return near[-1]
 
 
-@_jit
+@jit
 def _kth(
     points: FloatArray, i: int, start: int, gaps: Cells, lowest: Cells, near: Cells, best: Any
 ) -> Any:
@@ -115,7 +104,7 @@ def _kth(
     return best[-1]
 
 
-@_jit
+@jit
 def _within(points: FloatArray, i: int, start: int, gaps: Cells, radius: float, step: float) -> int:
     """How many rows from ``start`` on are closer to row i than the radius, itself among them."""
     steps = min(radius / step, 40_000.0)
@@ -136,7 +125,7 @@ def _within(points: FloatArray, i: int, start: int, gaps: Cells, radius: float, 
     return count
 
 
-@_jit
+@jit
 def kth(
     points: FloatArray, cells: Cells, k: int, start: int, stop: int, result: FloatArray
 ) -> None:
@@ -164,7 +153,7 @@ def kth(
             result[i] = _kth(points, i, low, gaps[i - first, : high - low], lowest, near, best)
 
 
-@_jit
+@jit
 def closer(
     points: FloatArray, cells: Cells, step: float, radius: FloatArray, start: int, stop: int,
     counts: IntArray,
