@@ -1,7 +1,7 @@
 """Compiled sweeps over all pairs of rows: what `screen` does in numpy, without its temporaries.
 
-Differences of 16-bit integers sort out who may be near, float64 decides: every answer is that of the
-plain version to the last bit.
+Differences of 16-bit integers sort out who may be near, float64 decides: every answer is that of
+the plain version to the last bit.
 """
 
 from __future__ import annotations
