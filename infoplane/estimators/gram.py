@@ -34,10 +34,13 @@ from infoplane.estimators.shared import Shared, recall, serving
 from infoplane.estimators.spectrum import (
     DOUBLE,
     EXACT,
+    LOG_DOMAIN,
     ORDER_ONE,
     eigenvalues,
     entropy,
+    log_power_sum,
     low_rank_eigenvalues,
+    purity,
     quadrature,
 )
 from infoplane.types import Estimate, Flags, FloatArray, IntArray
@@ -111,8 +114,11 @@ def _members(codes: IntArray) -> Iterator[IntArray]:
 def _entropy(blocks: Any, n: int, alpha: float, rng: np.random.Generator) -> Uncertain:
     """S_α of the block-diagonal matrix with these unit-diagonal blocks, divided by n.
 
-    The blocks add up in Σ λ (λ^{α−1} − 1), which is tr A^α − 1 without cancellation.
+    The blocks add up in Σ λ (λ^{α−1} − 1), which is tr A^α − 1 without cancellation; far above
+    order 1, where tr A^α is nearly 0, in its logarithm.
     """
+    if alpha >= LOG_DOMAIN and alpha != 2.0:
+        return _far_entropy([_log_power(block, n, alpha, rng) for block in blocks], alpha)
     total = variance = 0.0
     for block in blocks:
         value, spread = _excess(block, n, alpha, rng)
@@ -121,6 +127,31 @@ def _entropy(blocks: Any, n: int, alpha: float, rng: np.random.Generator) -> Unc
     if abs(alpha - 1.0) < ORDER_ONE:
         return -total, variance
     return math.log1p(total) / (1.0 - alpha), variance / ((1.0 - alpha) * (1.0 + total)) ** 2
+
+
+def _far_entropy(parts: list[Uncertain], alpha: float) -> Uncertain:
+    """S_α from log tr A_b^α of the blocks and the relative variances of those traces."""
+    logs, spreads = np.array(parts).T
+    top = logs.max()
+    weights = np.exp(logs - top)
+    total = weights.sum()
+    variance = float((np.square(weights / total) * spreads).sum())
+    return float(top + np.log(total)) / (1.0 - alpha), variance / (1.0 - alpha) ** 2
+
+
+def _log_power(block: NDArray[Any], n: int, alpha: float, rng: np.random.Generator) -> Uncertain:
+    """Return log Σ (λ/n)^α of a block, and the relative variance of that sum."""
+    values = _solve(block, alpha)
+    if values is not None:
+        return log_power_sum(values[values > 0] / n, alpha), 0.0
+    # of the order of the largest eigenvalue and not below it, so that no power over- or underflows
+    scale = len(block) * math.sqrt(purity(block))
+    found = quadrature(
+        block.astype(np.float32, copy=False), [lambda values: (values / scale) ** alpha], rng=rng
+    )
+    trace = max(float(found.mean[0]), np.finfo(np.float64).tiny)
+    logarithm = alpha * math.log(scale / n) + math.log(trace)
+    return logarithm, (found.stderr(np.ones(1)) / trace) ** 2
 
 
 def _solve(block: NDArray[Any], alpha: float) -> FloatArray | None:

@@ -33,6 +33,7 @@ MOST = 512  # and up to this rank, beyond which the factor costs what it saves
 SMALL = 200  # rows below which its rank does not matter
 REMAINDER = 1e-12  # share of the trace that a low-rank factor may leave out
 ORDER_ONE = 1e-9  # distance from 1 below which an order is 1
+LOG_DOMAIN = 1.5  # order from which Σ p^q is so small that 1 + (Σ p^q − 1) would lose its digits
 PROBES, STEPS = 16, 40  # of the quadrature
 LEADING, TOP_STEPS = 32, 6  # near-eigenvectors that it takes out, and their Lanczos steps
 
@@ -130,9 +131,18 @@ def entropy(p: FloatArray, order: float = 1.0) -> float:
         return float(-(p * np.log(p)).sum())
     if math.isinf(order):
         return float(-np.log(p.max()))
+    if order >= LOG_DOMAIN:
+        return log_power_sum(p, order) / (1.0 - order)
     # p^(q−1) − 1 through expm1, since at q = 1.01 the sum is 1 minus a few hundredths
     excess = float((p * np.expm1((order - 1.0) * np.log(p))).sum())
     return math.log1p(excess) / (1.0 - order)
+
+
+def log_power_sum(p: FloatArray, order: float) -> float:
+    """Return log Σ p^q of positive numbers, which neither underflows nor cancels."""
+    logs = order * np.log(p)
+    top = float(logs.max())
+    return top + math.log(float(np.exp(logs - top).sum()))
 
 
 def purity(matrix: NDArray[Any]) -> float:

@@ -164,6 +164,19 @@ def test_fast_nulls_are_the_plain_loop(discrete):
     assert dime(v, t, sigma=1.0).value > draws.max()
 
 
+@pytest.mark.parametrize("alpha", [1.5, 3.0, 5.0, 50.0])
+def test_high_orders_of_many_far_rows(alpha):
+    """All rows their own direction: log n at any order, in whole and class by class."""
+    n, t = 300, np.arange(300.0)[:, None]
+    y = np.repeat([0, 1, 2], 100)
+    setting = {"alpha": alpha, "sigma": 0.01}
+    assert renyi_entropy(t, **setting).value == pytest.approx(math.log(n), rel=1e-12)
+    assert renyi_joint(t, y, **setting).value == pytest.approx(math.log(n), rel=1e-12)
+    assert renyi_conditional(t, y, **setting).value == pytest.approx(math.log(100), rel=1e-12)
+    assert renyi_mi(y, t, **setting).value == pytest.approx(math.log(3), rel=1e-12)
+    assert renyi_mi(t, t, **setting).value == pytest.approx(math.log(n), rel=1e-12)
+
+
 def test_quadrature_agrees_with_exact(monkeypatch):
     y, t = labelled(500)
     x, other = pair(500)
@@ -172,7 +185,7 @@ def test_quadrature_agrees_with_exact(monkeypatch):
         (lambda **k: renyi_mi(x, other, **k)),
         (lambda **k: renyi_mi(y, t, **k)),
     ]
-    for alpha in (1.0, 1.01, 0.7):
+    for alpha in (1.0, 1.01, 0.7, 5.0):
         exact = [case(alpha=alpha, sigma=1.0) for case in cases]
         with monkeypatch.context() as patch:
             patch.setattr(room, "EXACT", 100)

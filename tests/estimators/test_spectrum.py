@@ -1,3 +1,4 @@
+import fractions
 import itertools
 import math
 
@@ -54,6 +55,15 @@ def test_known_spectra(order):
         matrix_entropy(kernel(), order),
         abs=1e-9 if order > 0.9 else 1e-5,  # the twin counts rounding as eigenvalues
     )
+
+
+@pytest.mark.parametrize("order", [1.49, 1.5, 3.0, 5.0, 20.0, 1000.0])
+def test_many_directions_at_high_orders(order):
+    """Where Σ p^q is below the rounding of 1, the entropy still has all its digits."""
+    assert entropy(np.full(3000, 1 / 3000), order) == pytest.approx(math.log(3000), rel=1e-13)
+    geometric = np.append(0.5 ** np.arange(1, 40), 0.5**39)
+    powers = sum(fractions.Fraction(1, 2 ** min(i, 39)) ** 3 for i in range(1, 41))
+    assert entropy(geometric, 3.0) == pytest.approx(-0.5 * math.log(powers), rel=1e-13)
 
 
 def test_purity_is_order_two():
