@@ -234,7 +234,7 @@ def nc2(
         Error of the whole frame; spread of the lengths; mean error of the angles; for unbalanced
         classes, root mean squared cosine between the means as they are. ``info`` has all four.
     weight : array, (C, d), optional
-        The classifier's weights: its rows are then judged instead of the means.
+        The classifier's weights: its rows, as they are, are then judged instead of the means.
     rng : Generator or seed
         Not used: the value is exact.
     shared : Shared, optional
@@ -249,7 +249,8 @@ def nc2(
         return call.conclude(0.0)
     if weight is not None:
         rows = classifier_rows(call, y, weight)[0]
-        centred = rows - rows.mean(axis=0)
+        rows = rows / max(float(np.abs(rows).max()), np.finfo(np.float64).tiny)
+        centred = rows  # lengths and angles are those of the rows as they are
     else:
         shape = geometry_of(call)
         centred = shape.centred

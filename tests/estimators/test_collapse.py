@@ -106,6 +106,24 @@ def test_nc3_and_nc4_read_the_classifier():
         nc4(t, y, weight=weight, bias=bias[:2])
 
 
+def test_frame_of_the_classifier_is_that_of_its_rows_as_they_are():
+    """Papyan's notebook: ‖w_c‖ and their cosines, no mean taken off."""
+    rng = np.random.default_rng(4)
+    t, weight = rng.normal(size=(len(Y), D)), 0.7 + rng.normal(size=(C, D))
+    lengths = np.linalg.norm(weight, axis=1)
+    cosines = (weight @ weight.T / np.outer(lengths, lengths))[~np.eye(C, dtype=bool)]
+    gram = weight @ weight.T
+    simplex = (np.eye(C) - 1 / C) / np.sqrt(C - 1)
+    true = {
+        "norms": lengths.std(ddof=1) / lengths.mean(),
+        "angles": np.abs(cosines + 1 / (C - 1)).mean(),
+        "etf": np.linalg.norm(gram / np.linalg.norm(gram) - simplex),
+    }
+    for form, value in true.items():
+        found = nc2(t, Y, form=form, weight=1e200 * weight).value
+        assert found == pytest.approx(value, rel=1e-12), form
+
+
 def test_an_absent_class_keeps_its_row():
     t, y = toy()
     weight = np.random.default_rng(2).normal(size=(C, D))
