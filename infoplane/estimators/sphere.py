@@ -123,19 +123,20 @@ def entropy_on_sphere(
     label="entropy + reconstruction",
     quantity=Quantity.MI,
     measures="lower bound of I(V;T) of two views' directions, up to the kernel's smoothing",
-    formula="Ĥ(V) + ⟨log q(v|t)⟩ = κ⟨v_i·t_i⟩ − ⟨log (1/n) Σ_j e^{κ v_i·v_j}⟩",
+    formula="Ĥ(T) + ⟨log q(t|v)⟩ = κ⟨v_i·t_i⟩ − ⟨log (1/n) Σ_j e^{κ t_i·t_j}⟩",
     accepts=((Kind.CONTINUOUS, Kind.CONTINUOUS),),
     cost=Cost.STANDARD,
     complexity="n² d",
     min_samples=2,
     ceiling="log n",
-    assumes=("rows i.i.d.", "V is von Mises–Fisher about T's direction, of concentration κ"),
+    assumes=("rows i.i.d.", "T is von Mises–Fisher about V's direction, of concentration κ"),
     invariant=("row order", "scaling"),
     limits=(
         "V and T must live in one space: two views, or two checkpoints of one layer",
         "cannot pass log n; changes when only one side is rotated",
         "below 0 it says nothing (flag vacuous, unreliable)",
     ),
+    version=2,
     reference="Galvez et al., ICML 2023",
     tolerance={"simplex against itself": 1e-5},
     bound="lower",
@@ -145,7 +146,7 @@ def entropy_on_sphere(
 def reconstruction(
     v: Any, t: Any, *, kappa: Kappa = 10.0, rng: Rng = None, shared: Shared | None = None
 ) -> Estimate:
-    """Bound I(V;T) ≥ Ĥ(V) + ⟨log q(v|t)⟩ in nats, q von Mises–Fisher about t.
+    """Bound I(V;T) ≥ Ĥ(T) + ⟨log q(t|v)⟩ in nats, q von Mises–Fisher about v.
 
     Parameters
     ----------
@@ -172,7 +173,7 @@ def reconstruction(
     if any((side.max(axis=0) == side.min(axis=0)).all() for side in (left, right)):
         return conclude(0.0, flags=["constant"], status=Status.DEGENERATE, **common)
     one, two = unit_rows(left, "v", BOUND), unit_rows(right, "t", BOUND)
-    local = kappa * (one * two).sum(axis=1) - log_mean_kernels(one, kappa)
+    local = kappa * (one * two).sum(axis=1) - log_mean_kernels(two, kappa)
     stderr = float(local.std(ddof=1)) / math.sqrt(n)
     value = float(local.mean())
     vacuous = value < 0  # a bound below zero says nothing

@@ -105,7 +105,7 @@ def test_reconstruction_equals_the_double_loop_and_its_ceiling():
     w = z + 0.3 * rng.standard_normal((30, 4))
     w /= np.linalg.norm(w, axis=1, keepdims=True)
     terms = [
-        5 * z[i] @ w[i] - math.log(sum(math.exp(5 * z[i] @ z[j]) for j in range(30)) / 30)
+        5 * z[i] @ w[i] - math.log(sum(math.exp(5 * w[i] @ w[j]) for j in range(30)) / 30)
         for i in range(30)
     ]
     bound = get("mi.reconstruction")
