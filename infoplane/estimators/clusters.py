@@ -23,8 +23,8 @@ from infoplane.estimators.kept import digest, kept
 from infoplane.estimators.shared import Shared
 from infoplane.types import FloatArray, IntArray
 
-VERSION = 1  # of the labels kept with a run: raised whenever they change
-NEIGHBOURS = 10  # of the graph, the point itself among them
+VERSION = 2  # of the labels kept with a run: raised whenever they change
+NEIGHBOURS = 9  # others that the graph joins a row to: 10 with the row itself, as published
 DENSE = 600  # rows up to which the eigenvectors are taken from the dense matrix
 REMEMBERED = 8
 
@@ -35,7 +35,7 @@ _lock = threading.Lock()
 def cluster_codes(x: Any, k: int = 10, rng: Rng = None, shared: Shared | None = None) -> IntArray:
     """Return spectral clusters 0 … k−1 of the rows of ``x`` (n, d), or bins when it is a vector.
 
-    The graph joins each row to its 10 nearest (itself included), made symmetric; the k leading
+    The graph joins each row to its 9 nearest others, made symmetric; the k leading
     eigenvectors of D^{-1/2} A D^{-1/2} are turned into labels by a pivoted QR (Damle, Minden and
     Ying 2019), without random restarts. When the graph falls into k pieces or more, the pieces are
     the clusters, the smallest ones together. A single column is cut into k bins of equal width.
@@ -105,11 +105,11 @@ def _leading(operator: Any, known: FloatArray, count: int, rng: np.random.Genera
 
 def _neighbour_graph(points: FloatArray) -> Any:
     n = len(points)
-    k = min(NEIGHBOURS - 1, n - 1)
+    k = min(NEIGHBOURS, n - 1)
     near = Distances(points).nearest(k)[1]
     rows = np.repeat(np.arange(n), k)
     directed = sparse.csr_matrix((np.ones(n * k), (rows, near.ravel())), shape=(n, n))
-    return 0.5 * (directed + directed.T) + sparse.identity(n, format="csr")
+    return 0.5 * (directed + directed.T)
 
 
 def _labels(vectors: FloatArray) -> IntArray:

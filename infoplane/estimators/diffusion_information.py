@@ -12,6 +12,7 @@ Diffusion Spectral Entropy (2023).
 from __future__ import annotations
 
 import math
+from random import Random
 from typing import Annotated, Any
 
 import numpy as np
@@ -68,7 +69,7 @@ def diffusion_null(
     x, labels, random = _read(v, representation, params, rng, shared)
     diffusion, _ = prepare(x, params, random, shared, SINGLE)
     counts = np.bincount(labels)
-    matched = _matched(diffusion, counts, random)
+    matched = _matched(diffusion, counts, _seed(rng))
     shuffled = [random.permutation(labels) for _ in range(draws)]
     return _differences(diffusion, shuffled, counts, matched, random)
 
@@ -101,7 +102,7 @@ def diffusion_null(
     reference=REFERENCE,
     meaningful_null=("X", "Y"),
     null=diffusion_null,
-    version=2,
+    version=3,
 )
 def diffusion_mi(
     v: Any,
@@ -130,7 +131,8 @@ def diffusion_mi(
     clusters : int
         Number of clusters or bins of a continuous ``v``.
     rng : Generator or seed
-        For the random subsets. Classes of the same size are compared with the same subsets.
+        For the random subsets: without one, or with a seed, those of the published code under the
+        same seed. Classes of the same size are compared with the same subsets.
     shared : Shared, optional
         Memo of this representation's distances.
 
@@ -151,7 +153,7 @@ def diffusion_mi(
     x, labels, random = _read(v, representation, params, rng, shared)
     diffusion, flags = prepare(x, params, random, shared, SINGLE)
     counts = np.bincount(labels)
-    matched = _matched(diffusion, counts, random)
+    matched = _matched(diffusion, counts, _seed(rng))
     value = float(_differences(diffusion, [labels], counts, matched, random)[0])
     dead = live_columns(x)[1]
     rare = int((counts < RARE).sum())
@@ -192,16 +194,20 @@ def _compact(codes: IntArray) -> IntArray:
     return np.unique(codes, return_inverse=True)[1].reshape(-1)
 
 
-def _matched(
-    diffusion: Diffusion, counts: IntArray, rng: np.random.Generator
-) -> dict[int, FloatArray]:
-    """Entropies of random subsets of each class size, (replicates,), from a stream per size."""
-    seed, n = int(rng.integers(1 << 62)), diffusion.pairs.n
-    subsets = {}
+def _seed(rng: Rng) -> int:
+    return int(rng.integers(1 << 62)) if isinstance(rng, np.random.Generator) else int(rng or 0)
+
+
+def _matched(diffusion: Diffusion, counts: IntArray, seed: int) -> dict[int, FloatArray]:
+    """Entropies of random subsets of each class size, (replicates,), drawn as the published code.
+
+    It sets Python's generator to its seed at every class; here each size has one of its own.
+    """
+    n, subsets = diffusion.pairs.n, {}
     for size in sorted({int(count) for count in counts}):
-        stream = np.random.default_rng([seed, size])
+        stream = Random(seed)
         replicates = REPLICATES if size < n else 1
-        subsets[size] = [stream.choice(n, size, replace=False) for _ in range(replicates)]
+        subsets[size] = [np.array(stream.sample(range(n), size)) for _ in range(replicates)]
     entropies = iter(
         _entropies(diffusion, [rows for some in subsets.values() for rows in some], seed)
     )

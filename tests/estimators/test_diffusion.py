@@ -1,4 +1,5 @@
 import math
+import random
 
 import numpy as np
 import pytest
@@ -174,11 +175,15 @@ def test_mi_falls_to_zero_with_label_corruption():
 
 def test_mi_is_what_its_definition_says():
     x, y = blobs(n=90, spread=2.0)
-    y = np.sort(y)  # 30 each: one pool of subsets serves the three classes
-    rng = np.random.default_rng([int(np.random.default_rng(0).integers(1 << 62)), 30])
-    pool = np.mean([slow_entropy(x[rng.choice(90, 30, replace=False)], 3.0, 1) for _ in range(5)])
-    inside = np.mean([slow_entropy(x[y == c], 3.0, 1) for c in range(3)])
-    assert diffusion_mi(y, x, sigma=3.0).value == pytest.approx(pool - inside, abs=1e-9)
+    y = np.minimum(y + (np.arange(90) < 30), 2)  # classes of 20, 30 and 40
+    for seed, rng in ((0, None), (7, 7)):
+        expected = 0.0
+        for c in range(3):
+            stream, size = random.Random(seed), int((y == c).sum())
+            drawn = [stream.sample(range(90), size) for _ in range(5)]
+            matched = np.mean([slow_entropy(x[rows], 3.0, 1) for rows in drawn])
+            expected += size / 90 * (matched - slow_entropy(x[y == c], 3.0, 1))
+        assert diffusion_mi(y, x, sigma=3.0, rng=rng).value == pytest.approx(expected, abs=1e-9)
 
 
 def test_label_names_and_row_order():

@@ -67,6 +67,18 @@ PUBLISHED = {
         2.5165450854071887,
         lambda: get("entropy.diffusion")(T, sigma=0.5, t=3).bits,
     ),
+    "dse-dsmi of labels, bits": (
+        1.2228871786808642,
+        lambda: get("mi.diffusion")(Y, T, sigma=1.0).bits,
+    ),
+    "dse-dsmi of clusters, bits": (
+        0.9382009875131536,
+        lambda: get("mi.diffusion")(X, T, sigma=1.0).bits,
+    ),
+    "dse-dsmi of a scalar, bits": (
+        0.6540483918722734,
+        lambda: get("mi.diffusion")(X[:, :1], T, sigma=1.0).bits,
+    ),
     "CS-QMI": (0.3813648767453909, lambda: get("mi.cauchy_schwarz")(X, T)),
     "CS-QMI normalised": (
         0.78264840999269,
