@@ -44,10 +44,9 @@ def best_bins(column: FloatArray, most: int = 99) -> int:
     At least two, as published: one bin would make every flat column independent of everything.
     """
     n = len(column)
-    place = (column - column.min()) / np.ptp(column)
     best, chosen = -math.inf, LEAST
     for count in range(LEAST, most + 1):
-        filled = np.bincount(np.minimum((place * count).astype(np.int64), count - 1))
+        filled = np.bincount(_places(column, count))
         filled = filled[filled > 0]
         likelihood = float((filled * np.log(filled)).sum()) + n * math.log(count)
         score = likelihood - (count - 1 + math.log(count) ** 2.5)
@@ -58,8 +57,21 @@ def best_bins(column: FloatArray, most: int = 99) -> int:
 
 def equal_bins(column: FloatArray, count: int) -> IntArray:
     """Codes of ``count`` equal bins over the range of a column."""
-    place = (column - column.min()) / np.ptp(column)
-    return ranks(np.minimum((place * count).astype(np.int64), count - 1))
+    return ranks(_places(column, count))
+
+
+def _places(column: FloatArray, count: int) -> IntArray:
+    """Bin 0 … count − 1 of each entry, an entry on an edge as `numpy.histogram` has it.
+
+    The quotient alone would put quantised values that lie on an edge below or above it as its
+    rounding falls.
+    """
+    low, high = float(column.min()), float(column.max())
+    edges = np.linspace(low, high, count + 1)
+    place = np.minimum(((column - low) / (high - low) * count).astype(np.int64), count - 1)
+    place -= column < edges[place]
+    place += (column >= edges[place + 1]) & (place < count - 1)
+    return place
 
 
 def _scalar(array: Any, name: str, by: str) -> FloatArray | IntArray:
@@ -72,8 +84,8 @@ def _scalar(array: Any, name: str, by: str) -> FloatArray | IntArray:
             f"`{name}` of `{by}` must be one column; got {points.shape[1]}. Pass one unit at a "
             "time, or use `mi.ksg` for the whole layer."
         )
-    scale = max(float(np.abs(points).max()), np.finfo(float).tiny)
-    column = points[:, 0] / scale
+    # by a power of two, which rounds nothing
+    column = np.ldexp(points[:, 0], -math.frexp(float(np.abs(points).max()))[1])
     if np.ptp(column) < 1e-300:
         return np.zeros(len(column), dtype=np.int64)
     return np.asarray(column)
@@ -126,7 +138,7 @@ _COMMON: dict[str, Any] = {
     ),
     reference="Birgé & Rozenholc, ESAIM: P&S 10 (2006)",
     tolerance={"gaussian": 0.09, "independent": 0.06, "binary_symmetric": 0.03},
-    version=2,
+    version=3,
     **_COMMON,
 )
 def birge_rozenholc(

@@ -12,7 +12,7 @@ from infoplane import truth
 from infoplane.errors import InputError, NonFiniteError
 from infoplane.estimators import card, get
 from infoplane.estimators.codes import redundancy
-from infoplane.estimators.scalar import bandwidth, best_bins, grid_density
+from infoplane.estimators.scalar import bandwidth, best_bins, equal_bins, grid_density
 from infoplane.estimators.spacing import spacing_entropy
 from infoplane.types import Status
 
@@ -31,6 +31,13 @@ def test_the_number_of_bins_is_the_best_of_the_criterion():
         return likelihood - (count - 1 + math.log(count) ** 2.5)
 
     assert best_bins(column) == 2 + int(np.argmax([score(count) for count in range(2, 100)]))
+
+
+def test_quantised_values_on_an_edge_fall_as_in_a_histogram():
+    column = np.round(np.random.default_rng(0).standard_normal(1000), 1)
+    for count in range(2, 100):
+        filled = np.histogram(column, count)[0]
+        assert np.bincount(equal_bins(column, count)).tolist() == filled[filled > 0].tolist()
 
 
 def test_a_flat_column_gets_two_bins_and_is_said_to_hide_what_it_knows():
