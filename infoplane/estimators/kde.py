@@ -27,7 +27,7 @@ from infoplane.estimators.contract import (
     symbols,
 )
 from infoplane.estimators.kernel_sums import KEPT, Sums, kernel_products, kernel_sums
-from infoplane.estimators.mixtures import in_units
+from infoplane.estimators.mixtures import from_median
 from infoplane.estimators.nulls import Shuffles
 from infoplane.estimators.registry import CHANNELS, Bounds, check_params, estimator
 from infoplane.estimators.shared import Shared, recall, serving
@@ -174,6 +174,7 @@ def kde_adaptive(
     *,
     scale: Annotated[float, Bounds(0, math.inf, open_low=True)] = 1e-3,
     bound: Literal["upper", "lower"] = "upper",
+    power: Annotated[int, Bounds(1, 2)] = 2,
     rng: Rng = None,
     shared: Shared | None = None,
 ) -> Estimate:
@@ -189,9 +190,12 @@ def kde_adaptive(
     t : array_like, (n, d)
         Representation.
     scale : float
-        Noise variance in units of the largest squared activation.
+        Noise variance in units of the largest squared activation of the units that vary.
     bound : "upper" or "lower"
         Which bound on the entropies.
+    power : 2 or 1
+        1: in units of the largest activation itself, σ² = scale · max|T|, as in published code
+        (Kawaguchi et al., ICML 2023); the number then changes when the layer is rescaled.
     rng, shared
         Not random; intermediates of the same layer.
 
@@ -199,7 +203,7 @@ def kde_adaptive(
     ------
     InputError, NonFiniteError, TooFewSamplesError
     """
-    params = check_params(ADAPTIVE, {"scale": scale, "bound": bound})
+    params = check_params(ADAPTIVE, {"scale": scale, "bound": bound, "power": power})
     return _estimate(ADAPTIVE, v, t, params, shared)
 
 
@@ -254,7 +258,7 @@ def _prepared(
     values = recall(shared, "samples", lambda: samples(t, minimum=2, estimator=name))
     codes = symbols(v, estimator=name)
     same_length(codes, values)
-    key = (name, params.get("variance"), params.get("scale"))
+    key = (name, params.get("variance"), params.get("scale"), params.get("power"))
     return recall(shared, key, lambda: _layer(values, params)), codes
 
 
@@ -263,12 +267,13 @@ def _layer(values: FloatArray, params: Mapping[str, Any]) -> Layer:
     if "variance" in params:
         sigma = math.sqrt(params["variance"])
     else:
-        sigma = math.sqrt(params["scale"]) * float(np.abs(live).max(initial=0.0))
+        activity = float(np.abs(live).max(initial=0.0))
+        sigma = math.sqrt(params["scale"]) * activity ** (params["power"] / 2)
     flags = Flags([*flags, *heavy_tailed(values)])
     if not live.shape[1]:
         return Layer(live, sigma, values.shape[1], flags)
-    scaled = in_units(live, np.full(live.shape[1], math.sqrt(8.0) * sigma))
-    return Layer(scaled - np.median(scaled, axis=0), sigma, values.shape[1], flags)
+    scaled = from_median(live, np.full(live.shape[1], math.sqrt(8.0) * sigma))
+    return Layer(scaled, sigma, values.shape[1], flags)
 
 
 def _sums(layer: Layer, codes: IntArray, bound: str, shared: Shared | None, *, keep: bool) -> Sums:

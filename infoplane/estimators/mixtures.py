@@ -53,11 +53,16 @@ def in_units(x: FloatArray, unit: FloatArray) -> FloatArray:
     return np.asarray(result)
 
 
+def from_median(x: FloatArray, unit: FloatArray) -> FloatArray:
+    """Columns about their medians, in their units: a cloud far from 0 keeps its digits."""
+    half = 0.5 * x  # no difference of halves overflows
+    return in_units(half - np.median(half, axis=0), 0.5 * unit)
+
+
 def equal_noise(values: FloatArray, sigma: float) -> Mixture:
     """One deviation for all: means in its unit, deviations 1."""
     live, flags = live_columns(values)
-    mean = in_units(live, np.full(live.shape[1], sigma))
-    mean -= np.median(mean, axis=0)
+    mean = from_median(live, np.full(live.shape[1], sigma))
     flags = Flags([*flags, *heavy_tailed(values)])
     return Mixture(mean, np.ones((1, mean.shape[1])), values.shape[1], flags)
 
@@ -71,8 +76,7 @@ def own_noise(mean: FloatArray, spread: FloatArray) -> Mixture:
     flags = [] if not dead else ["constant"] if dead == d else [f"dead={dead}"]
     flags += heavy_tailed(mean)
     unit = spread.max(axis=0)
-    mean = in_units(mean, unit)
-    return Mixture(mean - np.median(mean, axis=0), spread / unit, d, Flags(flags))
+    return Mixture(from_median(mean, unit), spread / unit, d, Flags(flags))
 
 
 def jensen(mixture: Mixture, codes: IntArray, conditional: bool) -> float:

@@ -42,6 +42,15 @@ def test_a_far_away_or_large_layer_loses_no_digits(shift):
     assert kde(np.arange(80), t + shift).bits == pytest.approx(expected, abs=BITS)
 
 
+def test_a_cloud_at_1e9_has_the_values_of_the_same_cloud_at_0():
+    v, away = labels(), layer() + 1e9
+    near = away - 1e9  # exact
+    expected = twin.information(v, near, 0.1)
+    assert kde(v, away, variance=0.1).value == pytest.approx(expected, abs=1e-12)
+    divergence = get("mi.noisy")(v, away, sigma=0.3, bound="jensen").value
+    assert divergence == pytest.approx(get("mi.noisy")(v, near, sigma=0.3, bound="jensen").value)
+
+
 def test_an_outlier_does_not_spoil_the_others():
     t = layer()
     t[11] *= 1e7
@@ -110,6 +119,8 @@ def test_adaptive_noise_follows_the_activity():
     for factor in (1e-200, 1e-30, 8.0, 1e30, 1e200):
         value = kde_adaptive(v, factor * t, scale=0.01).value
         assert value == pytest.approx(expected, abs=1e-9)
+    linear = twin.information(v, 3 * t, 0.01 * float(np.abs(3 * t).max()))
+    assert kde_adaptive(v, 3 * t, scale=0.01, power=1).value == pytest.approx(linear, abs=1e-10)
 
 
 def test_blocks_change_no_value(monkeypatch):
