@@ -117,14 +117,42 @@ def test_and_gate_has_the_published_redundancy_in_bits():
     assert facts["synergy"] / math.log(2) == pytest.approx(0.5, abs=1e-12)
 
 
-@pytest.mark.parametrize("d", [2, 3, 5])
-def test_spiral_is_the_matrix_exponential_of_the_turn(d):
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("d", [3, 5])
+def test_spiral_is_the_matrix_exponential_of_the_turn(d, first):
     t = np.random.default_rng(0).standard_normal((6, d))
     turn = np.zeros((d, d))
-    for i in range(min(d - 1, 2)):
-        turn[i, i + 1], turn[i + 1, i] = -1, 1
-    expected = [expm(row @ row / 3 * turn) @ row for row in t]
-    np.testing.assert_allclose(_spiral(t), expected, atol=1e-12)
+    turn[first, first + 1], turn[first + 1, first] = 1, -1
+    expected = [expm(row @ row / d * turn) @ row for row in t]
+    np.testing.assert_allclose(_spiral(first)(t), expected, atol=1e-12)
+
+
+CANONICAL = {  # nats, of one run of the published package, N = 5000
+    "multinormal-sparse-5-5-2-2.0": 1.015,
+    "spiral-multinormal-sparse-3-3-2-2.0": 0.249,
+    "spiral-multinormal-sparse-5-5-2-2.0": 0.404,
+    "spiral-multinormal-sparse-25-25-2-2.0": 0.908,
+    "spiral-normal_cdf-multinormal-sparse-5-5-2-2.0": 0.883,
+    "spiral-normal_cdf-multinormal-sparse-25-25-2-2.0": 1.017,
+    "normal_cdf-multinormal-sparse-3-3-2-2.0": 0.974,
+    "half_cube-multinormal-sparse-5-5-2-2.0": 0.963,
+    "wiggly-1v1-normal-0.75": 0.378,
+    "1v1-bimodal-0.75": 0.339,
+    "1v1-additive-0.1": 1.619,
+    "1v1-additive-0.75": 0.186,
+    "swissroll_x-normal_cdf-1v1-normal-0.75": 0.022,
+    "multinormal-dense-25-25-0.5": 1.346,
+}
+
+
+@pytest.mark.parametrize("name", CANONICAL)
+def test_tasks_look_as_published_to_canonical_correlations(name):
+    """A map that keeps the information may still be another map: this sees which."""
+    x, y = truth.get(name).sample(5000, seed=8)
+    one, two = (np.linalg.qr(side - side.mean(axis=0))[0] for side in (x, y))
+    correlations = np.linalg.svd(one.T @ two, compute_uv=False)
+    found = -0.5 * np.log1p(-(correlations**2)).sum()
+    assert found == pytest.approx(CANONICAL[name], abs=0.07)
 
 
 def test_bimodal_margin_is_the_stated_mixture():
