@@ -18,19 +18,19 @@ from infoplane.estimators.bins import (
     Entries,
     RuleMaker,
     adaptive_rule,
+    entries,
     fixed_rule,
     intervals,
     row_keys,
 )
 from infoplane.estimators.contract import (
     Rng,
-    column_ends,
     conclude,
-    fold,
     generator,
     heavy_tailed,
     plain,
-    ranks,
+    reals,
+    row_codes,
     same_length,
     samples,
     symbols,
@@ -378,20 +378,29 @@ def _cells(name: str, t: Any, params: Mapping[str, Any], shared: Shared | None) 
 
 
 def _bin_layer(name: str, t: Any, params: Mapping[str, Any], shared: Shared | None) -> Cells:
-    raw = plain(t, name="t")
-    values = recall(shared, "samples", lambda: samples(t, minimum=2, estimator=name))
-    n, d = values.shape
-    low, high = recall(shared, "column ends", lambda: column_ends(values))
-    alive = high > low
-    dead = d - int(alive.sum())
+    layer = recall(shared, "entries", lambda: _entries(name, t))
+    n, d = layer.values.shape
+    dead = d - int(layer.alive.sum())
     if dead == d:
         return Cells(tally(np.zeros(n, np.int64)), d, d, 1, {}, Flags(["constant"]))
     flags = [f"dead={dead}"] if dead else []
-    if raw.dtype.kind in "biu":
-        codes = fold((ranks(column) for column in np.ascontiguousarray(raw.reshape(n, d).T)), n)
+    if layer.values.dtype.kind in "biu":
+        codes = row_codes(layer.values)
         return Cells(tally(codes), d, dead, n, {}, Flags([*flags, "discrete"]))
-    entries = Entries(raw.reshape(n, d) if raw.dtype == np.float32 else values, low, high, alive)
-    rule = _RULES[name](entries, params)
-    codes = fold(row_keys(entries, rule), n)
-    flags += [*heavy_tailed(values, max(-entries.lowest, entries.highest)), *rule.flags]
-    return Cells(tally(codes), d, dead, rule.bins, rule.info, Flags(flags))
+    rule = _RULES[name](layer, params)
+    keys, room = row_keys(layer, rule)
+    flags += [*heavy_tailed(layer.values, max(-layer.lowest, layer.highest)), *rule.flags]
+    return Cells(tally(keys, room), d, dead, rule.bins, rule.info, Flags(flags))
+
+
+def _entries(name: str, t: Any) -> Entries:
+    """Return the layer in float32 or float64, or its integers; every entry is finite."""
+    values = reals(t, minimum=2, estimator=name)
+    if values.dtype == np.float16:
+        values = values.astype(np.float32)
+    elif values.dtype.kind == "f" and values.dtype not in (np.float32, np.float64):
+        values = samples(t, minimum=2, estimator=name)
+    layer = entries(np.ascontiguousarray(values))
+    if not (np.isfinite(layer.low) & np.isfinite(layer.high)).all():
+        samples(t, minimum=2, estimator=name)  # says how many are not, and where
+    return layer

@@ -7,20 +7,23 @@ are needed to tell the rows apart.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from infoplane.errors import InputError
-from infoplane.estimators.contract import ranks
+from infoplane.estimators.contract import fold, ranks
+from infoplane.estimators.plugin import starts
 from infoplane.types import FloatArray, IntArray
 
 Encoder = Callable[[NDArray[Any], int], NDArray[Any]]
 """``encode(block (k, n) of k units, number of the first) -> symbols (k, n)``, 0 ≤ symbol < bins."""
 
+_NARROW = 64  # units below which numpy is several times faster along each of them
 _BLOCK = 1 << 15  # entries binned at once: the temporaries stay in the processor's cache
 _OUTSIDE = 0.05  # share of entries outside a fixed range from which it is flagged
 _COMPARED = 64  # edges up to which entries are compared with each, which is faster than bisection
@@ -35,6 +38,8 @@ class Entries:
     ----------
     values : ndarray, (n, d)
         In float32 if they came so, else float64: comparisons are exact either way.
+    columns : ndarray, (d, n), or None
+        The same unit by unit, for narrow layers.
     low, high : ndarray, (d,)
         Smallest and largest of every unit, float64.
     alive : ndarray, (d,)
@@ -42,6 +47,7 @@ class Entries:
     """
 
     values: NDArray[Any]
+    columns: NDArray[Any] | None
     low: FloatArray
     high: FloatArray
     alive: NDArray[np.bool_]
@@ -55,6 +61,21 @@ class Entries:
     def highest(self) -> float:
         """Largest entry of the layer."""
         return float(self.high.max())
+
+    def units(self, which: IntArray) -> NDArray[Any]:
+        """Return some units, contiguous, (k, n)."""
+        if self.columns is None:
+            return np.ascontiguousarray(self.values[:, which].T)
+        return self.columns if len(which) == len(self.columns) else self.columns[which]
+
+
+def entries(values: NDArray[Any]) -> Entries:
+    """Look at a layer (n, d) once; a NaN or an infinite entry shows in the ends of its unit."""
+    columns = np.ascontiguousarray(values.T) if values.shape[1] < _NARROW else None
+    ends = (values, 0) if columns is None else (columns, 1)
+    low, high = ends[0].min(axis=ends[1]), ends[0].max(axis=ends[1])
+    alive = high > low  # as they came: large integers may be one in float64
+    return Entries(values, columns, low.astype(np.float64), high.astype(np.float64), alive)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,26 +96,41 @@ class Rule:
 RuleMaker = Callable[[Entries, Mapping[str, Any]], Rule]
 
 
-def row_keys(entries: Entries, rule: Rule) -> Iterator[IntArray]:
-    """Exact integer keys of several units at a time, as far as asked for.
+def row_keys(entries: Entries, rule: Rule) -> tuple[IntArray, int]:
+    """Integers ≥ 0 that tell the rows apart, (n,), and a number that all are below."""
+    units = np.flatnonzero(entries.alive)
+    together = _fitting(rule.radix)
+    if len(units) <= together:
+        return _packed(entries, rule, units, 0), rule.radix ** len(units)
+    groups = (
+        _packed(entries, rule, units[first : first + together], first)
+        for first in range(0, len(units), together)
+    )
+    keys = fold(groups, len(entries.values))
+    return keys, int(keys.max()) + 1
 
-    As many units as fit into 53 bits are packed by one product of a matrix and a vector.
-    """
-    values = entries.values if entries.alive.all() else entries.values[:, entries.alive]
-    n, d = values.shape
-    together = max(1, int(math.log(_EXACT) / math.log(rule.radix)))
-    while rule.radix**together >= _EXACT and together > 1:
+
+def _fitting(radix: int) -> int:
+    """How many symbols below ``radix`` a key has room for, one at least."""
+    together = max(1, int(math.log(_EXACT) / math.log(radix)))
+    while radix**together >= _EXACT and together > 1:
         together -= 1
+    return together
+
+
+def _packed(entries: Entries, rule: Rule, units: IntArray, first: int) -> IntArray:
+    """Exact keys of some units, which begin with the live one numbered ``first``.
+
+    A product of a vector and a matrix, which is exact below 2⁵³.
+    """
+    n = len(entries.values)
     step = max(1, _BLOCK // n)
-    for first in range(0, d, together):
-        units = values[:, first : first + together].T
-        keys = np.zeros(n)
-        for start in range(0, len(units), step):
-            block = np.ascontiguousarray(units[start : start + step])
-            symbols = rule.encode(block, first + start)
-            weights = float(rule.radix) ** np.arange(start, start + len(block))
-            keys += weights @ symbols.astype(np.float64)
-        yield keys.astype(np.int64)
+    keys = np.zeros(n)
+    for start in range(0, len(units), step):
+        symbols = rule.encode(entries.units(units[start : start + step]), first + start)
+        weights = float(rule.radix) ** np.arange(start, start + len(symbols))
+        keys += weights @ symbols.astype(np.float64, copy=False)
+    return keys.astype(np.int64)
 
 
 def fixed_rule(entries: Entries, params: Mapping[str, Any]) -> Rule:
@@ -106,11 +142,8 @@ def fixed_rule(entries: Entries, params: Mapping[str, Any]) -> Rule:
         return _unit_rule(entries, bins)
     lowest, highest = entries.lowest, entries.highest
     low, high = (lowest, highest) if where == "layer" else _ends(where)
-    edges = _spaced(low, high, bins)
-    if params["compat"] == "idnns":
-        edges = edges.astype(np.float32).astype(np.float64)
-    encode = _on_grid(edges)
-    span = encode(np.array([[lowest, highest]]), 0)[0]
+    edges, encode = _grid(low, high, bins, params["compat"] == "idnns")
+    span = np.searchsorted(edges, [lowest, highest], side="right")
     share = _outside(entries.values, low, high) if lowest < low or highest > high else 0.0
     return Rule(
         _wrapped(encode, bins) if params["compat"] == "idnns" else encode,
@@ -119,6 +152,16 @@ def fixed_rule(entries: Entries, params: Mapping[str, Any]) -> Rule:
         {"outside_share": share},
         (f"outside_range={share:.2f}",) if share >= _OUTSIDE else (),
     )
+
+
+@lru_cache(maxsize=64)
+def _grid(low: float, high: float, bins: int, single: bool) -> tuple[FloatArray, Encoder]:
+    """Evenly spaced edges, rounded to single precision if asked for, and their encoder."""
+    edges = _spaced(low, high, bins)
+    if single:
+        edges = edges.astype(np.float32).astype(np.float64)
+    edges.setflags(write=False)
+    return edges, _on_grid(edges)
 
 
 def _ends(pair: Any) -> tuple[float, float]:
@@ -160,29 +203,31 @@ def _searched(edges: FloatArray) -> Encoder:
 
 
 def _on_grid(edges: FloatArray) -> Encoder:
-    """Symbols on evenly spaced edges, by arithmetic; entries next to an edge by bisection."""
-    count = len(edges)
+    """Symbols on evenly spaced edges, by arithmetic, which may be one too high: then one less.
+
+    Rounding never turns the order of two entries round. So where each edge itself comes out as its
+    number or less than one above, an entry from it up to the next one does so or is one too high.
+    """
+    count, numbers = len(edges), np.arange(1, len(edges) + 1)
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         scale = (count - 1) / (edges[-1] - edges[0])
         offset = 1.0 - edges[0] * scale
-        slip = np.abs(edges * scale + offset - np.arange(1, count + 1)).max()
-    doubt = 0.5 - 4.0 * slip - 1e-14 * (count + abs(offset))  # rounding cannot move an entry more
-    if not doubt > 0.4:
+        offset += 2 * np.abs(edges * scale + offset - numbers).max()
+        places = edges * scale + offset - numbers
+    if not (places >= 0).all() or not (places < 1).all():
         return lambda block, first: np.searchsorted(edges, block, side="right")
+    begins = np.concatenate([[-np.inf], edges])
 
     def encode(block: NDArray[Any], first: int) -> NDArray[Any]:
         place = block.astype(np.float64)
         with np.errstate(over="ignore"):
             place *= scale
         place += offset
-        np.clip(place, 0.0, count, out=place)
-        symbols = place.astype(np.int32)
-        place -= symbols
-        place -= 0.5
-        np.abs(place, out=place)
-        near = np.flatnonzero(place.ravel() > doubt)
-        if len(near):
-            symbols.ravel()[near] = np.searchsorted(edges, block.ravel()[near], side="right")
+        np.maximum(place, 0.0, out=place)
+        np.minimum(place, count, out=place)
+        symbols = place.astype(np.intp)
+        begins.take(symbols, out=place, mode="clip")
+        symbols -= block < place
         return symbols
 
     return encode
@@ -252,24 +297,38 @@ def adaptive_rule(entries: Entries, params: Mapping[str, Any]) -> Rule:
     """Edges at equal numbers of the layer's own levels (EBAB), or of its values."""
     published = params["compat"] == "published"
     low = _published_low(entries.lowest) if published else entries.lowest
-    above = _sorted_above(entries.values, low)
-    if params["equal"] == "levels":
-        above = above[np.concatenate([[True], above[1:] != above[:-1]])]
-    cuts = np.arange(params["bins"]) * len(above) // params["bins"]
-    edges = np.concatenate([[low], above[cuts], above[-1:]]).astype(np.float64)
+    cuts, levels = _cuts(entries.values, low, params["bins"], params["equal"] == "levels")
+    edges = np.concatenate([[low], cuts, [entries.highest]]).astype(np.float64)
     if published:
         edges = edges.astype(np.float32).astype(np.float64)
-    edges = np.unique(edges)
+    edges = edges[starts(edges)]
     encode = _searched(edges)
-    info = {"levels": len(above)} if params["equal"] == "levels" else {}
+    info = {"levels": levels} if params["equal"] == "levels" else {}
     encode = _wrapped(encode, len(edges)) if published else encode
     return Rule(encode, len(edges) + 1, len(edges), info)
 
 
-def _sorted_above(values: NDArray[Any], low: float) -> NDArray[Any]:
-    """All entries but those at ``low``, sorted, in the precision they came in."""
+def _cuts(values: NDArray[Any], low: float, bins: int, distinct: bool) -> tuple[NDArray[Any], int]:
+    """Sort the entries that are not ``low``; return the first of ``bins`` equal shares, how many.
+
+    Shares of the distinct levels, or of the entries with their repeats.
+    """
     entries = values.reshape(-1)
-    return np.sort(entries[entries != low])
+    ordered = entries[entries != low]
+    ordered.sort()
+    if not distinct:
+        return ordered[np.arange(bins) * len(ordered) // bins], len(ordered)
+    new = starts(ordered)
+    blocks = [slice(i, i + _BLOCK) for i in range(0, len(new), _BLOCK)]
+    before = np.cumsum([0, *(np.count_nonzero(new[block]) for block in blocks)])
+    levels = int(before[-1])
+    ranks = np.arange(bins) * levels // bins
+    where = np.searchsorted(before, ranks, side="right") - 1
+    cuts = np.empty(bins, values.dtype)
+    for i in np.unique(where):
+        here = where == i
+        cuts[here] = ordered[blocks[i]][new[blocks[i]]][ranks[here] - before[i]]
+    return cuts, levels
 
 
 def _published_low(lowest: float) -> float:

@@ -84,6 +84,28 @@ def samples(t: Any, *, name: str = "t", minimum: int = 2, estimator: str = "") -
     ------
     InputError, NonFiniteError, TooFewSamplesError
     """
+    array = reals(t, name=name, minimum=minimum, estimator=estimator)
+    with np.errstate(over="ignore"):
+        result = np.array(array, dtype=np.float64, order="C")
+    finite = np.isfinite(result)
+    if not finite.all():
+        bad = np.argwhere(~finite)
+        first = tuple(int(i) for i in bad[0])
+        raise NonFiniteError(
+            f"`{name}` holds {len(bad)} non-finite value{'s' * (len(bad) > 1)} (NaN or inf) out of "
+            f"{result.size}, the first at {first}. Drop those rows, or find out why they are there "
+            "(overflow in float16, a diverged training).",
+            count=len(bad),
+            first=first,
+        )
+    return result
+
+
+def reals(t: Any, *, name: str = "t", minimum: int = 2, estimator: str = "") -> NDArray[Any]:
+    """Return ``t`` as an array (n, d) of real numbers in the type it came in.
+
+    The checks of :func:`samples` but that every entry is finite, and no copy.
+    """
     array = plain(t, name=name)
     if array.dtype.kind not in "biuf":
         raise InputError(
@@ -100,20 +122,7 @@ def samples(t: Any, *, name: str = "t", minimum: int = 2, estimator: str = "") -
     if array.shape[1] == 0:
         raise InputError(f"`{name}` must have at least one column; got shape {array.shape}.")
     enough(len(array), minimum, name=name, estimator=estimator)
-    with np.errstate(over="ignore"):
-        result = np.array(array, dtype=np.float64, order="C")
-    finite = np.isfinite(result)
-    if not finite.all():
-        bad = np.argwhere(~finite)
-        first = tuple(int(i) for i in bad[0])
-        raise NonFiniteError(
-            f"`{name}` holds {len(bad)} non-finite value{'s' * (len(bad) > 1)} (NaN or inf) out of "
-            f"{result.size}, the first at {first}. Drop those rows, or find out why they are there "
-            "(overflow in float16, a diverged training).",
-            count=len(bad),
-            first=first,
-        )
-    return result
+    return array
 
 
 def enough(n: int, minimum: int, *, name: str = "t", estimator: str = "") -> None:
@@ -212,14 +221,29 @@ def ranks(column: NDArray[Any]) -> IntArray:
     if column.dtype.kind in "iu" and len(column):
         low, high = int(column.min()), int(column.max())
         if low >= 0 and high < 4 * len(column) + 1024:
-            present = np.bincount(column.astype(np.int64), minlength=high + 1) > 0
-            return np.asarray((np.cumsum(present) - 1)[column], dtype=np.int64)
+            entries = column.astype(np.int64)
+            present = np.bincount(entries) > 0
+            if present.all():
+                return entries
+            return np.asarray((np.cumsum(present) - 1)[entries], dtype=np.int64)
     return np.unique(column, return_inverse=True)[1].astype(np.int64).reshape(-1)
 
 
 def row_codes(array: NDArray[Any]) -> IntArray:
     """Return codes 0 … C−1 of the distinct rows of a two-axis array, exactly (no hashing)."""
-    return fold((ranks(column) for column in np.ascontiguousarray(array.T)), len(array))
+    return fold((_ascending(column) for column in np.ascontiguousarray(array.T)), len(array))
+
+
+def _ascending(column: NDArray[Any]) -> IntArray:
+    """Integers ≥ 0 in the order of the entries: whole numbers of a small range less the lowest."""
+    kind = column.dtype.kind
+    if len(column) and (kind in "biu" or (kind == "f" and (column == np.rint(column)).all())):
+        low, high = column.min(), column.max()
+        if int(high) - int(low) < 4 * len(column) + 1024:
+            if kind in "bi":  # a difference of small integers overflows
+                return np.asarray(column.astype(np.int64) - int(low))
+            return np.asarray((column - low).astype(np.int64))
+    return ranks(column)
 
 
 def fold(columns: Iterable[IntArray], n: int) -> IntArray:
@@ -298,21 +322,33 @@ def heavy_tailed(t: FloatArray, largest: float | None = None) -> Flags:
 
 
 def entropy_of_counts(counts: NDArray[Any]) -> float:
-    """Plug-in entropy H = log n − (1/n) Σ c log c of symbol counts, in nats."""
+    """Plug-in entropy H = log n − (1/n) Σ c log c of symbol counts, in nats.
+
+    Of integers it is the same to the last bit in any order.
+    """
     counts = np.asarray(counts)
     total, largest = float(counts.sum()), counts.max(initial=0)
     if largest == total:
         return 0.0
-    times: NDArray[Any] = np.ones(1)
-    if counts.dtype.kind in "iu" and largest <= 4 * len(counts) + 1024:
-        if largest == 1:
-            return math.log(total)
-        times = np.bincount(counts)  # few different counts: one logarithm for each
-        counts = np.flatnonzero(times)
-        times = times[counts]
-    sizes = counts.astype(np.float64)
-    sizes[sizes == 0] = 1.0  # 0 log 0 = 0 = 1 log 1
-    return float(np.log(total) - (times * sizes * np.log(sizes)).sum() / total)
+    return math.log(total) - c_log_c(counts) / total
+
+
+def c_log_c(counts: NDArray[Any]) -> float:
+    """Σ c log c of counts ≥ 0; for integers one logarithm for each different count, ascending."""
+    if counts.dtype.kind not in "iu":
+        counts = counts[counts > 0]
+        return float((counts * np.log(counts)).sum())
+    largest = counts.max(initial=0)
+    if largest <= 1:
+        return 0.0
+    if largest <= 4 * len(counts) + 1024:
+        times = np.bincount(counts)
+        times[:1] = 0
+        sizes = np.flatnonzero(times)
+        times = times[sizes]
+    else:
+        sizes, times = np.unique(counts[counts > 0], return_counts=True)
+    return float((times * sizes * np.log(sizes)).sum())
 
 
 def conclude(

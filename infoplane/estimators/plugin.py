@@ -1,19 +1,22 @@
 """Plug-in information of two discrete variables given as integer codes, and its null.
 
 I(V;T) = H(V) + H(T) − H(V,T), each entropy that of the counts: exact for the empirical
-distribution, no bias correction.
+distribution, no bias correction. Counts are summed in the order of their size, so that no entropy
+depends on how symbols are numbered, not even in its last bit.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from infoplane.estimators.contract import entropy_of_counts, ranks
+from infoplane.estimators.contract import c_log_c, entropy_of_counts, ranks
 from infoplane.types import FloatArray, IntArray
 
-_TABLE = 1 << 22  # cells up to which joint counts are tabled; above, the pairs are sorted
+_KEYS = 1 << 62  # symbols and pairs of symbols are numbered below
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,33 +26,62 @@ class Tally:
     Attributes
     ----------
     codes : ndarray, (n,)
-        Symbols 0 … C−1, each present.
+        Symbols, integers in 0 … room−1.
     counts : ndarray, (C,)
-        Samples of each.
+        Samples of each symbol that occurs, in ascending order of the symbols.
     entropy : float
         Plug-in H in nats.
+    room : int
+        C where every symbol occurs, else more.
     """
 
     codes: IntArray
     counts: IntArray
     entropy: float
+    room: int
 
     @property
     def distinct(self) -> bool:
         """Whether every sample has a symbol of its own."""
         return len(self.counts) == len(self.codes)
 
+    def dense(self) -> Tally:
+        """Return the same with the symbols 0 … C−1."""
+        if self.room == len(self.counts):
+            return self
+        return Tally(ranks(self.codes), self.counts, self.entropy, len(self.counts))
+
 
 Discrete = Tally | IntArray
 """A discrete variable: its codes 0 … C−1, each present, or these already counted."""
 
 
-def tally(codes: Discrete) -> Tally:
-    """Count codes 0 … C−1."""
+def tally(codes: Discrete, room: int | None = None) -> Tally:
+    """Count codes 0 … C−1, each present; or any below ``room``."""
     if isinstance(codes, Tally):
         return codes
-    counts = np.bincount(codes)
-    return Tally(codes, counts, entropy_of_counts(counts))
+    counts = np.bincount(codes) if room is None else _counts(codes, room)
+    return Tally(codes, counts, entropy_of_counts(counts), room or len(counts))
+
+
+def _counts(codes: IntArray, room: int) -> IntArray:
+    """How often each code that occurs does, in ascending order of the codes."""
+    if room <= 4 * len(codes) + 1024:
+        counts = np.bincount(codes)
+        return counts[counts > 0]
+    first = np.flatnonzero(starts(np.sort(codes)))
+    counts = np.empty_like(first)
+    np.subtract(first[1:], first[:-1], out=counts[:-1])
+    counts[-1] = len(codes) - first[-1]
+    return counts
+
+
+def starts(ordered: NDArray[np.generic]) -> NDArray[np.bool_]:
+    """Where in a sorted vector a new value begins."""
+    new = np.empty(len(ordered), dtype=np.bool_)
+    new[:1] = True
+    np.not_equal(ordered[1:], ordered[:-1], out=new[1:])
+    return new
 
 
 def information(v: Discrete, t: Discrete) -> float:
@@ -64,35 +96,27 @@ def information(v: Discrete, t: Discrete) -> float:
 
 def joint_entropy(v: Tally, t: Tally) -> float:
     """H(V,T) in nats."""
-    pairs = t.codes * len(v.counts) + v.codes
-    small = len(v.counts) * len(t.counts) <= _TABLE
-    return entropy_of_counts(np.bincount(pairs if small else ranks(pairs)))
+    if v.room > _KEYS // t.room:
+        v, t = v.dense(), t.dense()
+    return entropy_of_counts(_counts(t.codes * v.room + v.codes, v.room * t.room))
 
 
 def shuffled(v: Discrete, t: Discrete, draws: int, rng: np.random.Generator) -> FloatArray:
     """I(π(V);T) in nats for ``draws`` random pairings π, shape (draws,).
 
-    The marginals stay, so only H(V,T) is counted anew; many draws share one table of counts.
+    The marginals stay, so only H(V,T) is counted anew, and there only samples that do not have
+    their symbol of T to themselves: a pair with such a symbol occurs once, and 1 log 1 = 0.
     """
     v, t = tally(v), tally(t)
     if v.distinct or t.distinct:  # pairing distinct symbols anew changes nothing
         return np.full(draws, information(v, t))
-    n, cells = len(v.codes), len(v.counts) * len(t.counts)
-    joint = np.empty(draws)
-    together = max(1, min(_TABLE // cells, _TABLE // n))
-    for start in range(0, draws, together):
-        stop = min(start + together, draws)
-        labels = rng.permuted(np.tile(v.codes, (stop - start, 1)), axis=1)
-        joint[start:stop] = _row_entropies(t.codes * len(v.counts) + labels, cells)
-    return v.entropy + t.entropy - joint
-
-
-def _row_entropies(pairs: IntArray, cells: int) -> FloatArray:
-    """Plug-in entropy of each row of codes < ``cells``, in nats."""
-    draws, n = pairs.shape
-    if cells > _TABLE:
-        return np.array([entropy_of_counts(np.bincount(ranks(row))) for row in pairs])
-    offsets = np.arange(draws)[:, None] * cells
-    counts = np.bincount((pairs + offsets).ravel(), minlength=draws * cells)
-    c_log_c = np.arange(n + 1) * np.log(np.maximum(np.arange(n + 1), 1))
-    return np.asarray(np.log(n) - c_log_c[counts].reshape(draws, cells).sum(axis=1) / n)
+    v, t = v.dense(), t.dense()
+    several = np.flatnonzero(t.counts[t.codes] > 1)
+    groups = ranks(t.codes[several])
+    room = (int(groups.max()) + 1) * v.room
+    together = np.empty(draws)
+    for draw in range(draws):
+        labels = rng.permutation(v.codes)
+        together[draw] = c_log_c(_counts(groups * v.room + labels[several], room))
+    n = len(v.codes)
+    return v.entropy + t.entropy - (math.log(n) - together / n)

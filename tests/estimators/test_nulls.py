@@ -129,12 +129,13 @@ def test_dependence_stands_out_and_random_labels_do_not(name):
     assert nothing.p > 0.05
 
 
-def test_many_symbols_are_counted_by_sorting(monkeypatch):
-    y, t = toy()
-    tabled = null_distribution("mi.binning", y, t, draws=4, rng=1)
-    monkeypatch.setattr(plugin, "_TABLE", 10)
-    assert null_distribution("mi.binning", y, t, draws=4, rng=1) == pytest.approx(tabled)
-    assert get("mi.binning")(y, t).value <= math.log(3)
+def test_symbols_far_apart_are_counted_by_sorting_and_count_the_same():
+    rng = np.random.default_rng(5)
+    y, codes = rng.integers(0, 3, 150), plugin.ranks(rng.integers(0, 60, 150))
+    near, far = plugin.tally(codes), plugin.tally(codes << 55, 60 << 55)
+    assert plugin.information(y, far) == plugin.information(y, near) <= math.log(3)
+    draws = [plugin.shuffled(y, t, 4, np.random.default_rng(1)) for t in (near, far)]
+    np.testing.assert_array_equal(*draws)
 
 
 def test_the_loop_serves_an_estimator_without_a_fast_form(monkeypatch):
