@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -31,11 +32,13 @@ from infoplane.estimators.mixtures import from_median
 from infoplane.estimators.nulls import Shuffles
 from infoplane.estimators.registry import CHANNELS, Bounds, check_params, estimator
 from infoplane.estimators.shared import Shared, recall, serving
+from infoplane.estimators.swept import Swept, worthwhile
 from infoplane.types import Cost, Estimate, Flags, FloatArray, IntArray, Kind, Quantity, Status
 
 FIXED = "mi.kde"
 ADAPTIVE = "mi.kde_adaptive"
 
+_POWERS = {"lower": 1, "upper": 4}  # of the kernel that a bound sums
 _WEIGHTS = 512  # classes × draws of a null that one pass over the kernel serves
 _ALONE = 1e-3  # kernel mass of all other rows below which a row counts as isolated
 _ISOLATED = 0.5  # share of isolated rows from which `isolated` is flagged
@@ -102,7 +105,7 @@ def _null(name: str) -> Callable[..., FloatArray]:
         "reaches log n when no two rows are within a few σ of each other",
         "for V = X the two bounds bracket I(X;T+ε); for labels the number is a difference of two "
         "bounds and bounds nothing (it never exceeds H(Y))",
-        "its null sums kernels in single precision from 1,024 to 8,192 rows: off by 1e-7 nat",
+        "its null may sum kernels in single precision (1,024 to 8,192 rows): off by 1e-7 nat",
     ),
     reference="Kolchinsky & Tracey, Entropy 19(7) 2017, arXiv:1706.02419; Saxe et al., ICLR 2018",
     tolerance={"mixture": 1e-8, **CHANNELS},
@@ -214,9 +217,9 @@ def _estimate(
     n, h_v = len(codes), entropy_of_counts(np.bincount(codes))
     keep = shared is not None and shared.nulls
     sums = _sums(layer, codes, params["bound"], serving(shared, t), keep=keep)
-    row = 0 if params["bound"] == "lower" else -1
-    value = _gap(sums.everyone[row], sums.own[row], np.bincount(codes)[codes])
-    alone = float((sums.everyone[-1] < 1 + _ALONE).mean())
+    of_bound = sums[_POWERS[params["bound"]]]
+    value = _gap(of_bound.everyone, of_bound.own, np.bincount(codes)[codes])
+    alone = float((sums[_POWERS["upper"]].everyone < 1 + _ALONE).mean())
     flags = list(layer.flags)
     if alone >= _ISOLATED:
         flags.append("isolated")
@@ -276,11 +279,13 @@ def _layer(values: FloatArray, params: Mapping[str, Any]) -> Layer:
     return Layer(scaled, sigma, values.shape[1], flags)
 
 
-def _sums(layer: Layer, codes: IntArray, bound: str, shared: Shared | None, *, keep: bool) -> Sums:
-    """Kernel sums of every row; the last row of each is the upper bound's, the first the lower's.
+def _sums(
+    layer: Layer, codes: IntArray, bound: str, shared: Shared | None, *, keep: bool
+) -> dict[int, Sums]:
+    """Kernel sums of every row for each power that the bound asks for.
 
-    The pass for the lower bound brings the upper one, a pass with labels serves X as well, and the
-    null takes the kernel that was kept.
+    One pass brings both powers, the one with labels serves X as well, and the null takes the kernel
+    that was kept.
     """
     distinct = int(codes.max()) + 1 == len(codes)
     groups = np.zeros_like(codes) if distinct else codes
@@ -288,14 +293,15 @@ def _sums(layer: Layer, codes: IntArray, bound: str, shared: Shared | None, *, k
     if distinct and known is not None and known.dtype.kind in "biu":
         groups = symbols(known, name="labels")
     key = ("kernel sums", layer.sigma, groups.tobytes())
-    both = bound == "lower" or (shared is not None and (*key, "lower") in shared)
-    powers = (1, 4) if both else (4,)
-    sums = recall(
-        shared,
-        (*key, "lower" if both else "upper"),
-        lambda: kernel_sums(layer.t, groups, powers, keep=keep),
-    )
-    return replace(sums, own=np.ones_like(sums.own)) if distinct else sums
+    powers = tuple(_POWERS.values()) if bound == "lower" else (_POWERS[bound],)
+    new = tuple(power for power in powers if shared is None or (*key, power) not in shared)
+    found = kernel_sums(layer.t, groups, new, keep=keep) if new else {}
+    sums = {
+        power: recall(shared, (*key, power), partial(found.__getitem__, power)) for power in powers
+    }
+    if distinct:
+        return {power: replace(one, own=np.ones_like(one.own)) for power, one in sums.items()}
+    return sums
 
 
 def _shuffled(
@@ -307,16 +313,20 @@ def _shuffled(
     shared: Shared | None,
 ) -> FloatArray:
     """Estimates for ``draws`` shuffled pairings, many at once by one pass over the kernel."""
-    n, sizes = len(codes), np.bincount(codes)
+    n, sizes, power = len(codes), np.bincount(codes), _POWERS[bound]
     if len(sizes) == n:  # pairing distinct inputs anew changes nothing
-        sums = _sums(layer, codes, bound, shared, keep=False)
-        row = 0 if bound == "lower" else -1
-        return np.full(draws, _gap(sums.everyone[row], sums.own[row], np.ones(n, np.int64)))
-    shuffles, power = Shuffles(codes, draws, rng), 1 if bound == "lower" else 4
+        sums = _sums(layer, codes, bound, shared, keep=False)[power]
+        return np.full(draws, _gap(sums.everyone, sums.own, np.ones(n, np.int64)))
+    shuffles, kernel = Shuffles(codes, draws, rng), None
+    if n in KEPT or worthwhile(*layer.t.shape):
+        sums = _sums(layer, codes, bound, shared, keep=True)[power]
+        kernel = sums.kernel
+    if isinstance(kernel, Swept):
+        draws_own = zip(kernel.own(shuffles.labels), sizes[shuffles.labels], strict=True)
+        return np.array([_gap(sums.everyone, *one) for one in draws_own])
     if len(sizes) > _WEIGHTS:  # many small classes: their own pairs are few
-        passes = ((row, kernel_sums(layer.t, row, (power,))) for row in shuffles.labels)
-        return np.array([_gap(s.everyone[0], s.own[0], sizes[row]) for row, s in passes])
-    kernel = _sums(layer, codes, bound, shared, keep=True).kernel if n in KEPT else None
+        passes = ((row, kernel_sums(layer.t, row, (power,))[power]) for row in shuffles.labels)
+        return np.array([_gap(one.everyone, one.own, sizes[row]) for row, one in passes])
     values = np.empty(draws)
     for some, weights in shuffles.parts(_WEIGHTS):
         if kernel is None:

@@ -9,15 +9,19 @@ them with many weights.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from itertools import repeat
 
 import numpy as np
 from numpy.typing import NDArray
 
 from infoplane.estimators import on_device
 from infoplane.estimators.backend import exp
+from infoplane.estimators.leaves import LEAF
 from infoplane.estimators.low_rank import ROWS, LowRank, low_rank
-from infoplane.estimators.near_pairs import LEAF, Block, Few, Pairs, members
+from infoplane.estimators.near_pairs import Block, Few, Pairs, members
+from infoplane.estimators.swept import Swept, worthwhile
 from infoplane.types import FloatArray, IntArray
 
 NEAR = 32.0  # exponent beyond which a kernel counts as 0: 1e4 of them are below 2e-10
@@ -63,20 +67,19 @@ class Kernel:
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """Kernel sums of every row, itself included.
+    """Kernel sums of every row, itself included; (n,) each.
 
-    ``everyone`` and ``own`` have one row for each kernel asked for, shape (kernels, n).
-    ``kernel`` is what was kept of the first one.
+    ``kernel`` is what further sums can be had from, None where nothing is kept.
     """
 
     everyone: FloatArray
     own: FloatArray
-    kernel: Kernel | LowRank | None = None
+    kernel: Kernel | LowRank | Swept | None = None
 
 
 def kernel_sums(
     t: FloatArray, codes: IntArray, powers: tuple[int, ...], *, keep: bool = False
-) -> Sums:
+) -> dict[int, Sums]:
     """Sum exp(−p ‖t_i − t_j‖²) over all j, and over the j with the code of i.
 
     Parameters
@@ -86,28 +89,57 @@ def kernel_sums(
     codes : ndarray, (n,)
         Codes 0 … C−1.
     powers : tuple of int
-        p: (4,), or (1, 4), the second from the first by squaring twice.
+        p: (1,), (4,), or (1, 4), where one pass serves both: a fourth power is squared twice.
     keep : bool
         Whether to keep the kernel, where that pays (:data:`KEPT`).
 
     Returns
     -------
-    Sums
-        In the order of ``powers``.
+    dict
+        The sums of each power.
     """
     sizes = np.bincount(codes)
     if t.shape[1] == 0:
-        same = np.ones((len(powers), 1))
-        return Sums(len(t) * np.repeat(same, len(t), axis=1), sizes[codes] * same)
+        whole = np.full(len(t), float(len(t)))
+        return dict.fromkeys(powers, Sums(whole, sizes[codes].astype(np.float64)))
     if on_device.chosen() is not None:
-        return Sums(*on_device.kernel_sums(t, codes, powers))
+        return _of_rows(powers, *on_device.kernel_sums(t, codes, powers))
     if len(sizes) > 1 and len(codes) < LEAF * len(sizes):
         return _many_classes(t, codes, powers, keep)
-    if len(powers) == 1 and len(t) >= ROWS and t.shape[1] < LEAF:
-        whole = low_rank(t, powers[0])
-        if whole is not None:
-            everyone = whole.times(np.ones((len(t), 1)), powers[0]).T
-            return Sums(everyone, whole.own(codes)[None], whole)
+    found = _of_low_rank(t, codes, powers)
+    left = tuple(power for power in powers if power not in found)
+    return found | (_of_near_pairs(t, codes, left, keep) if left else {})
+
+
+def _of_rows(
+    powers: tuple[int, ...],
+    everyone: FloatArray,
+    own: FloatArray,
+    kernels: Iterable[Kernel | Swept | None] = repeat(None),
+) -> dict[int, Sums]:
+    each = zip(powers, everyone, own, kernels, strict=False)
+    return {power: Sums(*sums) for power, *sums in each}
+
+
+def _of_low_rank(t: FloatArray, codes: IntArray, powers: tuple[int, ...]) -> dict[int, Sums]:
+    """Return the sums of those kernels that are of low rank."""
+    found = {}
+    if len(t) >= ROWS and t.shape[1] < LEAF:
+        for power in powers:
+            whole = low_rank(t, power)
+            if whole is not None:
+                everyone = whole.times(np.ones((len(t), 1)), power)[:, 0]
+                found[power] = Sums(everyone, whole.own(codes), whole)
+    return found
+
+
+def _of_near_pairs(
+    t: FloatArray, codes: IntArray, powers: tuple[int, ...], keep: bool
+) -> dict[int, Sums]:
+    if worthwhile(*t.shape):
+        kernels = [Swept(t, power) for power in powers]
+        everyone, own = kernels[0].sums(codes[None], len(powers))
+        return _of_rows(powers, everyone, own[:, 0], kernels)
     pairs, many = Pairs(math.sqrt(powers[0]) * t, codes, NEAR), len(t) ** 2 // 2
     kept = Kernel(powers[0], pairs.order) if keep and len(t) in KEPT else None
     everyone, own = np.zeros((2, len(powers), len(t)))
@@ -123,7 +155,23 @@ def kernel_sums(
                 kernel, *((everyone[index], own[index]) if block.same else (everyone[index],))
             )
     everyone[:, pairs.order], own[:, pairs.order] = everyone.copy(), own.copy()
-    return Sums(everyone, own, kept)
+    return _of_rows(powers, everyone, own, repeat(kept))
+
+
+def _many_classes(
+    t: FloatArray, codes: IntArray, powers: tuple[int, ...], keep: bool
+) -> dict[int, Sums]:
+    """Classes smaller than a leaf: everyone first, then class by class."""
+    if worthwhile(*t.shape):
+        return _of_near_pairs(t, codes, powers, keep)
+    whole = kernel_sums(t, np.zeros_like(codes), powers, keep=keep)
+    own = {power: np.ones(len(t)) for power in powers}
+    for rows in members(codes):
+        if len(rows) > 1:
+            inside = kernel_sums(t[rows], np.zeros(len(rows), np.int64), powers)
+            for power in powers:
+                own[power][rows] = inside[power].everyone
+    return {power: replace(whole[power], own=own[power]) for power in powers}
 
 
 def kernel_products(t: FloatArray, weights: FloatArray, power: int) -> FloatArray:
@@ -139,13 +187,3 @@ def kernel_products(t: FloatArray, weights: FloatArray, power: int) -> FloatArra
         block.multiply(product, exp(block.exponent, len(t) ** 2 // 2), sorted_weights)
     product[pairs.order] = product.copy()
     return product
-
-
-def _many_classes(t: FloatArray, codes: IntArray, powers: tuple[int, ...], keep: bool) -> Sums:
-    """Classes smaller than a leaf: everyone first, then class by class."""
-    whole = kernel_sums(t, np.zeros_like(codes), powers, keep=keep)
-    own = np.ones_like(whole.everyone)
-    for rows in members(codes):
-        if len(rows) > 1:
-            own[:, rows] = kernel_sums(t[rows], np.zeros(len(rows), np.int64), powers).everyone
-    return Sums(whole.everyone, own, whole.kernel)

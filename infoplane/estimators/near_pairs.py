@@ -1,14 +1,12 @@
 """The pairs of rows that are near each other, block by block, every pair once.
 
-Rows are cut across their principal axes into leaves of one class; pairs of leaves whose boxes are
-too far apart are skipped. Of the others a product in single precision finds out which pairs can be
+In leaves that are not too far apart a product in single precision finds out which pairs can be
 near: few are listed and measured from their differences, many are one product of matrices in
 double precision. In a wide layer a few columns decide first. No (n, n) array exists.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,20 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from infoplane.estimators.leaves import LEAF, WIDE, leaves
 from infoplane.types import FloatArray, IntArray
 
-LEAF = 128  # rows of a leaf at most
 _SCREENED = 2048  # rows that a leaf is screened against at once
 _COLUMNS = 256  # rows against which its exponents are taken at once: a block stays in the cache
 _ROUNDING = 1e-9  # error of an exponent that is tolerated from ‖a‖² + ‖b‖² − 2ab
 _SKETCH = 24  # columns that decide which pairs of a wide layer can be near
-_WIDE = 4 * _SKETCH  # columns from which that pays
 _FEW = 0.1  # share of near pairs up to which they are listed
 _FEW_EXACT = 0.02  # the same in a wide layer, where a distance costs more
 _PAIRS = 1 << 18  # entries of differences held at once
 _LISTED = 1 << 17  # pairs that are listed together
-_AXES = 8  # principal axes across which rows are cut into leaves
-_MARGIN = 1e-13  # of the largest entry: what a rotation may move a row by, and much more
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,19 +156,17 @@ class Pairs:
     def __init__(
         self, t: FloatArray, codes: IntArray, reach: float, *, listed: bool = False
     ) -> None:
-        self.wide = t.shape[1] > _WIDE
+        self.wide = t.shape[1] > WIDE
         self.column_order = np.arange(t.shape[1])
         if self.wide:  # columns that spread most come first and decide
             self.column_order = np.argsort(-t.var(axis=0), kind="stable")
             t = t[:, self.column_order]
-        turned, largest = _turned(t)
-        radius = min(math.sqrt(reach) / largest, 1e6)  # boxes are of order 1: all are near then
-        self.order, self.sizes = _leaves(turned, codes, radius)
+        cut = leaves(t, codes, reach)
+        self.order, self.sizes, self.near_leaves = cut.order, cut.sizes, cut.near
+        self.starts, self.stops = cut.starts, cut.stops
         self.t, self.reach = t[self.order], reach
         # exponentials that underflow are many times slower; what is listed is not final yet
         self.lowest = np.inf if listed else max(2.5 * reach, 100.0)
-        self.stops = np.cumsum(self.sizes)
-        self.starts = self.stops - self.sizes
         ordered = codes[self.order]
         self.ends = np.searchsorted(ordered, ordered, side="right")  # of the class of each row
         self.class_ends = self.ends[self.starts]
@@ -181,7 +174,6 @@ class Pairs:
         self.slip = _slip(self.right)
         self.listed = listed and self.slip > _ROUNDING
         self.few = _FEW_EXACT if self.wide else _FEW
-        self.near_leaves = _near_leaves(turned[self.order], self.starts, radius)
         self._sketch()
 
     def _sketch(self) -> None:
@@ -307,56 +299,6 @@ def members(codes: IntArray) -> list[IntArray]:
     """Rows of each code 0 … C−1."""
     order = np.argsort(codes, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
-
-
-def _turned(t: FloatArray) -> tuple[FloatArray, float]:
-    """Rows on their leading principal axes, in units of the largest entry, and that entry.
-
-    Of a wide layer, whose first columns spread most, they are these columns.
-    """
-    wide = t.shape[1] > _WIDE
-    rows = t[:, :_AXES] if wide else t
-    largest = float(np.abs(rows).max()) or 1.0
-    rows = rows / largest
-    if wide:
-        return rows, largest
-    rows -= rows.mean(axis=0)
-    axes = np.linalg.eigh(rows.T @ rows)[1]
-    return rows @ axes[:, : -_AXES - 1 : -1], largest
-
-
-def _leaves(points: FloatArray, codes: IntArray, radius: float) -> tuple[IntArray, IntArray]:
-    """Order of the rows and the sizes of their leaves: slabs as thick as the radius, axis by axis.
-
-    Boxes cut across all axes in turn would touch nearly all others in more than a few dimensions.
-    """
-    group = codes.copy()
-    for axis in range(points.shape[1]):
-        order = np.lexsort((points[:, axis], group))
-        sizes = np.bincount(group)
-        leaves, ends = -(-sizes // LEAF), np.cumsum(sizes)
-        along = points[order, axis]
-        slabs = leaves
-        if axis < points.shape[1] - 1:
-            extent = along[ends - 1] - along[ends - sizes]
-            slabs = np.clip(extent / radius, 1, leaves).astype(np.int64)
-        rank = np.arange(len(order)) - np.repeat(ends - sizes, sizes)
-        slab = rank // LEAF * np.repeat(slabs, sizes) // np.repeat(leaves, sizes)
-        group[order] = slab + np.repeat(np.cumsum(slabs) - slabs, sizes)
-        if np.array_equal(slabs, leaves):
-            break
-    return order, np.bincount(group)
-
-
-def _near_leaves(points: FloatArray, starts: IntArray, radius: float) -> NDArray[np.bool_]:
-    """Whether the boxes of two leaves come within the radius, shape (leaves, leaves)."""
-    low = np.minimum.reduceat(points, starts, axis=0)
-    high = np.maximum.reduceat(points, starts, axis=0) + _MARGIN
-    distance = np.zeros((len(low), len(low)))
-    for a, b in zip(low.T, high.T, strict=True):
-        gap = np.maximum(a[:, None] - b, a - b[:, None])
-        distance += np.square(np.maximum(gap, 0.0))
-    return np.asarray(distance <= radius**2)
 
 
 def _where(near: NDArray[np.bool_], rows: slice, columns: IntArray) -> tuple[IntArray, IntArray]:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from infoplane.estimators.near_pairs import LEAF, Block, Few, Pairs
+from infoplane.estimators.leaves import LEAF
+from infoplane.estimators.near_pairs import Block, Few, Pairs
 from infoplane.types import FloatArray, IntArray
 
 _REACH = 204.0  # δ²/2 from which exp(ε δ − δ²/2) is below exp(−40) for noise up to eight σ

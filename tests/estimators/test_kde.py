@@ -8,6 +8,8 @@ from twins import kde as twin
 
 from infoplane.errors import InputError
 from infoplane.estimators import Shared, get
+from infoplane.estimators.kernel_sums import kernel_sums
+from infoplane.estimators.nulls import null_distribution
 from infoplane.types import Status
 
 kde = get("mi.kde")
@@ -133,6 +135,33 @@ def test_blocks_change_no_value(monkeypatch):
     ]
     for a, b in zip(whole, parts, strict=True):
         assert a.value == pytest.approx(b.value, abs=1e-13)
+
+
+@pytest.mark.parametrize("v", [labels(), np.arange(90), np.arange(90) // 2], ids=["Y", "X", "X2"])
+@pytest.mark.parametrize("bound", ["upper", "lower"])
+def test_compiled_sums_change_no_value_and_no_null(monkeypatch, v, bound):
+    pytest.importorskip("numba")
+    t = layer()
+    plain = kde(v, t, bound=bound), null_distribution("mi.kde", v, t, bound=bound, rng=4)
+    monkeypatch.setattr("infoplane.estimators.swept.MANY", 1)
+    shared = Shared(t)
+    kde(v, t, bound=bound, shared=shared)
+    for given in (None, shared):
+        assert kde(v, t, bound=bound, shared=given).value == pytest.approx(plain[0].value, abs=1e-9)
+        null = null_distribution("mi.kde", v, t, bound=bound, rng=4, shared=given)
+        assert null == pytest.approx(plain[1], abs=1e-9)
+
+
+def test_both_bounds_share_what_was_summed(monkeypatch):
+    calls = []
+    monkeypatch.setattr(
+        "infoplane.estimators.kde.kernel_sums",
+        lambda *args, **more: calls.append(args[2]) or kernel_sums(*args, **more),
+    )
+    shared = Shared(t := layer())
+    for bound in ("upper", "lower", "upper"):
+        kde(labels(), t, bound=bound, shared=shared)
+    assert calls == [(4,), (1,)]
 
 
 def test_shared_sums_change_no_value():

@@ -1,9 +1,12 @@
 """Kernel sums over near pairs against all pairs, in every path the code can take."""
 
+import math
+
 import numpy as np
 import pytest
 
 from infoplane.estimators import near_pairs as module
+from infoplane.estimators import swept
 from infoplane.estimators.kernel_sums import Kernel, kernel_products, kernel_sums
 from infoplane.estimators.low_rank import LowRank
 
@@ -33,17 +36,63 @@ CASES = {
 }
 
 
+@pytest.fixture(params=["plain", "compiled"])
+def way(request, monkeypatch):
+    if request.param == "compiled":
+        pytest.importorskip("numba")
+        monkeypatch.setattr(swept, "MANY", 1)
+
+
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("t", CASES.values(), ids=CASES)
 @pytest.mark.parametrize("classes", [1, 2, 150])
-@pytest.mark.parametrize("powers", [(4,), (1, 4)])
+@pytest.mark.parametrize("powers", [(4,), (1,), (1, 4)])
 def test_sums_equal_those_over_all_pairs(t, classes, powers):
     codes = np.unique(np.arange(len(t)) * 7 % classes, return_inverse=True)[1]
     sums = kernel_sums(t, codes, powers)
     same = codes[:, None] == codes
-    for row, power in enumerate(powers):
+    for power in powers:
         kernel = dense(t, power)
-        assert sums.everyone[row] == pytest.approx(kernel.sum(axis=1), rel=1e-9)
-        assert sums.own[row] == pytest.approx((kernel * same).sum(axis=1), rel=1e-9)
+        assert sums[power].everyone == pytest.approx(kernel.sum(axis=1), rel=1e-9)
+        assert sums[power].own == pytest.approx((kernel * same).sum(axis=1), rel=1e-9)
+
+
+@pytest.mark.parametrize("t", CASES.values(), ids=CASES)
+@pytest.mark.parametrize("count", [1, 70])
+def test_compiled_sums_serve_many_labellings(t, count):
+    pytest.importorskip("numba")
+    codes = np.random.default_rng(2).integers(0, 3, (count, len(t)))
+    kernel = dense(t, 4)
+    own = swept.Swept(t, 4).own(codes)
+    for row, one in zip(codes, own, strict=True):
+        assert one == pytest.approx((kernel * (row[:, None] == row)).sum(axis=1), rel=1e-11)
+
+
+def test_compiled_sums_keep_their_digits():
+    # pairs at every distance up to the reach, in one chunk, across chunks and leaves, alone too
+    pytest.importorskip("numba")
+    steps = np.linspace(0, math.sqrt(31.9), 400)
+    for t in (steps[:, None], steps[:65, None], np.array([[0.0], [5.6]])):
+        everyone, _ = swept.Swept(t, 1).sums(np.zeros((1, len(t)), int), 2)
+        assert everyone[0] == pytest.approx(dense(t, 1).sum(axis=1), rel=1e-12)
+        assert everyone[1] == pytest.approx(dense(t, 4).sum(axis=1), rel=1e-12)
+    _, own = swept.Swept(np.array([[0.0], [4.0]]), 1).sums(np.zeros((1, 2), int))
+    assert own[0, 0] - 1 == pytest.approx(math.exp(-16), rel=1e-8)  # 1 takes the last digits
+
+
+def test_single_precision_never_hides_a_near_pair():
+    # rows far from each other on the leading axes, pairs within and just beyond the reach
+    pytest.importorskip("numba")
+    rng = np.random.default_rng(3)
+    t = rng.normal(size=(300, 7)) * [1e5, 1e4, 1e3, 1, 1, 1, 1]
+    t[150:] = t[:150] + rng.normal(size=(150, 7))
+    everyone, _ = swept.Swept(t, 1).sums(np.zeros((1, 300), int))
+    assert everyone[0] == pytest.approx(dense(t, 1).sum(axis=1), rel=1e-12)
+
+
+def test_compiled_sums_are_for_narrow_layers_of_many_rows():
+    assert not swept.worthwhile(swept.MANY - 1, 2)
+    assert not swept.worthwhile(swept.MANY, swept.NARROW + 1)
 
 
 @pytest.mark.parametrize("t", CASES.values(), ids=CASES)
@@ -79,8 +128,9 @@ def test_no_pair_is_seen_twice():
 def test_a_layer_without_columns_is_one_point():
     codes = np.array([0, 0, 1])
     sums = kernel_sums(np.zeros((3, 0)), codes, (1, 4))
-    assert sums.everyone.tolist() == [[3, 3, 3], [3, 3, 3]]
-    assert sums.own.tolist() == [[2, 2, 1], [2, 2, 1]]
+    for power in (1, 4):
+        assert sums[power].everyone.tolist() == [3, 3, 3]
+        assert sums[power].own.tolist() == [2, 2, 1]
     assert kernel_products(np.zeros((3, 0)), np.ones((3, 2)), 4).tolist() == [[3, 3]] * 3
 
 
@@ -90,7 +140,7 @@ def test_a_kept_kernel_multiplies_in_single_precision(monkeypatch, t, power):
     monkeypatch.setattr("infoplane.estimators.kernel_sums.KEPT", range(9999))
     codes = np.arange(len(t)) % 2
     weights = np.random.default_rng(1).uniform(size=(len(t), 3))
-    kernel = kernel_sums(t, codes, (1, 4), keep=True).kernel
+    kernel = kernel_sums(t, codes, (1, 4), keep=True)[power].kernel
     others = dense(t, power) @ weights - weights
     error = np.abs(kernel.times(weights, power) - weights - others)
     assert (error <= 3e-6 * others + 1e-13).all()
@@ -102,11 +152,11 @@ def test_a_kernel_of_low_rank_is_found_and_sums_alike(spread, kind):
     t = spread * rng.normal(size=(1100, 2))
     t[7] += 50.0  # a row apart from all others
     codes = rng.integers(0, 3, 1100)
-    sums = kernel_sums(t, codes, (4,), keep=True)
+    sums = kernel_sums(t, codes, (4,), keep=True)[4]
     assert type(sums.kernel) is kind
     kernel, same = dense(t, 4), codes[:, None] == codes
-    assert sums.everyone[0] == pytest.approx(kernel.sum(axis=1), abs=2e-9)
-    assert sums.own[0] == pytest.approx((kernel * same).sum(axis=1), abs=2e-9)
+    assert sums.everyone == pytest.approx(kernel.sum(axis=1), abs=2e-9)
+    assert sums.own == pytest.approx((kernel * same).sum(axis=1), abs=2e-9)
     weights = rng.uniform(size=(1100, 2))
     assert sums.kernel.times(weights, 4) == pytest.approx(kernel @ weights, rel=1e-6)
 
@@ -116,18 +166,18 @@ def test_a_line_is_a_fourier_series(length):
     rng = np.random.default_rng(6)
     t = length * rng.uniform(size=(1100, 1)) * [[0.6, -0.8]] + 5.0
     codes = rng.integers(0, 3, 1100)
-    sums = kernel_sums(t, codes, (4,))
+    sums = kernel_sums(t, codes, (4,))[4]
     assert isinstance(sums.kernel, LowRank)
     kernel, same = dense(t, 4), codes[:, None] == codes
-    assert sums.everyone[0] == pytest.approx(kernel.sum(axis=1), abs=1e-9)
-    assert sums.own[0] == pytest.approx((kernel * same).sum(axis=1), abs=1e-9)
+    assert sums.everyone == pytest.approx(kernel.sum(axis=1), abs=1e-9)
+    assert sums.own == pytest.approx((kernel * same).sum(axis=1), abs=1e-9)
 
 
 def test_a_bent_line_is_none():
     x = 3.0 * np.random.default_rng(7).uniform(size=1100)
-    sums = kernel_sums(np.column_stack([x, 1e-3 * x**2]), np.zeros(1100, int), (4,))
+    sums = kernel_sums(np.column_stack([x, 1e-3 * x**2]), np.zeros(1100, int), (4,))[4]
     kernel = dense(np.column_stack([x, 1e-3 * x**2]), 4)
-    assert sums.everyone[0] == pytest.approx(kernel.sum(axis=1), abs=1e-9)
+    assert sums.everyone == pytest.approx(kernel.sum(axis=1), abs=1e-9)
 
 
 @pytest.mark.parametrize("screened", [50, 2048])
