@@ -17,21 +17,32 @@ from infoplane.estimators.threads import in_runs, portions
 from infoplane.types import FloatArray, IntArray
 
 WINDOW = 32  # rows compared with one window
-PLANE = 16_384  # points of a plane up to which a compiled sweep is faster than ranks
 TIERS = (0.5, 0.9)  # quantiles of the radius that part small, middle and large
 
 
 def closer(points: FloatArray, radius: FloatArray, workers: int = 1) -> IntArray:
     """How many other rows are strictly closer to row i than ``radius[i]``, (n,)."""
     if points.shape[1] == 1:
-        first, last = run_within(np.sort(points[:, 0]), points[:, 0], radius)
+        first, last = _run(points[:, 0], radius)[1]
         return np.asarray(np.maximum(last - first - 1, 0))
     if on_device.chosen() is not None:
         return on_device.closer(points, radius)
-    sweeps = compiled(len(points))
-    if points.shape[1] == 2 and (sweeps is None or len(points) > PLANE):
+    if points.shape[1] == 2:
         return plane_closer(points, radius)
     return window_closer(points, radius, workers)
+
+
+def _run(column: FloatArray, radius: FloatArray) -> tuple[IntArray, IntArray]:
+    """Return the order of a column, and the ends (2, n) in it of the run that is closer to each."""
+    order, ends = np.argsort(column), np.empty((2, len(column)), dtype=np.int64)
+    values, reach, ranks = column[order], radius[order], compiled(len(column), "ranks")
+    if ranks is None:
+        ends[:, order] = run_within(values, values, reach)
+    else:
+        found = np.empty_like(ends)
+        ranks.runs(values, reach, *found)
+        ends[:, order] = found
+    return order, ends
 
 
 def run_within(
@@ -59,16 +70,15 @@ def run_within(
 def plane_closer(points: FloatArray, radius: FloatArray) -> IntArray:
     """Two columns: a square is a run of ranks in each, counted bit by bit (a wavelet matrix)."""
     n = len(points)
-    orders = [np.argsort(column, kind="stable") for column in points.T]
-    runs = [
-        run_within(column[order], column, radius)
-        for column, order in zip(points.T, orders, strict=True)
-    ]
+    order, (first, last) = _run(points[:, 0], radius)
+    other, limits = _run(points[:, 1], radius)
     rank = np.empty(n, dtype=np.int64)
-    rank[orders[1]] = np.arange(n)
-    first, last = (np.maximum(end, runs[0][0]) for end in runs[0])  # an empty run stays empty
-    below = [_ranks_below(rank[orders[0]], first, last, end) for end in runs[1]]
-    return np.asarray(np.maximum(below[1] - below[0] - 1, 0))
+    rank[other] = np.arange(n)
+    first, last = (np.maximum(end, first) for end in (first, last))  # an empty run stays empty
+    ranks = compiled(n, "ranks")
+    count = _ranks_below if ranks is None else ranks.below
+    bottom, top = (count(rank[order], first.copy(), last.copy(), limit) for limit in limits)
+    return np.asarray(np.maximum(top - bottom - 1, 0))
 
 
 def _ranks_below(ranks: IntArray, first: IntArray, last: IntArray, limit: IntArray) -> IntArray:

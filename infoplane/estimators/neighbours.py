@@ -1,7 +1,7 @@
 """Nearest neighbours in the maximum norm: distances to the k-th, counts within a radius, lists.
 
-A k-d tree finds neighbours in few dimensions, blocks of distances in many, screened in 16-bit
-integers where these can tell rows apart, compiled where numba is installed. All compare the largest
+A tree finds neighbours in few dimensions, blocks of distances in many, screened in 16-bit integers
+where these can tell rows apart, all compiled where numba is installed. All compare the largest
 |a_c − b_c| in float64, so which one answered cannot be told from the result.
 """
 
@@ -22,8 +22,6 @@ from infoplane.types import FloatArray, IntArray
 
 TREE_DIMS = 6  # up to here a tree is faster at any n; two more from LARGE points on
 LARGE = 32_768
-SWEPT_DIMS = 4  # the same beside compiled sweeps: one more for every doubling from SWEPT points on
-SWEPT = 8000
 JITTER = 1e-10  # of a column's scale
 HEAVY = 1e4  # largest deviation over the quartile range from which quartiles set the scale
 
@@ -37,8 +35,6 @@ def chebyshev(a: FloatArray, b: FloatArray, out: FloatArray | None = None) -> Fl
 
 def use_tree(n: int, d: int) -> bool:
     """Whether a tree beats blocks for n points in d dimensions."""
-    if compiled(n) is not None:
-        return d <= SWEPT_DIMS or n >= SWEPT << (d - SWEPT_DIMS)
     return d <= TREE_DIMS or (n >= LARGE and d <= TREE_DIMS + 2)
 
 
@@ -83,6 +79,9 @@ def kth_distance(points: FloatArray, k: int, workers: int = 1) -> FloatArray:
 
 
 def _tree_kth(points: FloatArray, k: int, workers: int) -> FloatArray:
+    grown = compiled(len(points), "tree")
+    if grown is not None:
+        return _leaf_kth(grown, points, k, workers)
     tree = cKDTree(points)
     result = np.empty(len(points))
     asked = points[tree.indices]  # in the order of the tree: what a query touches is in the cache
@@ -90,11 +89,36 @@ def _tree_kth(points: FloatArray, k: int, workers: int) -> FloatArray:
     return result
 
 
+def _leaf_kth(grown: ModuleType, points: FloatArray, k: int, workers: int) -> FloatArray:
+    n, d = points.shape
+    leaf, groups = grown.LEAF, -(-n // grown.LEAF**2)
+    columns = np.ascontiguousarray(points.T)
+    order = grown.leaf_order(columns)
+    corners = np.full((2, d, groups * leaf**2), [[[np.inf]], [[-np.inf]]])  # beyond the last row
+    corners[:, :, :n] = columns.take(order, axis=1)
+    rows, tops = corners.reshape(2, d, groups, leaf, leaf)
+    lows, highs = rows.min(axis=-1), tops.max(axis=-1)  # of leaves
+    leaves = np.ascontiguousarray(rows.reshape(d, -1, leaf).swapaxes(0, 1))
+    boxes = [np.ascontiguousarray(ends.swapaxes(0, 1)) for ends in (lows, highs)]
+    boxes += [lows.min(axis=-1)[None], highs.max(axis=-1)[None]]  # of groups
+    result, kept = np.empty(n), np.empty(n)
+
+    def work(run: list[slice]) -> None:
+        for some in run:
+            grown.kth(leaves, *boxes, k, some.start // leaf, -(-some.stop // leaf), kept)
+
+    in_runs(work, portions(n), workers)
+    result[order] = kept
+    return result
+
+
 def _block_kth(points: FloatArray, k: int, workers: int) -> FloatArray:
     n, d = points.shape
     result, screen, sweeps = np.empty(n), Screen(points), compiled(n)
-    if screen.fine and sweeps is not None:
-        return _swept_kth(sweeps, points, k, workers)
+    if sweeps is not None:
+        return (
+            _swept_kth(sweeps, points, k, workers) if screen.fine else _tree_kth(points, k, workers)
+        )
 
     def screened(run: list[slice]) -> None:
         buffers = np.empty((2, rows_of(run), n), np.int16)

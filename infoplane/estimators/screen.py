@@ -27,9 +27,9 @@ MANY = 2048  # rows from which compiled sweeps are worth importing numba
 Cells = NDArray[np.int16]
 
 
-def compiled(n: int) -> ModuleType | None:
-    """Return the compiled sweeps for n rows; None without numba (extra ``fast``) or for few."""
-    return sweeps("near") if n >= MANY else None
+def compiled(n: int, family: str = "near") -> ModuleType | None:
+    """Return the compiled loops for n rows; None without numba (extra ``fast``) or for few."""
+    return sweeps(family) if n >= MANY else None
 
 
 class Screen:

@@ -45,13 +45,34 @@ def test_compiled_sweeps_equal_all_distances(sweeps, name, workers):
         np.testing.assert_array_equal(counting.window_closer(points, reach, workers), inside)
 
 
+@pytest.mark.parametrize("name", ["ties", "far away", "one column rules", "copies", "few"])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_compiled_tree_equals_all_distances(sweeps, name, workers):
+    for points in (_cloud(name), _cloud(name)[:, :2], _cloud(name)[:517, :1] ** 9):
+        distances = neighbours.chebyshev(points, points)
+        radius = neighbours._tree_kth(points, 5, workers)
+        np.testing.assert_array_equal(radius, np.sort(distances, axis=1)[:, 5])
+
+
+@pytest.mark.parametrize("name", ["ties", "far away", "copies", "few"])
+def test_compiled_ranks_equal_all_distances(sweeps, name):
+    for points in (_cloud(name)[:, :2], _cloud(name)[:, :1]):
+        distances = neighbours.chebyshev(points, points)
+        radius = np.sort(distances, axis=1)[:, 5]  # 0 for copies
+        for reach in (radius, 3 * radius, np.full(len(points), 1e300)):
+            inside = np.maximum((distances < reach[:, None]).sum(axis=1) - 1, 0)
+            np.testing.assert_array_equal(counting.closer(points, reach), inside)
+
+
 def test_an_estimate_is_the_same_with_and_without(sweeps, monkeypatch):
     rng = np.random.default_rng(0)
-    x = rng.standard_normal((400, 3))
-    t = x + rng.standard_normal((400, 3))
-    swept = ksg(x, t), ksg((x[:, 0] > 0).astype(int), np.hstack([x, t]))
+    x = rng.standard_normal((400, 4))
+    t = x + rng.standard_normal((400, 4))
+    y = (x[:, 0] > 0).astype(int)
+    pairs = [(x, t), (x[:, :1], t[:, :2]), (y, np.hstack([x, t])), (y, t[:, :1])]
+    swept = [ksg(*pair) for pair in pairs]
     monkeypatch.setattr(screen, "MANY", NEVER)
-    assert (ksg(x, t), ksg((x[:, 0] > 0).astype(int), np.hstack([x, t]))) == swept
+    assert [ksg(*pair) for pair in pairs] == swept
 
 
 def test_what_cannot_be_screened_is_measured_plainly(sweeps):
