@@ -116,7 +116,7 @@ def _shuffled_rows(orders: list[IntArray], kernel_v: Kernel, kernel_t: Kernel) -
         "the normalised form is not bounded by 1",
     ),
     reference=_REFERENCE,
-    tolerance={"independent": 0.05},
+    tolerance={"independent": 0.001},
     meaningful_null=("X", "Y"),
     null=_null,
 )

@@ -224,8 +224,8 @@ def _null(
         "an autoencoder differs from run to run of its training; principal components do not",
     ),
     reference="Butakov et al., ICLR 2024 (information-bottleneck analysis by lossy compression)",
-    tolerance={"gaussian": 0.06, "gaussian_2d": 0.08, "gaussian_images": 0.15, "blobs": 0.05,
-               "independent": 0.05},
+    tolerance={"gaussian": 0.08, "gaussian_2d": 0.14, "gaussian_images": 0.17, "blobs": 0.005,
+               "independent": 0.06},
     meaningful_null=("X", "Y"),
     null=_null,
 )  # fmt: skip

@@ -175,7 +175,7 @@ def lid(
     assumes=("rows i.i.d.", "a constant density within two neighbours"),
     invariant=("row order", "rotation", "scaling", "shift", "constant unit"),
     limits=(*_LIMITS, "noise at the smallest scale counts as dimension"),
-    tolerance={"uniform cube, d = 2, n = 2000": 0.15, "ball": 0.4},
+    tolerance={"uniform cube, d = 2, n = 2000": 0.15, "ball": 0.85},
     meaningful_null=(),
     reference="Facco, d'Errico, Rodriguez and Laio 2017, Sci. Rep. 7:12140",
 )

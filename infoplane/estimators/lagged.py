@@ -36,7 +36,7 @@ LAGGED = "mi.autoinformation"
     ),
     reference="Federici et al., Latent representation and simulation of Markov processes via "
     "time-lagged information bottleneck, ICLR 2024",
-    tolerance={"autoregressive": 0.06, "gaussian": 0.06, "independent": 0.02},
+    tolerance={"autoregressive": 0.1, "gaussian": 0.08, "independent": 5e-4},
     needs="layers",
     meaningful_null=("X",),
 )

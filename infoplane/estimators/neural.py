@@ -306,7 +306,7 @@ _COMMON: dict[str, Any] = {
     "invariant": ("scaling", "constant unit"),
     "deterministic": False,
     "assumes": ("rows i.i.d.", "the critic is rich enough and trained enough"),
-    "tolerance": {"gaussian": 0.15, "independent": 0.08},
+    "tolerance": {"gaussian": 0.15, "independent": 0.03},
     "meaningful_null": ("X", "Y"),
 }
 _LIMITS = (

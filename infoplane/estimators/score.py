@@ -115,7 +115,7 @@ def _columns(array: Any, name: str, by: str) -> tuple[FloatArray, list[str], flo
     ),
     version=2,
     reference="Franzese, Bounoua & Michiardi, MINDE, ICLR 2024",
-    tolerance={"gaussian": 0.15, "independent": 0.1},
+    tolerance={"gaussian": 0.15, "independent": 0.03},
     meaningful_null=("X", "Y"),
 )
 def minde(
@@ -246,7 +246,7 @@ def states_of(count: int) -> dict[str, FloatArray]:
         "published with 100,000 samples; at this size a check of the Gaussian closed form",
     ),
     reference="Bounoua, Franzese & Michiardi, SΩI: Score-based O-information estimation, ICML 2024",
-    tolerance={"independent": 0.1},
+    tolerance={"independent": 0.06},
     needs="layers",
     meaningful_null=(),
 )

@@ -139,7 +139,7 @@ def _codes(v: Any) -> IntArray:
     reference="Yang et al., arXiv:2309.09123; Ye et al., ICLR 2024 (conditional information of "
     "class clusters in output space)",
     bound="exact",
-    tolerance={"binary_symmetric": 0.03},
+    tolerance={"binary_symmetric": 0.0015},
     needs="logits",
     null=_null,
 )

@@ -36,6 +36,15 @@ def test_within_the_tolerance_on_the_card(card, task, tolerance, value):
     assert ask(card, task, n, 0, settings).value == pytest.approx(value, abs=tolerance)
 
 
+@pytest.mark.parametrize(("card", "task", "tolerance", "value"), list(claimed()))
+def test_no_claim_is_so_wide_that_nothing_would_do(card, task, tolerance, value):
+    """An estimator that always read 0, or half of the truth, would break every claim but that of 0.
+
+    Where the truth is 0 the claim is narrow against what dependence looks like: 1 nat.
+    """
+    assert tolerance < 0.45 * abs(value) if abs(value) > 1e-9 else tolerance <= 0.15
+
+
 def test_every_information_estimator_claims_something():
     silent = [c.id for c in catalogue() if c.quantity is Quantity.MI and not c.tolerance]
     assert len(silent) < 15, silent
