@@ -15,6 +15,7 @@ from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
 from infoplane.estimators import on_device
+from infoplane.estimators.contract import row_codes
 from infoplane.estimators.counting import closer
 from infoplane.estimators.screen import Screen, compiled
 from infoplane.estimators.threads import blocks, in_runs, portions, rows_of
@@ -22,6 +23,7 @@ from infoplane.types import FloatArray, IntArray
 
 TREE_DIMS = 6  # up to here a tree is faster at any n; two more from LARGE points on
 LARGE = 32_768
+ONE_PASS = 600  # rows for each joint dimension beyond three up to which one pass beats a tree
 JITTER = 1e-10  # of a column's scale
 HEAVY = 1e4  # largest deviation over the quartile range from which quartiles set the scale
 
@@ -64,29 +66,18 @@ def jittered(points: FloatArray, *order: FloatArray | IntArray) -> FloatArray:
     """
     keys = [column for item in order for column in np.atleast_2d(item.T)] + list(points.T)
     rank = np.lexsort(keys)
-    scale = np.abs(points - np.median(points, axis=0)).mean(axis=0)
     result = points.copy()
-    result[rank] += JITTER * scale * np.random.default_rng(0).standard_normal(points.shape)
+    result[rank] += JITTER * np.random.default_rng(0).standard_normal(points.shape)
     return result
 
 
-def untied(points: FloatArray, k: int, *order: FloatArray | IntArray) -> tuple[FloatArray, int]:
-    """Return the points, jittered where values repeat, and how many rows share a value (or 0).
-
-    A value that many rows share (the zeros of a ReLU, the levels of a quantised unit) puts many
-    rows at one distance. Those at the distance of the k-th neighbour itself are not closer than it,
-    so that a count leaves out all of them, where k − 1 of any continuous variable would be in.
-    Up to k rows are let be: single precision repeats a few values by chance.
-    """
-    ties = max(_repeats(column) for column in points.T)
-    return (jittered(points, *order), ties) if ties > k else (points, 0)
-
-
-def _repeats(column: FloatArray) -> int:
-    """Entries that have an equal one."""
-    ordered = np.sort(column)
-    same = ordered[1:] == ordered[:-1]
-    return int(np.count_nonzero(same) + np.count_nonzero(same & ~np.r_[False, same[:-1]]))
+def tied(points: FloatArray, k: int) -> int:
+    """How many rows have k exact copies or more: no neighbour of theirs is at any distance."""
+    first = np.sort(points[:, 0])
+    if not (first[k:] == first[: len(first) - k]).any():
+        return 0
+    codes = row_codes(points)
+    return int((np.bincount(codes)[codes] > k).sum())
 
 
 def kth_distance(points: FloatArray, k: int, workers: int = 1) -> FloatArray:
@@ -188,13 +179,12 @@ def joint_counts(
     """
     if on_device.chosen() is not None:
         return on_device.joint_counts(x, t, k)
-    if use_tree(len(x), x.shape[1] + t.shape[1]) or compiled(len(x)) is not None:
+    n, d = len(x), x.shape[1] + t.shape[1]
+    if compiled(n) is not None or (use_tree(n, d) and n > ONE_PASS * (d - 3)):
         radius = kth_distance(np.hstack([x, t]), k, workers)
         return radius, closer(x, radius, workers), closer(t, radius, workers)
-    n, d_x = x.shape
-    screen = Screen(np.hstack([x, t]))
-    in_both = range(len(screen.columns))
-    of_x, of_t = in_both[:d_x], in_both[d_x:]
+    screen, in_both = Screen(np.hstack([x, t])), range(d)
+    of_x, of_t = in_both[: x.shape[1]], in_both[x.shape[1] :]
     radius, n_x, n_t = np.empty(n), np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
 
     def screened(run: list[slice]) -> None:  # one pass over the distances serves all three

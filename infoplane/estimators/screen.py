@@ -22,7 +22,7 @@ SLACK = 1.5  # steps by which a difference may be off
 FINE = 64  # steps that a column must spread over, or too many pairs would be in doubt
 GROUP = 64  # rows of which the nearest one counts when the k-th distance is bounded
 
-MANY = 2048  # rows from which compiled sweeps are worth importing numba
+MANY = 1024  # rows from which compiled sweeps are worth importing numba
 
 Cells = NDArray[np.int16]
 
