@@ -34,6 +34,8 @@ from infoplane.estimators.shared import Shared, recall, serving
 from infoplane.estimators.spectrum import (
     DOUBLE,
     EXACT,
+    STEEP,
+    STEPS,
     eigenvalues,
     entropy,
     low_rank_eigenvalues,
@@ -133,7 +135,8 @@ def _estimated(operator: NDArray[Any], t: float, rng: np.random.Generator) -> tu
     def log_weight(values: FloatArray) -> FloatArray:
         return np.asarray(-weight(values) * t * np.log(np.maximum(values, 1e-300)))
 
-    traces = quadrature(operator, [weight, log_weight], rng=rng)
+    steps = STEPS if t >= 1 else STEEP
+    traces = quadrature(operator, [weight, log_weight], rng=rng, steps=steps)
     z, numerator = traces.mean
     z = max(float(z), 1.0)  # λ₁ = 1 of a random walk alone gives 1
     gradient = np.array([(1 - numerator / z) / z, 1 / z])
@@ -178,7 +181,7 @@ def prepare(
     tolerance={"four far clusters, t=50": 1e-9, "quadrature": 0.02, "simplex": 1e-9},
     bound="exact",
     reference=REFERENCE,
-    version=2,
+    version=3,
 )
 def diffusion_entropy(
     representation: Any,

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from infoplane.estimators import on_device
 from infoplane.estimators.backend import exp
+from infoplane.estimators.compiled import sweeps
 from infoplane.estimators.shared import Shared, recall
 from infoplane.types import Flags, FloatArray, IntArray, Status
 
@@ -36,6 +38,8 @@ ENDS = {"sigma_low", "sigma_high", "rounding"}  # flags of a width that says lit
 _SOME = 8  # of so many columns one bounds the distance of the k-th neighbour
 _MANY = 200  # columns to a neighbour from which that pays
 MEDIAN_ROWS = 2048  # rows that enter the median distance
+MANY = 2048  # rows from which compiled loops are worth importing numba
+SLAB = 256  # rows of one product of matrices: all columns from the diagonal on
 
 
 class Distances:
@@ -51,9 +55,11 @@ class Distances:
         Finite representation.
     dtype : dtype
         float64, or float32 for half the time and memory at about 1e-6 relative accuracy.
+    keep : bool
+        Whether a kernel keeps the squared distances that it was made of, for another one.
     """
 
-    def __init__(self, t: FloatArray, dtype: DTypeLike = np.float64) -> None:
+    def __init__(self, t: FloatArray, dtype: DTypeLike = np.float64, *, keep: bool = True) -> None:
         first = _power_of_two(t)
         points = t / first
         points -= points.mean(axis=0)
@@ -64,6 +70,7 @@ class Distances:
         # distances of a cloud as wide as the largest double have no finite unit: the nearest one
         self.scale = min(first * second, LARGEST / 4)
         self._held: NDArray[Any] | None = None
+        self._keep = keep and self.n**2 * self.points.itemsize <= HELD
 
     @property
     def n(self) -> int:
@@ -106,20 +113,33 @@ class Distances:
         ``sigma`` is in the layer's own unit.
         """
         rate = 0.5 * min(self.scale / sigma, 1e150) ** 2
-        if among is None and self._held is None and self.n**2 * self.points.itemsize > HELD:
-            kernel = self._product(slice(None), slice(None))
-        else:
-            kernel = self.squared(among, among)
-            kernel = kernel if kernel.flags.writeable else kernel.copy()
-        tiny = np.finfo(kernel.dtype)
-        step = max(1, BLOCK // (kernel.shape[1] * kernel.itemsize or 1))
+        rate = min(rate, float(np.finfo(self.points.dtype).max))
+        here = slice(None) if among is None else among
         with np.errstate(over="ignore", under="ignore"):
-            for start in range(0, len(kernel), step):
-                block = kernel[start : start + step]
-                np.multiply(block, -min(rate, float(tiny.max)), out=block)
-                exp(block, kernel.size)
+            if on_device.chosen() is None and (among is not None or not self._ready):
+                kernel = self._symmetric(self.points[here], self.norms[here], rate)
+            else:
+                kernel = np.array(self.squared(among, among), order="C")
+                self._decay(kernel, slice(0, len(kernel)), 0, rate)
         np.fill_diagonal(kernel, 1.0)
         return kernel
+
+    @property
+    def _ready(self) -> bool:
+        """Whether a kernel of all rows is made of distances that are kept."""
+        return self._held is not None or self._keep
+
+    def _decay(self, matrix: NDArray[Any], rows: slice, left: int, rate: float) -> None:
+        """Replace squared distances of some rows, from column ``left`` on, by their kernel."""
+        if self._loops is None:
+            for part in _parts(matrix[rows, left:]):
+                part[:] = exp(part * -part.dtype.type(rate), matrix.size)
+            return
+        ends = rows.start, rows.stop
+        if matrix.dtype == np.float32:
+            self._loops.decay_single(matrix, ends, left, np.float32(rate))
+        else:
+            self._loops.decay(matrix, ends, left, rate)
 
     def nearest(self, k: int) -> tuple[FloatArray, IntArray]:
         """Distances (n, k), ascending and in the layer's unit, and indices of the k nearest others.
@@ -130,7 +150,7 @@ class Distances:
         distances = np.empty((self.n, k))
         indices = np.empty((self.n, k), dtype=np.int64)
         for rows, squared in self.blocks():
-            near, found = _smallest(squared, rows.start, k)
+            near, found = self._smallest(squared, rows.start, k)
             doubtful = found.min(axis=1) < DOUBT * self.norms[rows]
             exact = np.sqrt(found)
             exact[doubtful] = self._exact(rows.start + np.flatnonzero(doubtful), near[doubtful])
@@ -194,18 +214,71 @@ class Distances:
         there = here if same else self.points[columns]
         if on_device.chosen() is not None:
             return on_device.squared(here, there)
-        squared: NDArray[Any] = here @ there.T
-        step = max(1, BLOCK // (squared.shape[1] * squared.itemsize or 1))
-        norms, others = self.norms[rows], self.norms[columns]
-        for start in range(0, len(squared), step):
-            block = squared[start : start + step]
-            block *= -2.0
-            block += norms[start : start + step, None]
-            block += others
-            np.maximum(block, 0.0, out=block)
         if same:
-            np.fill_diagonal(squared, 0.0)
-        return squared
+            return self._symmetric(here, self.norms[rows])
+        if same:
+            return self._symmetric(here, self.norms[rows])
+        matrix: NDArray[Any] = here @ there.T
+        self._square(matrix, slice(0, len(here)), 0, self.norms[rows], self.norms[columns])
+        return matrix
+
+    def _symmetric(
+        self, points: NDArray[Any], norms: NDArray[Any], rate: float | None = None
+    ) -> NDArray[Any]:
+        """Squared distances among rows (m, d), or under a rate their kernel; half is a copy."""
+        n = len(points)
+        matrix = np.empty((n, n), points.dtype)
+        for start in range(0, n, SLAB):
+            rows = slice(start, min(start + SLAB, n))
+            np.matmul(points[rows], points[start:].T, out=matrix[rows, start:])
+            self._square(matrix, rows, start, norms[rows], norms[start:])
+            if rate is not None:
+                self._decay(matrix, rows, start, rate)
+            self._mirror(matrix, rows)
+        np.fill_diagonal(matrix, 0.0 if rate is None else 1.0)
+        return matrix
+
+    def _square(
+        self,
+        matrix: NDArray[Any],
+        rows: slice,
+        left: int,
+        norms: NDArray[Any],
+        others: NDArray[Any],
+    ) -> None:
+        """Turn products of rows, from column ``left`` on, into squared distances."""
+        if self._loops is not None:
+            self._loops.squared(matrix, (rows.start, rows.stop), left, norms, others)
+            return
+        own = norms[:, None]
+        for part in _parts(matrix[rows, left:]):
+            part *= -2.0
+            part += own[: len(part)]
+            part += others
+            np.maximum(part, 0.0, out=part)
+            own = own[len(part) :]
+
+    def _mirror(self, matrix: NDArray[Any], rows: slice) -> None:
+        """Copy rows, from the diagonal on, into the columns below it."""
+        if self._loops is not None:
+            self._loops.mirror(matrix, (rows.start, rows.stop))
+            return
+        corner = matrix[rows, rows]
+        corner[:] = np.triu(corner) + np.triu(corner, 1).T
+        matrix[rows.stop :, rows] = matrix[rows, rows.stop :].T
+
+    def _smallest(self, block: NDArray[Any], first: int, k: int) -> tuple[IntArray, NDArray[Any]]:
+        """Columns and values (rows, k) of the k smallest of each row but itself."""
+        if self._loops is None:
+            return _smallest(block, first, k)
+        values = np.empty((len(block), k), block.dtype)
+        columns = np.empty(values.shape, np.int64)
+        self._loops.nearest(block, first, values, columns)
+        return columns, values
+
+    @property
+    def _loops(self) -> ModuleType | None:
+        return sweeps("spectra") if self.n >= MANY else None
 
     def _exact(self, rows: IntArray, near: IntArray) -> FloatArray:
         points = self.points
@@ -243,11 +316,18 @@ def _smallest(block: NDArray[Any], first: int, k: int) -> tuple[IntArray, NDArra
     return np.take_along_axis(columns, near, axis=1), np.take_along_axis(values, near, axis=1)
 
 
+def _parts(matrix: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Rows of a matrix, as many at once as fill one block."""
+    step = max(1, BLOCK // (matrix.shape[1] * matrix.itemsize or 1))
+    return (matrix[start : start + step] for start in range(0, len(matrix), step))
+
+
 def pairwise(
     t: FloatArray, shared: Shared | None = None, dtype: DTypeLike = np.float64
 ) -> Distances:
     """Return the distances of T, from ``shared`` when another estimator has asked before."""
-    return recall(shared, ("distances", np.dtype(dtype).name), lambda: Distances(t, dtype))
+    key, keep = ("distances", np.dtype(dtype).name), shared is not None
+    return recall(shared, key, lambda: Distances(t, dtype, keep=keep))
 
 
 def nearest(t: FloatArray, k: int, shared: Shared | None = None) -> tuple[FloatArray, IntArray]:
@@ -268,7 +348,7 @@ def standing(flags: Iterable[str], *, trivial: bool) -> Status:
 
 
 def _power_of_two(array: NDArray[Any]) -> float:
-    largest = float(np.abs(array).max(initial=0.0))
+    largest = max(float(array.max(initial=0.0)), -float(array.min(initial=0.0)))
     if largest == 0.0:
         return 1.0
     return float(2.0 ** min(max(math.frexp(largest)[1], -1021), 1023))

@@ -79,6 +79,7 @@ def vendi_of_kernel(kernel: Any, *, order: float = 1.0, weights: Any = None) -> 
     bound="exact",
     meaningful_null=(),
     reference="Friedman and Dieng 2023, The Vendi Score, TMLR",
+    version=2,
 )
 def vendi(
     t: Any,

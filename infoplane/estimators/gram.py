@@ -36,6 +36,8 @@ from infoplane.estimators.spectrum import (
     EXACT,
     LOG_DOMAIN,
     ORDER_ONE,
+    STEEP,
+    STEPS,
     eigenvalues,
     entropy,
     log_power_sum,
@@ -176,7 +178,8 @@ def _excess(block: NDArray[Any], n: int, alpha: float, rng: np.random.Generator)
     values = _solve(block, alpha)
     if values is not None:
         return float(function(values).sum()), 0.0
-    trace = quadrature(block.astype(np.float32, copy=False), [function], rng=rng)
+    steps = STEPS if alpha >= 1 else STEEP
+    trace = quadrature(block.astype(np.float32, copy=False), [function], rng=rng, steps=steps)
     return float(trace.mean[0]), trace.stderr(np.ones(1)) ** 2
 
 

@@ -56,6 +56,7 @@ LIMITS = (
     tolerance={"identity": 1e-12, "quadrature": 0.02},
     bound="exact",
     reference=_REFERENCE,
+    version=2,
 )
 def renyi_entropy(
     t: Any,
@@ -127,6 +128,7 @@ def renyi_entropy(
     needs="labels",
     tolerance={"simplex": 1e-9},
     reference=_REFERENCE,
+    version=2,
 )
 def renyi_joint(
     t: Any,
@@ -179,6 +181,7 @@ def renyi_joint(
     needs="labels",
     tolerance={"simplex": 1e-9},
     reference=_REFERENCE,
+    version=2,
 )
 def renyi_conditional(
     t: Any,
@@ -247,6 +250,7 @@ def renyi_null(
     tolerance={"label entropy": 1e-12},
     bound="exact",
     reference=_REFERENCE,
+    version=2,
     meaningful_null=("X", "Y"),
     null=renyi_null,
 )

@@ -34,8 +34,10 @@ SMALL = 200  # rows below which its rank does not matter
 REMAINDER = 1e-12  # share of the trace that a low-rank factor may leave out
 ORDER_ONE = 1e-9  # distance from 1 below which an order is 1
 LOG_DOMAIN = 1.5  # order from which Σ p^q is so small that 1 + (Σ p^q − 1) would lose its digits
-PROBES, STEPS = 16, 40  # of the quadrature
-LEADING, TOP_STEPS = 32, 6  # near-eigenvectors that it takes out, and their Lanczos steps
+PROBES, STEPS = 16, 20  # of the quadrature
+STEEP = 40  # steps for a power below 1, which is steep at 0
+COARSE = 64  # times the machine epsilon and a trace: what its rounding may be
+LEADING, TOP_STEPS = 32, 3  # near-eigenvectors that it takes out, and their Lanczos steps
 
 
 def eigenvalues(matrix: NDArray[Any], *, what: str = "matrix") -> FloatArray:
@@ -195,10 +197,16 @@ class Quadrature:
     Attributes
     ----------
     samples : ndarray, (probes, functions)
-        One unbiased estimate of each trace from each probe.
+        One estimate of each trace from each probe.
+    doubt : ndarray, (functions,)
+        By how much the two rules of a finite number of steps differ from their mean.
+    rounding : float
+        Share of a trace that its rounding may be.
     """
 
     samples: FloatArray
+    doubt: FloatArray
+    rounding: float
 
     @property
     def mean(self) -> FloatArray:
@@ -206,8 +214,13 @@ class Quadrature:
         return np.asarray(self.samples.mean(axis=0))
 
     def stderr(self, gradient: FloatArray) -> float:
-        """Return the standard error of a function of the traces that has that gradient."""
-        return float((self.samples @ gradient).std(ddof=1) / math.sqrt(len(self.samples)))
+        """Return the standard error of a function of the traces that has that gradient.
+
+        That of the probes, the doubt about the steps and rounding, as independent errors.
+        """
+        noise = (self.samples @ gradient).std(ddof=1) / math.sqrt(len(self.samples))
+        rounding = self.rounding * np.abs(self.mean * gradient).sum()
+        return math.hypot(noise, self.doubt @ gradient, rounding)
 
 
 def quadrature(
@@ -220,10 +233,14 @@ def quadrature(
 ) -> Quadrature:
     """Estimate tr f(A) for a positive semi-definite A, by Lanczos quadrature.
 
-    A block of vectors Q near the leading eigenvectors takes tr(Qᵀ f(A) Q) out, nearly all of the
+    A block of vectors Q near the leading eigenvectors takes tr(Q f(A) Qᵀ) out, nearly all of the
     noise when few eigenvalues dominate. On the rest, random signs v give E[vᵀ f(A) v] = tr f(A) and
     Lanczos steps give vᵀ f(A) v; the quadratic closest to f on the spectrum is a control variate
     whose trace is known exactly from n, tr A and ‖A‖_F².
+
+    Each vᵀ f(A) v is the mean of two rules of the same steps: Gauss, and Gauss–Radau with a node at
+    0. For −λ log λ, all of whose derivatives keep their sign, the truth lies between them; their
+    distance enters the standard error.
 
     Parameters
     ----------
@@ -234,65 +251,94 @@ def quadrature(
     """
     n = len(matrix)
     leading, image = _leading(matrix, min(LEADING, n // 4), rng)
-    top_nodes, top_weights = _lanczos(matrix, leading, min(TOP_STEPS, n))
-    start = rng.choice((-1.0, 1.0), size=(n, probes))
-    start -= leading @ (leading.T @ start)
-    nodes, weights = _lanczos(matrix, start, min(steps, n))
-    weights = weights * np.square(start).sum(axis=0)[:, None]
+    top = _rules(*_lanczos(matrix, leading, min(TOP_STEPS, n)))
+    start = rng.choice((-1.0, 1.0), size=(probes, n))
+    start -= (start @ leading.T) @ leading
+    nodes, weights, sides = _rules(*_lanczos(matrix, start, min(steps, n)))
+    weights *= np.square(start).sum(axis=1)[:, None]
     trace = float(np.trace(matrix, dtype=np.float64))
     known = np.array([n, trace, purity(matrix) * trace**2])
-    known -= [leading.shape[1], np.vdot(leading, image), np.vdot(image, image)]
+    known -= [len(leading), np.vdot(leading, image), np.vdot(image, image)]
     basis = np.stack([np.ones_like(nodes), nodes, nodes**2], axis=-1)
     missing = known - np.einsum("ps,psk->pk", weights, basis)
     root = np.sqrt(weights).ravel()
-    columns = []
+    columns, doubts = [], []
     for function in functions:
-        values = function(nodes)
+        values, leaders = function(nodes), top[1] * function(top[0])
         fit = np.linalg.lstsq(
             basis.reshape(-1, 3) * root[:, None], values.ravel() * root, rcond=None
         )[0]
-        top = float((top_weights * function(top_nodes)).sum())
-        columns.append(top + np.einsum("ps,ps->p", weights, values) + missing @ fit)
-    return Quadrature(np.stack(columns, axis=1))
+        columns.append(leaders.sum() + (weights * values).sum(axis=1) + missing @ fit)
+        doubts.append((leaders @ top[2]).sum() + (weights * values @ sides).mean())
+    rounding = COARSE * float(np.finfo(matrix.dtype).eps)
+    return Quadrature(np.stack(columns, axis=1), np.array(doubts), rounding)
 
 
 def _leading(
     matrix: NDArray[Any], count: int, rng: np.random.Generator
 ) -> tuple[FloatArray, FloatArray]:
-    """Orthonormal columns Q (n, count) near the leading eigenvectors, and A Q: two block powers."""
-    block = rng.normal(size=(len(matrix), count))
+    """Orthonormal rows Q (count, n) near the leading eigenvectors, and Q A: two block powers."""
+    block = rng.normal(size=(len(matrix), count)).T
     for _ in range(2):
-        block = np.linalg.qr(_times(matrix, block))[0]
-    image = _times(matrix, block)
-    rotation = np.linalg.eigh(block.T @ image)[1]
-    return block @ rotation, image @ rotation
+        block = np.linalg.qr(_times(block, matrix).T)[0].T
+    image = _times(block, matrix)
+    rotation = np.linalg.eigh(block @ image.T)[1].T
+    return rotation @ block, rotation @ image
 
 
-def _times(matrix: NDArray[Any], block: FloatArray) -> FloatArray:
-    product = matrix @ block.astype(matrix.dtype, copy=False)
-    return np.asarray(product.astype(np.float64, copy=False))
+def _times(block: FloatArray, matrix: NDArray[Any]) -> FloatArray:
+    """Product of rows (p, n) with a symmetric matrix: faster than with columns, for few of them."""
+    product = np.ascontiguousarray(block, dtype=matrix.dtype) @ matrix
+    return np.asarray(product, dtype=np.float64)
 
 
 def _lanczos(matrix: NDArray[Any], start: FloatArray, steps: int) -> tuple[FloatArray, FloatArray]:
-    """Nodes and weights (probes, steps) of the Gauss quadratures of all start vectors at once.
+    """Diagonals and off-diagonals (probes, steps) of the Lanczos matrices of all rows of start.
 
     No re-orthogonalisation: repeated Ritz values share one weight, and a quadrature bears that.
     """
-    probes = start.shape[1]
-    current = start / np.linalg.norm(start, axis=0)
+    current = start / np.linalg.norm(start, axis=1, keepdims=True)
     previous = np.zeros_like(current)
-    diagonal = np.zeros((probes, steps))
-    off = np.zeros((probes, steps))
+    diagonal, off = np.zeros((2, len(start), steps))
     for j in range(steps):
-        new = _times(matrix, current)
-        diagonal[:, j] = np.einsum("np,np->p", new, current)
-        new -= diagonal[:, j] * current + (off[:, j - 1] if j else 0.0) * previous
-        off[:, j] = np.linalg.norm(new, axis=0)
-        previous, current = current, new / np.where(off[:, j] > 1e-14, off[:, j], np.inf)
+        new = _times(current, matrix)
+        diagonal[:, j] = np.einsum("pn,pn->p", new, current)
+        new -= diagonal[:, j, None] * current
+        if j:
+            new -= off[:, j - 1, None] * previous
+        off[:, j] = np.linalg.norm(new, axis=1)
         off[off[:, j] <= 1e-14, j] = 0.0
-    tridiagonal = np.zeros((probes, steps, steps))
-    index = np.arange(steps)
+        previous, current = current, new / np.where(off[:, j] > 0, off[:, j], np.inf)[:, None]
+    return diagonal, off
+
+
+def _rules(diagonal: FloatArray, off: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Nodes and weights (probes, 2 m + 1) of the mean of both rules, and the side of each node.
+
+    The first m nodes, of side 1, are those of Gauss; the others, of side −1, those of Gauss–Radau:
+    one more row makes the Lanczos matrix singular. Where rounding forbids that, it is Gauss again.
+    """
+    nodes, weights = _nodes(diagonal, off[:, :-1])
+    pivot, fits = diagonal[:, 0], np.ones(len(diagonal), dtype=bool)
+    for j in range(1, diagonal.shape[1]):
+        fits &= pivot > 0
+        pivot = diagonal[:, j] - off[:, j - 1] ** 2 / np.where(fits, pivot, 1.0)
+    end = off[:, -1] ** 2 / np.where(fits & (pivot > 0), pivot, np.inf)
+    fits = (end > 0) & (end <= nodes[:, -1])
+    last = np.where(fits, off[:, -1], 0.0)[:, None]
+    others = _nodes(
+        np.hstack([diagonal, np.where(fits, end, 0.0)[:, None]]), np.hstack([off[:, :-1], last])
+    )
+    sides = np.repeat([1.0, -1.0], [nodes.shape[1], others[0].shape[1]])
+    return np.hstack([nodes, others[0]]), np.hstack([weights, others[1]]) / 2, sides
+
+
+def _nodes(diagonal: FloatArray, off: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Nodes, never negative, and weights (probes, m) of tridiagonal matrices."""
+    count, m = diagonal.shape
+    tridiagonal = np.zeros((count, m, m))
+    index = np.arange(m)
     tridiagonal[:, index, index] = diagonal
-    tridiagonal[:, index[1:], index[:-1]] = off[:, :-1]
+    tridiagonal[:, index[1:], index[:-1]] = off
     nodes, vectors = np.linalg.eigh(tridiagonal)
     return np.maximum(nodes, 0.0), vectors[:, 0, :] ** 2

@@ -153,6 +153,7 @@ def test_pairs_are_taken_in_blocks_and_never_all_held(monkeypatch, work):
         "neighbours": lambda: joint_counts(t[:, :6], t[:, 6:], 5),
         "distances": lambda: Distances(t).nearest(5),
     }[work]
+    ask()  # what is compiled at a first call is not counted
     tracemalloc.start()
     ask()
     largest = tracemalloc.get_traced_memory()[1]
@@ -168,3 +169,65 @@ def test_nearest_are_the_same_from_a_bound_and_from_all_columns(monkeypatch, cop
     plain = Distances(t).nearest(2)
     assert whole[0].tolist() == plain[0].tolist()
     assert copies > 1 or whole[1].tolist() == plain[1].tolist()
+
+
+@pytest.fixture
+def compiled(monkeypatch):
+    pytest.importorskip("numba")
+    monkeypatch.setattr(distances, "MANY", 1)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_compiled_loops_give_the_plain_values(compiled, monkeypatch, dtype):
+    t = np.vstack([cloud(75), cloud(20), cloud(1) + 300])  # ties, and one that is far away
+    among = np.random.default_rng(1).permutation(len(t))[:50]
+    answers = []
+    for rows in (1, 1 << 40):
+        monkeypatch.setattr(distances, "MANY", rows)
+        pairs = Distances(t, dtype, keep=False)
+        kernels = [pairs.gaussian(sigma, some) for sigma in (2.0, 1e-200) for some in (None, among)]
+        kernels.append(Distances(t, dtype).gaussian(2.0))
+        answers.append(
+            (pairs.squared(), pairs.squared(among, among[:9]), pairs.nearest(7), kernels)
+        )
+    (squared, some, nearest_, kernels), (squared_, some_, nearest__, kernels_) = answers
+    np.testing.assert_array_equal(squared, squared_)
+    np.testing.assert_array_equal(some, some_)
+    np.testing.assert_array_equal(nearest_[0], nearest__[0])
+    for one, other in zip(kernels, kernels_, strict=True):
+        np.testing.assert_allclose(one, other, rtol=4 * np.finfo(dtype).eps, atol=1e-37)
+        np.testing.assert_array_equal(one, one.T)
+
+
+@pytest.mark.parametrize("loops", [False, True])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_pairs_made_slab_by_slab_are_those_of_one_product(request, monkeypatch, loops, dtype):
+    if loops:
+        request.getfixturevalue("compiled")
+    t = cloud(n=101)
+    whole = Distances(t, dtype, keep=False).gaussian(1.5)
+    monkeypatch.setattr(distances, "SLAB", 16)
+    slabs = Distances(t, dtype, keep=False).gaussian(1.5)
+    np.testing.assert_allclose(slabs, whole, rtol=1e-13 if dtype == np.float64 else 1e-5)
+    np.testing.assert_allclose(
+        slabs, gaussian_kernel(t, 1.5), atol=1e-13 if dtype == np.float64 else 1e-5
+    )
+    np.testing.assert_array_equal(slabs, slabs.T)
+
+
+def test_compiled_exponentials_are_exact_to_the_last_digit(compiled):
+    loops = distances.sweeps("spectra")
+    x = np.concatenate(
+        [np.random.default_rng(0).exponential(50, 5000), [0, 1e-300, 707.9, 709, np.inf]]
+    )
+    for decay, dtype, error in (
+        (loops.decay, np.float64, 5e-16),
+        (loops.decay_single, np.float32, 2e-7),
+    ):
+        row = x[None].astype(dtype)
+        true = np.exp(-row.astype(np.float64))
+        decay(row, (0, 1), 0, dtype(1))
+        normal = true > 2 * np.finfo(dtype).tiny
+        np.testing.assert_allclose(row[normal], true[normal], rtol=error)
+        assert (row[~normal] <= 4 * np.finfo(dtype).tiny).all()
+        assert row[0, -1] == 0
