@@ -20,16 +20,16 @@ from infoplane.estimators.contract import (
     enough,
     entropy_of_counts,
     generator,
+    row_codes,
     same_length,
 )
 from infoplane.estimators.counting import closer
 from infoplane.estimators.neighbours import (
     chebyshev,
-    jittered,
     joint_counts,
     kth_distance,
     neighbour_lists,
-    tied,
+    untied,
     use_tree,
 )
 from infoplane.estimators.plugin import shuffled, tally
@@ -42,20 +42,22 @@ from infoplane.types import Cost, Estimate, FloatArray, IntArray, Kind, Quantity
 
 KSG = "mi.ksg"
 MAX_DIM = 20
+REPEATED = 0.1  # share of pairs of rows that repeat from which they are no sample of a density
 HELD = 1 << 28  # bytes up to which the null keeps a matrix of distances
 
 
 def ksg_local(x: FloatArray, t: FloatArray, k: int, workers: int = 1) -> tuple[FloatArray, int]:
     """Local terms ψ(k) + ψ(n) − ψ(n_x+1) − ψ(n_t+1) of KSG-1, (n,), and the number of tied rows.
 
-    A row with k exact copies in the joint space has no neighbourhood; then all rows get a jitter of
-    1e-10 of the columns' scale.
+    Where over k rows share a value of a column, that side gets a jitter of 1e-10 of its scale.
     """
-    ties = tied(np.hstack([x, t]), k)
-    if ties:
-        x, t = jittered(x, t), jittered(t, x)
+    (x, ties), (t, more) = untied(x, k, t), untied(t, k, x)
+    return _ksg_terms(x, t, k, workers), max(ties, more)
+
+
+def _ksg_terms(x: FloatArray, t: FloatArray, k: int, workers: int) -> FloatArray:
     _, n_x, n_t = joint_counts(x, t, k, workers)
-    return digamma(k) + digamma(len(x)) - digamma(n_x + 1) - digamma(n_t + 1), ties
+    return np.asarray(digamma(k) + digamma(len(x)) - digamma(n_x + 1) - digamma(n_t + 1))
 
 
 def ross_local(
@@ -67,15 +69,18 @@ def ross_local(
     """
     counts = np.bincount(codes)
     rows = np.flatnonzero(counts[codes] > 1)
-    labels, points = codes[rows], t[rows]
+    labels = codes[rows]
+    points, ties = untied(t[rows], k, *_described(labels, t[rows]))
     radius, k_of = _class_radius(labels, points, k, workers)
-    ties = int((radius == 0).sum())
-    if ties:
-        points = jittered(points, labels)
-        radius, k_of = _class_radius(labels, points, k, workers)
     within = closer(points, radius, workers) + 1
     local = digamma(len(rows)) - digamma(counts[labels]) + digamma(k_of) - digamma(within)
     return local, ties, rows
+
+
+def _described(labels: IntArray, points: FloatArray) -> list[FloatArray]:
+    """Return what tells classes apart whatever their names: sizes, and means of their points."""
+    sizes = np.bincount(labels)[labels].astype(float)
+    return [sizes, *(np.bincount(labels, column)[labels] / sizes for column in points.T)]
 
 
 def _class_radius(
@@ -117,16 +122,13 @@ def ross_null(
 
     One list of neighbours serves every draw, for T does not move.
     """
-    n = len(codes)
+    n, t = len(codes), untied(t, k)[0]
     counts = np.bincount(codes)
     size = min(n - 1, 4 * k * len(counts) + 32)
     if 8 * n * size > HELD:  # hundreds of classes: the lists would not fit
         shuffles = (rng.permutation(codes) for _ in range(draws))
         return np.array([ross_local(drawn, t, k, workers)[0].mean() for drawn in shuffles])
     near = neighbour_lists(t, size, workers)
-    if (t[near[:, 0]] == t).all(axis=1).any():
-        t = jittered(t)
-        near = neighbour_lists(t, size, workers)
     k_of = np.minimum(k, counts - 1)
     constant = (counts > 1) @ (counts * (digamma(np.maximum(k_of, 1)) - digamma(counts)))
     kept = counts[counts > 1].sum()
@@ -167,11 +169,11 @@ def _rank_in(labels: IntArray, own: IntArray, k_of: IntArray, skip: FloatArray) 
 def _ksg_null(
     x: FloatArray, t: FloatArray, k: int, draws: int, rng: np.random.Generator, workers: int
 ) -> FloatArray:
-    n = len(x)
+    n, x, t = len(x), untied(x, k)[0], untied(t, k)[0]
     sought = use_tree(n, x.shape[1] + t.shape[1]) or compiled(n) is not None
     if sought or 16 * n * n > HELD:
         return np.array(
-            [ksg_local(x[rng.permutation(n)], t, k, workers)[0].mean() for _ in range(draws)]
+            [_ksg_terms(x[rng.permutation(n)], t, k, workers).mean() for _ in range(draws)]
         )
     in_x, in_t = chebyshev(x, x), chebyshev(t, t)
     return np.array([_held_ksg(in_x, in_t, rng.permutation(n), k) for _ in range(draws)])
@@ -223,7 +225,8 @@ def _sides(v: Any, t: Any, params: dict[str, Any], shared: Shared | None) -> tup
         "biased low in many dimensions and for large information: at 5+5 dimensions 0.7 for 1.02",
         "biased low for heavy tails: 0.04 for 0.11 of a Student vector of 2+2 columns, ν = 3",
         "cannot pass log n: I(X;T) of a deterministic layer reads log(n/k) whatever the layer does",
-        "repeated rows have no neighbourhood: few are jittered, many are counted as symbols",
+        "repeated values put many rows at one distance: they are jittered by 1e-10; rows that "
+        "repeat over k times are counted as symbols",
         "columns of a few values (bits, quantised units) tie all distances: unreliable",
     ),
     reference="Kraskov, Stögbauer & Grassberger, Phys. Rev. E 69, 066138 (2004); Ross, PLoS ONE 9, "
@@ -241,6 +244,7 @@ def _sides(v: Any, t: Any, params: dict[str, Any], shared: Shared | None) -> tup
     },
     meaningful_null=("X", "Y"),
     null=_null,
+    version=2,
 )
 def ksg(
     v: Any,
@@ -281,7 +285,9 @@ def ksg(
     Estimate
         ``stderr`` is the spread of the local terms over √n. Flags: ``discrete`` (a float variable
         that mostly repeats was counted), ``as_continuous`` (integers that hardly repeat
-        were not), ``ties=…`` with ``jitter=1e-10``, ``rare_class=…`` (samples in classes of at most
+        were not), ``ties=…`` with ``jitter=1e-10`` (rows that share a value of a column, when over
+        k do: they would lie at one distance), ``repeated=…`` (rows alike in V
+        and T: over a tenth are unreliable), ``rare_class=…`` (samples in classes of at most
         k), ``heavy_tail``, ``lattice`` (at most ten values a column: distances tie, unreliable),
         ``high_dimension=…``, ``constant``, ``single_class``, ``dead=…``.
 
@@ -312,7 +318,16 @@ def ksg(
     if first.points is None or second.points is None:
         return _conclude_ross(*mixed(first, second), params, flags, common)
     local, ties = ksg_local(first.points, second.points, k, threads(n, workers))
+    repeated = _repeated_rows(first.points, second.points) if ties > REPEATED * n else 0
+    if repeated > REPEATED * n:
+        flags.append(f"repeated={repeated}")
+        common["status"] = Status.UNRELIABLE
     return _conclude_local(local, ties, float(digamma(n) - digamma(k)), flags, common)
+
+
+def _repeated_rows(x: FloatArray, t: FloatArray) -> int:
+    counts = np.bincount(row_codes(np.hstack([x, t])))
+    return int(counts[counts > 1].sum())
 
 
 def _conclude_ross(

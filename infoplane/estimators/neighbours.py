@@ -15,7 +15,6 @@ from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
 from infoplane.estimators import on_device
-from infoplane.estimators.contract import row_codes
 from infoplane.estimators.counting import closer
 from infoplane.estimators.screen import Screen, compiled
 from infoplane.estimators.threads import blocks, in_runs, portions, rows_of
@@ -66,18 +65,29 @@ def jittered(points: FloatArray, *order: FloatArray | IntArray) -> FloatArray:
     """
     keys = [column for item in order for column in np.atleast_2d(item.T)] + list(points.T)
     rank = np.lexsort(keys)
+    scale = np.abs(points - np.median(points, axis=0)).mean(axis=0)
     result = points.copy()
-    result[rank] += JITTER * np.random.default_rng(0).standard_normal(points.shape)
+    result[rank] += JITTER * scale * np.random.default_rng(0).standard_normal(points.shape)
     return result
 
 
-def tied(points: FloatArray, k: int) -> int:
-    """How many rows have k exact copies or more: no neighbour of theirs is at any distance."""
-    first = np.sort(points[:, 0])
-    if not (first[k:] == first[: len(first) - k]).any():
-        return 0
-    codes = row_codes(points)
-    return int((np.bincount(codes)[codes] > k).sum())
+def untied(points: FloatArray, k: int, *order: FloatArray | IntArray) -> tuple[FloatArray, int]:
+    """Return the points, jittered where values repeat, and how many rows share a value (or 0).
+
+    A value that many rows share (the zeros of a ReLU, the levels of a quantised unit) puts many
+    rows at one distance. Those at the distance of the k-th neighbour itself are not closer than it,
+    so that a count leaves out all of them, where k − 1 of any continuous variable would be in.
+    Up to k rows are let be: single precision repeats a few values by chance.
+    """
+    ties = max(_repeats(column) for column in points.T)
+    return (jittered(points, *order), ties) if ties > k else (points, 0)
+
+
+def _repeats(column: FloatArray) -> int:
+    """Entries that have an equal one."""
+    ordered = np.sort(column)
+    same = ordered[1:] == ordered[:-1]
+    return int(np.count_nonzero(same) + np.count_nonzero(same & ~np.r_[False, same[:-1]]))
 
 
 def kth_distance(points: FloatArray, k: int, workers: int = 1) -> FloatArray:
