@@ -15,6 +15,7 @@ import numpy as np
 
 from infoplane.estimators.call import read
 from infoplane.estimators.contract import Rng
+from infoplane.estimators.histogram import places
 from infoplane.estimators.registry import Bounds, estimator
 from infoplane.estimators.shared import Shared
 from infoplane.types import Cost, Estimate, FloatArray, Kind, Quantity
@@ -47,7 +48,7 @@ def description_length(
         low, high = np.minimum(part.min(axis=0), 0.0), np.maximum(part.max(axis=0), 0.0)
         low = np.where(high > 0, low, part.min(axis=0))
         width = np.maximum(high - low, np.finfo(np.float64).tiny) / bins
-        codes = np.clip(((part - low) / width).astype(np.int64), 0, bins - 1)
+        codes = places(part, low, high, bins)
         middle = low + (codes + 0.5) * width
         error += float(np.square(np.where(active, part - middle, 0.0)).sum())
         counted = np.ones_like(active) if inactive else active
@@ -80,7 +81,7 @@ def description_length(
     bound="upper",
     meaningful_null=(),
     reference="Ayonrinde, Pearce and Sharkey 2024, Interpretability as Compression",
-    version=2,
+    version=3,
 )
 def mdl(
     t: Any,

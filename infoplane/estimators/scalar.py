@@ -27,6 +27,7 @@ from infoplane.estimators.contract import (
     samples,
     symbols,
 )
+from infoplane.estimators.histogram import places
 from infoplane.estimators.plugin import information, tally
 from infoplane.estimators.registry import Bounds, check_params, estimator
 from infoplane.estimators.shared import Shared
@@ -46,7 +47,7 @@ def best_bins(column: FloatArray, most: int = 99) -> int:
     n = len(column)
     best, chosen = -math.inf, LEAST
     for count in range(LEAST, most + 1):
-        filled = np.bincount(_places(column, count))
+        filled = np.bincount(places(column, column.min(), column.max(), count))
         filled = filled[filled > 0]
         likelihood = float((filled * np.log(filled)).sum()) + n * math.log(count)
         score = likelihood - (count - 1 + math.log(count) ** 2.5)
@@ -57,21 +58,7 @@ def best_bins(column: FloatArray, most: int = 99) -> int:
 
 def equal_bins(column: FloatArray, count: int) -> IntArray:
     """Codes of ``count`` equal bins over the range of a column."""
-    return ranks(_places(column, count))
-
-
-def _places(column: FloatArray, count: int) -> IntArray:
-    """Bin 0 … count − 1 of each entry, an entry on an edge as `numpy.histogram` has it.
-
-    The quotient alone would put quantised values that lie on an edge below or above it as its
-    rounding falls.
-    """
-    low, high = float(column.min()), float(column.max())
-    edges = np.linspace(low, high, count + 1)
-    place = np.minimum(((column - low) / (high - low) * count).astype(np.int64), count - 1)
-    place -= column < edges[place]
-    place += (column >= edges[place + 1]) & (place < count - 1)
-    return place
+    return ranks(places(column, column.min(), column.max(), count))
 
 
 def _scalar(array: Any, name: str, by: str) -> FloatArray | IntArray:

@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.special import entr
 
 from infoplane.estimators.description import description_length, mdl
 
@@ -70,3 +71,15 @@ def test_what_lies_on_an_edge_of_a_bin_stays_there(factor):
     t[0], t[1] = -3, 3  # bins of width one: whole numbers lie on their edges
     assert mdl(t, bins=6).value == pytest.approx(slow(t, 6), abs=1e-12)
     assert mdl(factor * t, bins=6).value == pytest.approx(slow(factor * t, 6), abs=1e-12)
+
+
+def test_quantised_values_on_an_edge_fall_as_in_a_histogram():
+    t = np.maximum(np.round(np.random.default_rng(1).standard_normal((300, 7)), 1), 0.0)
+    for bins in (10, 30, 32):
+        parts = [np.histogram(unit[unit > 0], bins, (0, unit.max()))[0] for unit in t.T]
+        active = (t > 0).mean(axis=0)
+        true = sum(
+            entr([p, 1 - p]).sum() + p * entr(counts / counts.sum()).sum()
+            for p, counts in zip(active, parts, strict=True)
+        )
+        assert mdl(t, bins=bins).value == pytest.approx(true, rel=1e-12)
