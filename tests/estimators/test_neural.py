@@ -139,6 +139,44 @@ def test_private_seeds_and_untouched_torch_state():
     assert torch.get_num_threads() == threads
 
 
+FORMULAS = {"mine": "dv", "nwj": "nwj", "js": "js", "infonce": "nce", "smile": "smile",
+            "tuba": "tuba"}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["separable", "joint"])
+@pytest.mark.parametrize("name", FORMULAS)
+def test_the_value_is_the_bound_of_a_known_critic_on_held_out_pairs(name, kind):
+    """A critic of given weights that a rate of 1e-30 leaves as it is, scored here by numpy."""
+    x, t = truth.gaussian(0.8, 2).sample(240, seed=0)
+    given = neural.warm(2, 2, kind=kind, hidden=8, embed=4, seed=5)
+    given.networks[-1][-1][0].data.mul_(100.0)  # far from "independent"
+    own = {"smile": {"clip": 1.5}, "tuba": {"alpha": 0.3}}.get(name, {})
+    small = {"steps": 3, "batch": 30, "rate": 1e-30, "critic": kind, "hidden": 8, "embed": 4}
+    found = get(f"mi.{name}")(x, t, start=given, **small, **own)
+
+    def layers(network, inputs):
+        weights = [(w.detach().double().numpy(), b.detach().double().numpy()) for w, b in network]
+        for weight, bias in weights[:-1]:
+            inputs = np.maximum(inputs @ weight + bias, 0.0)
+        return inputs @ weights[-1][0] + weights[-1][1]
+
+    left, right = ((side - side.mean(axis=0)) / side.std(axis=0) for side in (x, t))
+    held = np.random.default_rng(5).permutation(240)[180:]  # the split is the critic's own
+    values = []
+    for rows in np.split(held, 2):
+        v, u = left[rows], right[rows]
+        if kind == "separable":
+            f = layers(given.networks[0], v) @ layers(given.networks[1], u).T / 2.0  # √embed
+        else:
+            pairs = np.hstack([np.repeat(v, 30, axis=0), np.tile(u, (30, 1))])
+            f = layers(given.networks[0], pairs).reshape(30, 30)
+        values.append(loops(f, 1.5)[FORMULAS[name]])
+    assert np.ptp(f) > 1.0
+    assert found.value == pytest.approx(np.mean(values), rel=2e-5, abs=2e-5)  # scores in float32
+    assert found.info["held_out"] == 60
+    assert found.info["batch_used"] == 30
+
+
 def test_a_warm_start_needs_fewer_steps():
     x, t = truth.gaussian(0.9, 2).sample(1000, seed=0)
     model = neural.warm(2, 2)
