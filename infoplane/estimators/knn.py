@@ -26,6 +26,7 @@ from infoplane.estimators.contract import (
 from infoplane.estimators.counting import closer
 from infoplane.estimators.neighbours import (
     chebyshev,
+    class_places,
     joint_counts,
     kth_distance,
     neighbour_lists,
@@ -125,20 +126,17 @@ def ross_null(
     n, t = len(codes), untied(t, k)[0]
     counts = np.bincount(codes)
     size = min(n - 1, 4 * k * len(counts) + 32)
-    if 8 * n * size > HELD:  # hundreds of classes: the lists would not fit
-        shuffles = (rng.permutation(codes) for _ in range(draws))
-        return np.array([ross_local(drawn, t, k, workers)[0].mean() for drawn in shuffles])
-    near = neighbour_lists(t, size, workers)
+    shuffles = (rng.permutation(codes) for _ in range(draws))
     k_of = np.minimum(k, counts - 1)
+    places = class_places(t, shuffles, k_of, size, workers)
+    if places is None and 8 * n * size > HELD:  # hundreds of classes: the lists would not fit
+        return np.array([ross_local(drawn, t, k, workers)[0].mean() for drawn in shuffles])
+    if places is None:
+        near = neighbour_lists(t, size, workers)
+        places = (_class_ranks(drawn, t, near, counts, k_of) for drawn in shuffles)
     constant = (counts > 1) @ (counts * (digamma(np.maximum(k_of, 1)) - digamma(counts)))
-    kept = counts[counts > 1].sum()
-    return np.array(
-        [
-            digamma(kept)
-            + (constant - digamma(_class_ranks(drawn, t, near, counts, k_of)).sum()) / kept
-            for drawn in (rng.permutation(codes) for _ in range(draws))
-        ]
-    )
+    kept, terms = counts[counts > 1].sum(), digamma(np.arange(n + 1))
+    return np.array([digamma(kept) + (constant - terms[place].sum()) / kept for place in places])
 
 
 def _class_ranks(

@@ -7,7 +7,7 @@ where these can tell rows apart, all compiled where numba is installed. All comp
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from types import ModuleType
 
 import numpy as np
@@ -244,3 +244,30 @@ def neighbour_lists(points: FloatArray, size: int, workers: int = 1) -> IntArray
 
     in_runs(work, list(blocks(n)), workers)
     return result
+
+
+def class_places(
+    points: FloatArray, labellings: Iterable[IntArray], k_of: IntArray, size: int, workers: int = 1
+) -> Iterator[IntArray] | None:
+    """Yield, for each labelling, one more than how many rows are closer than the k-th of the class.
+
+    ``k_of`` (classes,) says which neighbour of the own class is the k-th; rows of a class that has
+    none do not enter and are left out. None where no compiled loop can tell: nothing was asked of
+    ``labellings`` then. ``size`` is how many neighbours settle it for most rows.
+    """
+    sweeps, screen = compiled(len(points)), Screen(points)
+    if sweeps is None or not screen.fine:
+        return None
+    labels = np.stack(list(labellings), axis=1).astype(np.int32)
+    labels[k_of.take(labels) < 1] = -1
+    places = np.empty_like(labels)
+
+    def work(run: list[slice]) -> None:
+        for rows in run:
+            ends = rows.start, rows.stop
+            sweeps.class_places(
+                points, screen.cells, screen.step, labels, k_of, size, *ends, places
+            )
+
+    in_runs(work, portions(len(points)), workers)
+    return (place[place > 0] for place in places.T)

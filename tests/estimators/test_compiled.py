@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from infoplane.estimators import compiled, counting, neighbours, screen
+from infoplane.estimators import card, compiled, counting, neighbours, screen
 from infoplane.estimators.knn import ksg
 from infoplane.estimators.screen import Screen
 
@@ -73,6 +73,33 @@ def test_an_estimate_is_the_same_with_and_without(sweeps, monkeypatch):
     swept = [ksg(*pair) for pair in pairs]
     monkeypatch.setattr(screen, "MANY", NEVER)
     assert [ksg(*pair) for pair in pairs] == swept
+
+
+@pytest.mark.parametrize("size", [2, 60, 500])
+def test_compiled_places_equal_all_distances(sweeps, size):
+    rng = np.random.default_rng(3)
+    points = rng.standard_normal((500, 3)).round(1)  # many neighbours equally far away
+    codes = np.r_[rng.integers(0, 4, 480), np.full(17, 4), np.full(2, 5), 6]  # two, and one alone
+    drawn = [rng.permutation(codes) for _ in range(3)]
+    k_of = np.minimum(5, np.bincount(codes) - 1)
+    distances = neighbours.chebyshev(points, points)
+    np.fill_diagonal(distances, np.inf)
+    found = neighbours.class_places(points, iter(drawn), k_of, size, 2)
+    for labels, places in zip(drawn, found, strict=True):
+        entering = np.flatnonzero(labels != 6)
+        own = np.where(labels[entering, None] == labels, distances[entering], np.inf)
+        radius = np.sort(own, axis=1)[np.arange(len(own)), k_of[labels[entering]] - 1]
+        closer = (distances[np.ix_(entering, entering)] < radius[:, None]).sum(axis=1)
+        np.testing.assert_array_equal(places, closer + 1)
+
+
+def test_a_null_of_labels_is_the_same_with_and_without(sweeps, monkeypatch):
+    rng = np.random.default_rng(0)
+    t = rng.standard_normal((400, 4))
+    y = np.r_[rng.integers(0, 3, 390), 3, np.full(3, 4), np.full(6, 5)]
+    swept = card("mi.ksg").null(y, t, draws=3, rng=5)
+    monkeypatch.setattr(screen, "MANY", NEVER)
+    assert swept == pytest.approx(card("mi.ksg").null(y, t, draws=3, rng=5), abs=1e-12)
 
 
 def test_what_cannot_be_screened_is_measured_plainly(sweeps):

@@ -21,6 +21,7 @@ NEAR = 512  # rows on either side that bound how far the nearest are
 CHUNK = 64  # columns that are looked at one by one only if their nearest is near enough
 TOP = np.int16(32_767)
 SLACK = 1.5  # steps by which a difference may be off; as in `screen`
+BIN = 5  # binary digits of a gap that its bin leaves out
 
 Cells = NDArray[np.int16]
 
@@ -172,3 +173,102 @@ def closer(
         _largest(cells, (first, last), (low, high), gaps)
         for i in range(first, last):
             counts[i] = _within(points, i, low, gaps[i - first, : high - low], radius[i], step)
+
+
+@jit
+def _listed(
+    points: FloatArray, i: int, gaps: Cells, wanted: int, bins: IntArray,
+    rows: IntArray, distance: FloatArray,
+) -> tuple[int, int]:  # fmt: skip
+    """List ``wanted`` or more of the rows nearest to row i, nearest first: how many, to which gap.
+
+    Gaps are sorted into bins, which leaves little to be put in order.
+    """
+    bins[:] = 0
+    for j in range(len(gaps)):
+        bins[gaps[j] >> BIN] += 1
+    bins[0] -= 1  # the row itself
+    count, used = 0, 0
+    while count < wanted:
+        size = bins[used]
+        bins[used] = count
+        count += size
+        used += 1
+    for j in range(len(gaps)):
+        b = gaps[j] >> BIN
+        if b < used and j != i:
+            rows[bins[b]], distance[bins[b]] = j, _distance(points, i, j, np.inf)
+            bins[b] += 1
+    for p in range(1, count):
+        row, own, q = rows[p], distance[p], p
+        while q > 0 and distance[q - 1] > own:
+            rows[q], distance[q] = rows[q - 1], distance[q - 1]
+            q -= 1
+        rows[q], distance[q] = row, own
+    return count, (used << BIN) - 1
+
+
+@jit
+def _placed(
+    labels: Any, needed: Any, i: int, rows: IntArray, distance: FloatArray, limit: float,
+    state: IntArray, places: Any,
+) -> bool:  # fmt: skip
+    """Place of row i's k-th neighbour of its own class among all, for every draw.
+
+    False when one of them is not below ``limit``, up to which the list is complete. ``state`` keeps
+    how many neighbours of the own class each draw has met, and how many that enter at all.
+    """
+    state[:] = 0
+    missing = 0
+    for w in range(labels.shape[1]):
+        places[i, w] = 0
+        missing += labels[i, w] >= 0
+    for p in range(len(rows)):
+        if missing == 0 or distance[p] >= limit:
+            break
+        row = rows[p]
+        for w in range(labels.shape[1]):
+            label = labels[row, w]
+            if label >= 0 and label == labels[i, w]:
+                state[0, w] += 1
+                if state[0, w] == needed[label]:
+                    closer, q = state[1, w], p - 1
+                    while q >= 0 and distance[q] == distance[p]:  # as far away is not closer
+                        closer -= labels[rows[q], w] >= 0
+                        q -= 1
+                    places[i, w] = closer + 1
+                    missing -= 1
+            state[1, w] += label >= 0
+    return missing == 0
+
+
+@jit
+def class_places(
+    points: FloatArray, cells: Cells, step: float, labels: Any, needed: Any, wanted: int,
+    start: int, stop: int, places: Any,
+) -> None:  # fmt: skip
+    """Rank of the k-th neighbour of a row's own class among its neighbours, for many labellings.
+
+    ``labels`` (n, draws) are −1 where a row does not enter, ``needed`` (classes,) say which
+    neighbour of the own class counts; rows start … stop−1 of ``places`` (n, draws) get one more
+    than the number of rows that are strictly closer. About ``wanted`` nearest rows settle it for
+    most, for the others more are looked at.
+    """
+    n = len(points)
+    gaps, bins = np.empty((ROWS, n), np.int16), np.empty((TOP >> BIN) + 1, np.int64)
+    rows, distance = np.empty(n, np.int64), np.empty(n)
+    state = np.empty((2, labels.shape[1]), np.int64)
+    for first in range(start, stop, ROWS):
+        last = min(first + ROWS, stop)
+        _largest(cells, (first, last), (0, n), gaps)
+        for i in range(first, last):
+            size, found = wanted, False
+            while not found:
+                size = min(size, n - 1)
+                count, top = _listed(points, i, gaps[i - first], size, bins, rows, distance)
+                limit = np.inf if count == n - 1 else (top - SLACK) * step
+                found = _placed(
+                    labels, needed, i, rows[:count], distance[:count], limit, state, places
+                )
+                found = found or count == n - 1
+                size *= 4
