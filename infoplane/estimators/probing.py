@@ -123,7 +123,8 @@ def _inputs(array: Any, name: str) -> tuple[FloatArray, list[str]]:
     label="usable information",
     quantity=Quantity.MI,
     measures="held-out gain of a linear probe about V from T, or from T beyond what is given",
-    formula="H(V) − CE(V|probe(T));  with given: CE(V|probe(G)) − CE(V|probe(G,T))",
+    formula="CE(V) − CE(V|probe(T)), both on held-out folds, CE(V) that of the class shares of the "
+    "others;  with given: CE(V|probe(G)) − CE(V|probe(G,T))",
     accepts=((Kind.DISCRETE, Kind.CONTINUOUS), (Kind.CONTINUOUS, Kind.CONTINUOUS)),
     cost=Cost.STANDARD,
     complexity="folds × sweeps × n d C",
