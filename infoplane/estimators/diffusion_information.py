@@ -66,10 +66,11 @@ def diffusion_null(
     """DSMI under shuffled labels, (draws,): the matched subsets are computed once for all draws."""
     params = check_params("mi.diffusion", params)
     shared = serving(shared, representation)
+    seed = _seed(rng)
     x, labels, random = _read(v, representation, params, rng, shared)
     diffusion, _ = prepare(x, params, random, shared, SINGLE)
     counts = np.bincount(labels)
-    matched = _matched(diffusion, counts, _seed(rng))
+    matched = _matched(diffusion, counts, seed)
     shuffled = [random.permutation(labels) for _ in range(draws)]
     return _differences(diffusion, shuffled, counts, matched, random)
 
@@ -150,10 +151,11 @@ def diffusion_mi(
         name, {"sigma": sigma, "t": t, "alpha": alpha, "method": method, "clusters": clusters}
     )
     shared = serving(shared, representation)
+    seed = _seed(rng)
     x, labels, random = _read(v, representation, params, rng, shared)
     diffusion, flags = prepare(x, params, random, shared, SINGLE)
     counts = np.bincount(labels)
-    matched = _matched(diffusion, counts, _seed(rng))
+    matched = _matched(diffusion, counts, seed)
     value = float(_differences(diffusion, [labels], counts, matched, random)[0])
     dead = live_columns(x)[1]
     rare = int((counts < RARE).sum())
@@ -195,7 +197,16 @@ def _compact(codes: IntArray) -> IntArray:
 
 
 def _seed(rng: Rng) -> int:
-    return int(rng.integers(1 << 62)) if isinstance(rng, np.random.Generator) else int(rng or 0)
+    """Return the seed given, also that of a generator from which nothing was drawn yet."""
+    random = generator(rng)
+    if not isinstance(rng, np.random.Generator):
+        return int(rng or 0)
+    given = getattr(rng.bit_generator.seed_seq, "entropy", None)
+    if isinstance(given, int):
+        fresh = np.random.default_rng(given).bit_generator.state
+        if fresh == rng.bit_generator.state:
+            return given
+    return int(random.integers(1 << 62))
 
 
 def _matched(diffusion: Diffusion, counts: IntArray, seed: int) -> dict[int, FloatArray]:
