@@ -21,7 +21,7 @@ from infoplane.estimators.bins import (
     entries,
     fixed_rule,
     intervals,
-    row_keys,
+    numbered,
 )
 from infoplane.estimators.contract import (
     Rng,
@@ -33,9 +33,8 @@ from infoplane.estimators.contract import (
     row_codes,
     same_length,
     samples,
-    symbols,
 )
-from infoplane.estimators.plugin import Tally, information, joint_entropy, shuffled, tally
+from infoplane.estimators.plugin import Tally, counted, information, joint_entropy, shuffled, tally
 from infoplane.estimators.registry import CHANNELS, Bounds, check_params, estimator
 from infoplane.estimators.shared import Shared, recall, serving
 from infoplane.types import Cost, Estimate, Flags, FloatArray, Kind, Quantity, Status
@@ -332,7 +331,7 @@ def _mean_of_classes(t: Any, given: Tally, params: Mapping[str, Any]) -> float:
 def _conclude(name: str, v: Any, cells: Cells, params: Mapping[str, Any]) -> Estimate:
     asked, binned = _paired(name, v, cells), cells.tally
     n, occupied = len(binned.codes), len(binned.counts)
-    alone = float((binned.counts == 1).sum() / n)
+    alone = np.count_nonzero(binned.counts == 1) / n
     flags = list(cells.flags)
     if alone >= _SINGLETONS:
         flags.append("singleton_bins")
@@ -366,9 +365,9 @@ def _conclude(name: str, v: Any, cells: Cells, params: Mapping[str, Any]) -> Est
 
 
 def _paired(name: str, v: Any, cells: Cells) -> Tally:
-    codes = symbols(v, estimator=name)
-    same_length(codes, cells.tally.codes)
-    return tally(codes)
+    asked = counted(v, estimator=name)
+    same_length(asked.codes, cells.tally.codes)
+    return asked
 
 
 def _cells(name: str, t: Any, params: Mapping[str, Any], shared: Shared | None) -> Cells:
@@ -388,9 +387,9 @@ def _bin_layer(name: str, t: Any, params: Mapping[str, Any], shared: Shared | No
         codes = row_codes(layer.values)
         return Cells(tally(codes), d, dead, n, {}, Flags([*flags, "discrete"]))
     rule = _RULES[name](layer, params)
-    keys, room = row_keys(layer, rule)
+    binned = numbered(layer, rule)
     flags += [*heavy_tailed(layer.values, max(-layer.lowest, layer.highest)), *rule.flags]
-    return Cells(tally(keys, room), d, dead, rule.bins, rule.info, Flags(flags))
+    return Cells(binned, d, dead, rule.bins, rule.info, Flags(flags))
 
 
 def _entries(name: str, t: Any) -> Entries:
@@ -401,6 +400,6 @@ def _entries(name: str, t: Any) -> Entries:
     elif values.dtype.kind == "f" and values.dtype not in (np.float32, np.float64):
         values = samples(t, minimum=2, estimator=name)
     layer = entries(np.ascontiguousarray(values))
-    if not (np.isfinite(layer.low) & np.isfinite(layer.high)).all():
+    if not (math.isfinite(layer.lowest) and math.isfinite(layer.highest)):
         samples(t, minimum=2, estimator=name)  # says how many are not, and where
     return layer

@@ -223,7 +223,7 @@ def ranks(column: NDArray[Any]) -> IntArray:
         if low >= 0 and high < 4 * len(column) + 1024:
             entries = column.astype(np.int64)
             present = np.bincount(entries) > 0
-            if present.all():
+            if np.count_nonzero(present) == len(present):
                 return entries
             return np.asarray((np.cumsum(present) - 1)[entries], dtype=np.int64)
     return np.unique(column, return_inverse=True)[1].astype(np.int64).reshape(-1)
