@@ -68,9 +68,14 @@ def _function(call: Call, gradient: Any, function_values: Any) -> tuple[FloatArr
             f"`function_values` of `{name}` must be positive; the least is {f.min():.3g}. A "
             "cross-entropy is; add a constant to a function that can be zero."
         )
-    for label, array in (("t", x), ("gradient", g)):
+    for label, array in (("t", x), ("gradient", g), ("function_values", f)):
         if float(np.abs(array).max()) > LARGEST:
             raise InputError(f"`{label}` of `{name}` has entries above {LARGEST:g}; rescale it.")
+    if float(f.min()) < 1 / LARGEST:
+        raise InputError(
+            f"`function_values` of `{name}` must be at least {1 / LARGEST:g}; got {f.min():.3g}. "
+            "Rescale them."
+        )
     return g, f[:, 0]
 
 

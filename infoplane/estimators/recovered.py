@@ -12,6 +12,7 @@ from infoplane.types import FloatArray
 
 NARROWEST = 1e-4  # of the widest direction: below it single precision hides the weights
 RESIDUAL = 1e-3  # of the output's spread: above it the output is no linear function of T
+LARGEST = 1e100  # entries whose squares are safe
 
 
 def recovered_weight(t: FloatArray, output: Any, *, name: str, estimator: str) -> FloatArray:
@@ -25,6 +26,8 @@ def recovered_weight(t: FloatArray, output: Any, *, name: str, estimator: str) -
     """
     out = samples(output, name=name, minimum=1, estimator=estimator)
     same_length(out, t, first=name, second="t")
+    if float(np.abs(out).max()) > LARGEST:
+        raise InputError(f"`{name}` of `{estimator}` has entries above {LARGEST:g}; rescale it.")
     inputs, answers = t - t.mean(axis=0), out - out.mean(axis=0)
     scale = np.abs(inputs).max(axis=0)
     if not scale.all() or len(t) <= t.shape[1]:

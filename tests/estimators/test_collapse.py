@@ -191,3 +191,9 @@ def test_noise_in_more_units_than_samples_is_not_taken_for_collapse():
         assert "wide" in result.flags
         assert result.status is Status.UNRELIABLE
         assert function(t[:, :8], y).status is Status.OK
+
+
+def test_logits_whose_squares_overflow_are_refused():
+    t, y = toy()
+    with pytest.raises(InputError, match="`logits`"):
+        nc3(t, y, logits=1e200 * t[:, :C])

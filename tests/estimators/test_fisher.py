@@ -71,3 +71,10 @@ def test_refusals():
         fisher_information(x, gradient=g[:9], function_values=f)
     with pytest.raises(InputError, match="begin < end"):
         fisher_share(x, gradient=g, function_values=f, begin=2, end=9)
+
+
+def test_function_values_out_of_range_are_refused():
+    t = np.random.default_rng(0).standard_normal((20, 3))
+    for value in (1e-200, 5e-324, 1e200, 1.7e308):
+        with pytest.raises(InputError, match="function_values"):
+            fisher_information(t, gradient=t, function_values=np.full(20, value))
