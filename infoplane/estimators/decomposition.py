@@ -20,7 +20,7 @@ from infoplane.estimators.contract import (
     samples,
 )
 from infoplane.estimators.factorised import symbol_codes
-from infoplane.estimators.interaction import TOLERATED, Others, on_arrays, tails
+from infoplane.estimators.interaction import TOLERATED, Others, column_marks, on_arrays
 from infoplane.estimators.registry import Bounds, check_params, estimator
 from infoplane.estimators.shared import Shared
 from infoplane.types import Cost, Estimate, FloatArray, Kind, Quantity, Status
@@ -194,7 +194,7 @@ def pid(
         ceiling=ceiling,
         floor=0.0,
         slack=1e-3,
-        flags=[*tails([one, two]), *(["few_samples"] if few else [])],
+        flags=[*column_marks([one, two]), *(["few_samples"] if few else [])],
         status=Status.UNRELIABLE if few else Status.OK,
         info={**parts, "bias": bias},
         **common,

@@ -19,7 +19,7 @@ from infoplane.estimators.contract import (
     ranks,
     symbols,
 )
-from infoplane.estimators.interaction import TOLERATED, Others, compressed, tails, variables
+from infoplane.estimators.interaction import TOLERATED, Others, column_marks, compressed, variables
 from infoplane.estimators.registry import Bounds, check_params, estimator
 from infoplane.estimators.shared import Shared
 from infoplane.types import Cost, Estimate, IntArray, Kind, Quantity, Status
@@ -60,7 +60,7 @@ def factorised(
 
     Parameters
     ----------
-    t : sequence or mapping of (n, d_i) arrays, or one array (n, N)
+    t : sequence or mapping of (n,) or (n, d_i) arrays, or one array (n, N)
         The variables; integers are symbols, floats are cut into ``levels`` equally full bins (a
         layer by its first principal component).
     order : int
@@ -100,7 +100,7 @@ def factorised(
     ]
     value = float(np.mean(values))
     bias = float(np.mean([counting_bias(sizes, group, n) for group in chosen]))
-    flags = [*tails(given), *([f"groups={len(values)}/{groups}"] if stride > 1 else [])]
+    flags = [*column_marks(given), *([f"groups={len(values)}/{groups}"] if stride > 1 else [])]
     few = bias > max(TOLERATED, 0.1 * value)
     return conclude(
         value,

@@ -19,6 +19,7 @@ from scipy.special import digamma
 from infoplane.errors import InputError
 from infoplane.estimators.contract import (
     Rng,
+    column_ends,
     conclude,
     enough,
     entropy_of_counts,
@@ -130,13 +131,16 @@ def on_arrays(t: Any, other_layers: Others, name: str) -> None:
 
 
 def variables(t: Any, name: str, other_layers: Others = None) -> list[Any]:
-    """Split what was given: a sequence or mapping of layers, or the columns of one array."""
+    """Split what was given: a sequence or mapping of layers, or the columns of one array.
+
+    A list of arrays is one of variables, be they vectors; a list of lists is one array, row by row.
+    """
     on_arrays(t, other_layers, name)
     if isinstance(t, Mapping):
         return list(t.values())
     if isinstance(t, (list, tuple)) and len(t) and all(np.ndim(one) >= 1 for one in t):
         arrays = [plain(one, name="t") for one in t]
-        if any(one.ndim > 1 for one in arrays):
+        if any(one.ndim > 1 for one in arrays) or all(hasattr(one, "shape") for one in t):
             for one in arrays[1:]:
                 same_length(arrays[0], one, first="t[0]", second="t[i]")
             return arrays
@@ -147,14 +151,17 @@ def variables(t: Any, name: str, other_layers: Others = None) -> list[Any]:
     return [column[:, None] for column in samples(t, minimum=4, estimator=name).T]
 
 
-def tails(given: list[Any]) -> Flags:
-    """Flag ``heavy_tail`` when any of the continuous variables has one."""
-    return Flags(
-        flag
-        for one in given
-        if not is_discrete(one)
-        for flag in heavy_tailed(samples(one, minimum=1))
-    )
+def column_marks(given: list[Any]) -> Flags:
+    """Flag ``heavy_tail`` of continuous variables, and ``dead=k`` columns that never vary."""
+    tails, dead = Flags(), 0
+    for one in given:
+        if is_discrete(one):
+            dead += int(symbols(one, name="t").max() == 0)
+        else:
+            points = samples(one, minimum=1)
+            low, high = column_ends(points)
+            tails, dead = Flags([*tails, *heavy_tailed(points)]), dead + int((low == high).sum())
+    return Flags([*tails, *([f"dead={dead}"] if dead else [])])
 
 
 def compressed(layer: Any, dim: int, name: str) -> FloatArray:
@@ -204,7 +211,7 @@ def _conclude(name: str, t: Any, pick: str, asked: dict[str, Any]) -> Estimate:
     parts, bias = found
     values = four(parts)
     info = {"variables": len(parts.each), **values}
-    flags = [*tails(given), *parts.flags]
+    flags = [*column_marks(given), *parts.flags]
     if bias is not None:
         info["bias"] = four(bias)[pick]
         allowed = max(TOLERATED, 0.1 * abs(values[pick]))
@@ -252,7 +259,7 @@ _READS = """
 
 Parameters
 ----------
-t : sequence or mapping of (n, d_i) arrays, or one array (n, N)
+t : sequence or mapping of (n,) or (n, d_i) arrays, or one array (n, N)
     The variables: layers, or the columns of one array. Integers are counted.
 dim : int
     Principal components kept of each layer.

@@ -264,7 +264,7 @@ def score(
 
     Parameters
     ----------
-    t : sequence or mapping of (n, d_i) arrays, or one array (n, N)
+    t : sequence or mapping of (n,) or (n, d_i) arrays, or one array (n, N)
         Two to eight variables: layers (a few columns each), or the columns of one array.
     part : {"o", "tc", "dtc", "s"}
         O-information, total correlation, dual total correlation or their sum; all in ``info``.

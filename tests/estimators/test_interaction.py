@@ -194,3 +194,20 @@ def test_counts_of_few_samples_are_not_believed():
         assert pairs.status is status
         assert ("few_samples" in pid.flags) == ("few_samples" in pairs.flags)
         assert pairs.info["bias"] == pytest.approx((levels - 1) ** 2 / 120)
+
+
+def test_dead_columns_are_left_out_and_counted():
+    rng = np.random.default_rng(0)
+    t = rng.standard_normal((80, 3))
+    dead = np.column_stack([t, np.full(80, 0.5)])
+    for name in ("total_correlation", "o_information", "factorised"):
+        found = get(f"interaction.{name}")(dead)
+        assert found.value == pytest.approx(get(f"interaction.{name}")(t).value, abs=1e-12)
+        assert "dead=1" in found.flags
+    codes = [np.arange(80) % 2, np.zeros(80, int), np.arange(80) % 3]
+    assert "dead=1" in get("interaction.total_correlation")(codes).flags
+    parts = [np.column_stack([t[:, 0], np.zeros(80)]), t[:, 1:]]
+    assert "dead=1" in get("interaction.pid")(parts, np.arange(80) % 2, levels=2).flags
+    vectors = list(t.T)
+    whole = get("interaction.total_correlation")(t).value
+    assert get("interaction.total_correlation")(vectors).value == pytest.approx(whole, abs=1e-12)
