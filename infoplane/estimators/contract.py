@@ -334,21 +334,17 @@ def entropy_of_counts(counts: NDArray[Any]) -> float:
 
 
 def c_log_c(counts: NDArray[Any]) -> float:
-    """Σ c log c of counts ≥ 0; for integers one logarithm for each different count, ascending."""
-    if counts.dtype.kind not in "iu":
-        counts = counts[counts > 0]
-        return float((counts * np.log(counts)).sum())
+    """Σ c log c of counts ≥ 0, in the order of their size; of integers one logarithm for each."""
     largest = counts.max(initial=0)
-    if largest <= 1:
-        return 0.0
-    if largest <= 4 * len(counts) + 1024:
+    if counts.dtype.kind in "iu" and largest <= 4 * len(counts) + 1024:
+        if largest <= 1:
+            return 0.0
         times = np.bincount(counts)
-        times[:1] = 0
+        times[0] = 0
         sizes = np.flatnonzero(times)
-        times = times[sizes]
-    else:
-        sizes, times = np.unique(counts[counts > 0], return_counts=True)
-    return float((times * sizes * np.log(sizes)).sum())
+        return float((times[sizes] * sizes * np.log(sizes)).sum())
+    sizes = np.sort(counts[counts > 0])
+    return float((sizes * np.log(sizes)).sum())
 
 
 def conclude(

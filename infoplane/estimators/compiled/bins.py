@@ -7,6 +7,7 @@ the same division, as in numpy: the same rows are told apart.
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,9 @@ FINE = 32  # cells for each edge: few hold one, with which an entry must then be
 MOST = 1 << 16  # cells
 LANES = 64  # columns of which the ends are sought at once
 ANY = 1 << 62
+KEPT = 1 << 16  # rows for which memory is kept
+
+_kept = threading.local()
 
 
 @jit
@@ -97,8 +101,9 @@ def _number(keys: IntArray, room: int, found: IntArray, counts: IntArray, slots:
     """Replace keys by 0, 1, 2 … in the order in which they first come; return how many there are.
 
     Keys below ``len(slots)`` have a slot of their own, others the next free one from where their
-    mixed bits point to. ``slots`` are −1.
+    mixed bits point to.
     """
+    slots[:] = -1
     direct, shift, distinct, size = room <= len(slots), np.uint64(64), 0, len(slots)
     while size > 1:
         size >>= 1
@@ -165,6 +170,15 @@ def number(keys: IntArray, room: int) -> IntArray:
 
     Keys are in 0 … room−1, or any integers where ``room`` is 2⁶² or more.
     """
-    found, counts = np.empty_like(keys), np.empty_like(keys)
-    slots = np.full(1 << (2 * len(keys) - 1).bit_length(), -1, np.int32)
+    counts, (found, slots) = np.empty_like(keys), _room(len(keys))
     return counts[: _number(keys, min(room, ANY), found, counts, slots)]
+
+
+def _room(n: int) -> tuple[IntArray, NDArray[np.int32]]:
+    """Memory to number n keys in, the same at every call of a thread: new pages cost more."""
+    if getattr(_kept, "n", -1) == n:
+        return _kept.found, _kept.slots
+    found, slots = np.empty(n, np.int64), np.empty(1 << (2 * n - 1).bit_length(), np.int32)
+    if n <= KEPT:
+        _kept.n, _kept.found, _kept.slots = n, found, slots
+    return found, slots
