@@ -1,7 +1,8 @@
 """How many rows are closer than a radius of their own, in the maximum norm, one for each row.
 
-One column is sorted, two columns are counted by ranks, more are compared inside windows of one. All
-compare |a_c − b_c| as float64 rounds it, so which one answered cannot be told from the result.
+One column is sorted, two columns are counted by ranks, more are compared inside windows of one, few
+rows with all others. All compare |a_c − b_c| as float64 rounds it, so which one answered cannot be
+told from the result.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from scipy.spatial.distance import cdist
 
 from infoplane.estimators import on_device
 from infoplane.estimators.screen import Screen, compiled
-from infoplane.estimators.threads import in_runs, portions
+from infoplane.estimators.threads import blocks, in_runs, portions
 from infoplane.types import FloatArray, IntArray
 
 WINDOW = 32  # rows compared with one window
+FEW = 600  # points of a plane up to which comparing all is faster than ranks
+SOME = 2048  # points of more columns up to which it is faster than windows
 TIERS = (0.5, 0.9)  # quantiles of the radius that part small, middle and large
 
 
@@ -27,9 +30,21 @@ def closer(points: FloatArray, radius: FloatArray, workers: int = 1) -> IntArray
         return np.asarray(np.maximum(last - first - 1, 0))
     if on_device.chosen() is not None:
         return on_device.closer(points, radius)
-    if points.shape[1] == 2:
+    plane = points.shape[1] == 2
+    if len(points) <= (FEW if plane else SOME) and compiled(len(points)) is None:
+        return all_closer(points, radius)
+    if plane:
         return plane_closer(points, radius)
     return window_closer(points, radius, workers)
+
+
+def all_closer(points: FloatArray, radius: FloatArray) -> IntArray:
+    """Any columns, few rows: all distances are taken."""
+    counts = np.empty(len(points), dtype=np.int64)
+    for rows in blocks(len(points)):
+        distances = cdist(points[rows], points, "chebyshev")
+        counts[rows] = np.count_nonzero(distances < radius[rows, None], axis=1)
+    return np.maximum(counts - 1, 0)
 
 
 def _run(column: FloatArray, radius: FloatArray) -> tuple[IntArray, IntArray]:

@@ -22,7 +22,7 @@ from infoplane.types import FloatArray, IntArray
 
 TREE_DIMS = 6  # up to here a tree is faster at any n; two more from LARGE points on
 LARGE = 32_768
-ONE_PASS = 600  # rows for each joint dimension beyond three up to which one pass beats a tree
+ONE_PASS = 600  # rows for each joint dimension beyond four up to which one pass beats a tree
 JITTER = 1e-10  # of a column's scale
 HEAVY = 1e4  # largest deviation over the quartile range from which quartiles set the scale
 
@@ -46,15 +46,17 @@ def standardise(t: FloatArray, *, wild_rows: bool = True) -> FloatArray:
     divided by that range (over 1.349) instead, so that one wild row does not squeeze all the others
     together.
     """
-    t = t / np.maximum(np.abs(t).max(axis=0), np.finfo(float).tiny)
-    t -= t.mean(axis=0)
-    if not wild_rows:
-        t /= t.std(axis=0)
-        return t
-    low, middle, high = np.quantile(t, [0.25, 0.5, 0.75], axis=0)
-    wild = (high > low) & (np.abs(t - middle).max(axis=0) > HEAVY * (high - low))
-    t /= np.where(wild, (high - low) / 1.349, t.std(axis=0))
-    return t
+    columns = np.ascontiguousarray(t.T)  # along which numpy is several times faster
+    columns = columns / np.maximum(np.abs(columns).max(axis=1), np.finfo(float).tiny)[:, None]
+    columns -= columns.mean(axis=1)[:, None]
+    scale = columns.std(axis=1)
+    if wild_rows:
+        low, middle, high = np.quantile(columns, [0.25, 0.5, 0.75], axis=1)
+        largest = np.abs(columns - middle[:, None]).max(axis=1)
+        wild = (high > low) & (largest > HEAVY * (high - low))
+        scale = np.where(wild, (high - low) / 1.349, scale)
+    columns /= scale[:, None]
+    return np.ascontiguousarray(columns.T)
 
 
 def jittered(points: FloatArray, *order: FloatArray | IntArray) -> FloatArray:
@@ -190,7 +192,7 @@ def joint_counts(
     if on_device.chosen() is not None:
         return on_device.joint_counts(x, t, k)
     n, d = len(x), x.shape[1] + t.shape[1]
-    if compiled(n) is not None or (use_tree(n, d) and n > ONE_PASS * (d - 3)):
+    if compiled(n) is not None or (use_tree(n, d) and n > ONE_PASS * (d - 4)):
         radius = kth_distance(np.hstack([x, t]), k, workers)
         return radius, closer(x, radius, workers), closer(t, radius, workers)
     screen, in_both = Screen(np.hstack([x, t])), range(d)

@@ -63,6 +63,7 @@ def test_tree_blocks_windows_and_sorting_agree_to_the_last_bit(d):
     inside = (neighbours.chebyshev(points, points) < radius[:, None]).sum(1)
     expected = np.maximum(inside - 1, 0)
     np.testing.assert_array_equal(counting.window_closer(points, radius, 2), expected)
+    np.testing.assert_array_equal(counting.all_closer(points, radius), expected)
     np.testing.assert_array_equal(counting.closer(points, radius), expected)
 
 
