@@ -314,6 +314,7 @@ def binning_given(
         floor=0.0,
         flags=[*cells.flags, *(["single_class"] if len(given.counts) == 1 else [])],
         status=Status.DEGENERATE if cells.dead == cells.d else Status.OK,
+        fragile=True,
         info={"occupied": len(cells.tally.counts), "dead": cells.dead, "log_n": math.log(n)},
     )
 
@@ -339,7 +340,9 @@ def _conclude(name: str, v: Any, cells: Cells, params: Mapping[str, Any]) -> Est
         flags.append("few_samples_per_bin")
     if len(asked.counts) == 1:
         flags.append("single_class")
-    trivial = len(asked.counts) == 1 or cells.dead == cells.d
+    if occupied == 1 and cells.dead < cells.d:
+        flags.append("one_bin")
+    trivial = len(asked.counts) == 1 or occupied == 1
     return conclude(
         information(asked, binned),
         estimator=name,
@@ -350,6 +353,7 @@ def _conclude(name: str, v: Any, cells: Cells, params: Mapping[str, Any]) -> Est
         floor=0.0,
         flags=flags,
         status=Status.DEGENERATE if trivial else Status.OK,
+        fragile=params.get("width") is None and params.get("range") in ("layer", "unit"),
         info={
             "occupied": occupied,
             "singleton_share": alone,

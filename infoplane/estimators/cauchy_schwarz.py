@@ -250,9 +250,13 @@ def cauchy_schwarz_conditional(
             f"`prediction` of `{CONDITIONAL}` must have the shape of `y`, {targets.shape}; got "
             f"{guesses.shape}."
         )
-    same = _gaussian(inputs, sigma)
     both_sides = np.concatenate([targets, guesses])
-    n, both = len(inputs), _gaussian(both_sides, sigma)
+    flags = [
+        flag
+        for side in (inputs, both_sides)
+        for flag in (*heavy_tailed(side), *Distances(side).at_an_end(sigma))
+    ]
+    n, same, both = len(inputs), _gaussian(inputs, sigma), _gaussian(both_sides, sigma)
     sums = np.zeros(3)
     for rows in _blocks(n):
         weight = same(rows)
@@ -274,7 +278,8 @@ def cauchy_schwarz_conditional(
         n=n,
         d=inputs.shape[1],
         params=params,
-        flags=[flag for side in (inputs, both_sides) for flag in heavy_tailed(side)],
+        flags=flags,
+        status=standing(flags, trivial=False),
     )
 
 

@@ -45,7 +45,7 @@ def cluster_codes(x: Any, k: int = 10, rng: Rng = None, shared: Shared | None = 
     ------
     InputError, NonFiniteError, TooFewSamplesError
     """
-    points = samples(x, name="x", minimum=2, estimator="cluster_codes")
+    points = samples(x, name="v", minimum=2, estimator="mi.diffusion")
     random = generator(rng)
     seed = int(random.integers(1 << 62))
     if points.shape[1] == 1:

@@ -10,6 +10,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from inspect import signature
 from threading import Lock
 from typing import Annotated, Any, Literal
 
@@ -167,6 +168,18 @@ def _sides(
     return left, right, {k: x for k, x in info.items() if not math.isnan(x)}, flags
 
 
+def _check_inner(inner: str, settings: Mapping[str, Any]) -> None:
+    if inner == COMPRESSED:
+        raise InputError(f"`inner` of `{COMPRESSED}` must be another estimator; got itself.")
+    if card(inner).quantity is not Quantity.MI:
+        raise InputError(
+            f"`inner` of `{COMPRESSED}` must be an estimator of information; got {inner!r}, a "
+            f"measure of {card(inner).quantity.value}."
+        )
+    known = signature(get(inner)).parameters
+    check_params(inner, {name: value for name, value in settings.items() if name not in known})
+
+
 def _check_reference(reference: Any, params: Mapping[str, Any]) -> None:
     if reference is not None and callable(params["compressor"]):
         raise InputError(
@@ -297,11 +310,10 @@ def compressed(
             "reference_step": reference_step,
         },
     )  # fmt: skip
-    if inner == COMPRESSED:
-        raise InputError(f"`inner` of `{COMPRESSED}` must be another estimator; got itself.")
+    settings = inner_params or {}
+    _check_inner(inner, settings)
     rng = generator(rng)
     left, right, info, flags = _sides(v, t, params, reference, rng, serving(shared, t))
-    settings = inner_params or {}
     estimate = get(inner)(left, right, rng=rng, **settings)
     stderr = estimate.stderr
     if error == "bootstrap" and estimate.value != 0:

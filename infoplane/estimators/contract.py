@@ -364,6 +364,7 @@ def conclude(
     info: Mapping[str, Any] | None = None,
     status: Status = Status.OK,
     saturates: bool = True,
+    fragile: bool = False,
 ) -> Estimate:
     """Build the Estimate and check it against the bounds that it must satisfy.
 
@@ -378,6 +379,9 @@ def conclude(
     saturates
         Whether being near the ceiling says that the estimator can go no further. For a quantity
         that may really be at its largest value (all directions used alike) it says nothing.
+    fragile
+        Whether one entry far out sets the scale of all others (a variance, a range, noise in
+        proportion to the largest): with the flag ``heavy_tail`` the estimate is then unreliable.
     """
     marks = list(flags)
     if not math.isfinite(value):
@@ -385,6 +389,8 @@ def conclude(
             f"`{estimator}` has no finite answer on these data (got {value}). "
             "Standardise the columns or drop extreme rows."
         )
+    if fragile and "heavy_tail" in marks and status is Status.OK:
+        status = Status.UNRELIABLE
     excess = 0.0
     if ceiling is not None and value > ceiling + slack:
         excess = value - ceiling

@@ -191,6 +191,7 @@ def gaussian(
     flags = [*dead, *heavy_tailed(right)]
     common: dict[str, Any] = {
         "estimator": GAUSSIAN, "n": n, "d": right.shape[1], "params": params, "floor": 0.0,
+        "fragile": True,
     }  # fmt: skip
     if right.shape[1] == 0:
         return conclude(0.0, flags=flags, status=Status.DEGENERATE, **common)

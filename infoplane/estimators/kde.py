@@ -28,7 +28,7 @@ from infoplane.estimators.contract import (
     symbols,
 )
 from infoplane.estimators.kernel_sums import KEPT, Sums, kernel_products, kernel_sums
-from infoplane.estimators.mixtures import from_median
+from infoplane.estimators.mixtures import from_median, within_noise
 from infoplane.estimators.nulls import Shuffles
 from infoplane.estimators.registry import CHANNELS, Bounds, check_params, estimator
 from infoplane.estimators.shared import Shared, recall, serving
@@ -237,6 +237,7 @@ def _estimate(
         floor=0.0,
         flags=flags,
         status=Status.DEGENERATE if trivial else Status.OK,
+        fragile=name == ADAPTIVE,
         info={
             "sigma": layer.sigma,
             "isolated_share": alone,
@@ -276,6 +277,7 @@ def _layer(values: FloatArray, params: Mapping[str, Any]) -> Layer:
     if not live.shape[1]:
         return Layer(live, sigma, values.shape[1], flags)
     scaled = from_median(live, np.full(live.shape[1], math.sqrt(8.0) * sigma))
+    flags = Flags([*flags, *within_noise(math.sqrt(8.0) * scaled)])
     return Layer(scaled, sigma, values.shape[1], flags)
 
 

@@ -283,6 +283,7 @@ def kl(
     counted = without_neighbours(first, second, flags, common)
     if counted is not None:
         return counted
+    common["fragile"] = True
     bound = math.log(n)  # beyond it no sample of n can be trusted (McAllester & Stratos 2020)
     if first.points is not None and second.points is not None:
         local, ties, norm = _local_continuous(support(first.points), support(second.points), weigh)

@@ -59,11 +59,17 @@ def from_median(x: FloatArray, unit: FloatArray) -> FloatArray:
     return in_units(half - np.median(half, axis=0), 0.5 * unit)
 
 
+def within_noise(points: FloatArray) -> list[str]:
+    """Flag ``sigma_high`` where all rows, in units of σ, lie within a tenth of each other."""
+    with np.errstate(over="ignore"):
+        return ["sigma_high"] if (np.ptp(points, axis=0) ** 2).sum() < 0.01 else []
+
+
 def equal_noise(values: FloatArray, sigma: float) -> Mixture:
     """One deviation for all: means in its unit, deviations 1."""
     live, flags = live_columns(values)
     mean = from_median(live, np.full(live.shape[1], sigma))
-    flags = Flags([*flags, *heavy_tailed(values)])
+    flags = Flags([*flags, *heavy_tailed(values), *(within_noise(mean) if mean.size else [])])
     return Mixture(mean, np.ones((1, mean.shape[1])), values.shape[1], flags)
 
 

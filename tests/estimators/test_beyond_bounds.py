@@ -75,3 +75,46 @@ def test_shrinkage_that_hides_a_near_perfect_correlation_is_told(rng):
     assert "shrunk" in found.flags
     assert found.status is Status.SATURATED
     assert "shrunk" not in get("mi.gaussian")(x, x + rng.standard_normal((60, 1))).flags
+
+
+OUTLIER = np.random.default_rng(4).standard_normal((90, 3))
+OUTLIER[3, 1] = 2e4
+
+
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [
+        ("mi.binning", {"range": "layer"}),
+        ("mi.binning", {"range": "unit"}),
+        ("mi.binning_given", {}),
+        ("mi.kde_adaptive", {}),
+        ("mi.gaussian", {}),
+        ("mi.kl", {}),
+    ],
+)
+def test_an_entry_far_out_makes_what_it_scales_unreliable(name, params):
+    pairs = name in {"mi.kl", "mi.gaussian"}
+    v = np.random.default_rng(5).standard_normal((90, 2)) if pairs else np.arange(90) % 3
+    estimate = get(name)(v, OUTLIER, **params)
+    assert "heavy_tail" in estimate.flags
+    assert estimate.status is Status.UNRELIABLE
+    assert get(name)(v, np.clip(OUTLIER, -3, 3), **params).status is not Status.UNRELIABLE
+
+
+@pytest.mark.parametrize(
+    ("name", "flag"),
+    [("mi.binning", "one_bin"), ("mi.kde", "sigma_high"), ("mi.noisy", "sigma_high")],
+)
+def test_a_layer_far_below_its_noise_says_so(name, flag):
+    t = np.random.default_rng(4).standard_normal((90, 3))
+    estimate = get(name)(np.arange(90) % 3, 1e-30 * t)
+    assert estimate.value == pytest.approx(0, abs=1e-9)
+    assert flag in estimate.flags
+    assert flag not in get(name)(np.arange(90) % 3, t).flags
+
+
+def test_targets_far_wider_than_the_kernel_are_unreliable():
+    y = 1e6 * np.random.default_rng(4).standard_normal(90)
+    divergence = get("divergence.cauchy_schwarz_conditional")
+    assert divergence(OUTLIER[:, :1], y, y + 0.3).status is Status.UNRELIABLE
+    assert divergence(OUTLIER[:, :1], y / 1e6, y / 1e6 + 0.3).status is Status.OK

@@ -202,3 +202,16 @@ def test_fast_null_equals_the_loop(wide):
     np.testing.assert_allclose(fast, slow, atol=1e-10)
     by_loop = card("mi.compressed").null(t, t, draws=2, inner="mi.gaussian")
     assert by_loop.shape == (2,)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"inner": "rank.effective"}, "an estimator of information; got 'rank.effective'"),
+        ({"inner_params": {"foo": 1}}, "`mi.ksg` has no parameter `foo`"),
+    ],
+)
+def test_what_cannot_be_inside_is_refused_by_name(wrong, words):
+    t = np.random.default_rng(0).standard_normal((40, 6))
+    with pytest.raises(InputError, match=words):
+        get("mi.compressed")(t[:, :2], t, **wrong)
