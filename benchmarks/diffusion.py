@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from random import Random
 
 import numpy as np
 from arena import NATS_TO_BITS, peak, seconds, table, wide_layers
@@ -46,13 +47,19 @@ def published_information(t, y, subsets, sigma=SIGMA):
 
 
 def the_subsets(y, seed=0):
-    """Those that `mi.diffusion` draws from this seed."""
-    base = int(np.random.default_rng(seed).integers(1 << 62))
+    """Those that `mi.diffusion` draws from this seed, as the published code does."""
     result = {}
     for count in sorted({int(c) for c in np.bincount(y)}):
-        stream = np.random.default_rng([base, count])
-        result[count] = [stream.choice(len(y), count, replace=False) for _ in range(5)]
+        stream = Random(seed)
+        result[count] = [np.array(stream.sample(range(len(y)), count)) for _ in range(5)]
     return result
+
+
+def compile_loops():
+    """Have numba's part compiled, or read from where it is kept, before anything is timed."""
+    rng = np.random.default_rng(0)
+    for n, method in ((3001, "exact"), (5001, "quadrature")):
+        get("entropy.diffusion")(rng.normal(size=(n, 20)), sigma=2.0, method=method)
 
 
 def floor(t, sigma=SIGMA):
@@ -144,6 +151,7 @@ def main():
     parser.add_argument("--large", action="store_true")
     parser.add_argument("--peer", action="store_true", help="with --large: the peer's entropy too")
     options = parser.parse_args()
+    compile_loops()
     entropies(options.n, options.d)
     informations(options.n, options.d)
     if options.large:

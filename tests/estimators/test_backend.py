@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from infoplane.estimators import backend
+from infoplane.estimators import backend, banded
 from infoplane.estimators.kernel_sums import kernel_sums
 
 
@@ -35,9 +35,40 @@ def test_eigenvalues_of_all_are_alike(monkeypatch, dtype, size):
     matrix = (rows @ rows.T).astype(dtype)
     before, plain = matrix.copy(), np.linalg.eigvalsh(matrix)
     error = float(20 * np.finfo(dtype).eps * plain[-1])
-    for name, value in (("LARGE", 3000), ("_ssyev", lambda: None), ("LARGE", 1)):
-        monkeypatch.setattr(backend, name, value)
+    for place, name, value in (
+        (backend, "LARGE", 3000),
+        (backend, "_ssyev", lambda: None),
+        (backend, "LARGE", 1),
+        (backend.banded, "ready", lambda: False),
+    ):
+        monkeypatch.setattr(place, name, value)
         found = backend.eigvalsh(matrix)
         assert found.dtype == dtype
         assert found == pytest.approx(plain, abs=error)
     assert np.array_equal(matrix, before)
+
+
+def spectra(n):
+    """Matrices whose eigenvalues are many and small, all equal, few, of one entry; of any size."""
+    rng = np.random.default_rng(n)
+    points = rng.normal(size=(n, 3))
+    near = np.exp(-((points[:, None] - points) ** 2).sum(axis=2))
+    return [near, np.eye(n), 1e-30 * near, -1e20 * near, np.ones((n, n)), np.diag(points[:, 0])]
+
+
+@pytest.mark.parametrize("n", [1, 2, 64, 65, 127, 128, 129, 192, 200])
+def test_eigenvalues_by_way_of_a_band(n):
+    pytest.importorskip("numba")
+    for matrix in [*spectra(n), np.zeros((n, n))]:
+        single = matrix.astype(np.float32)
+        true = np.linalg.eigvalsh(single.astype(np.float64))
+        found = banded.eigvalsh(single.copy())
+        assert found.dtype == np.float32
+        assert found == pytest.approx(true, abs=5e-6 * np.abs(true).max())
+
+
+def test_only_one_half_of_the_matrix_is_read():
+    pytest.importorskip("numba")
+    whole = spectra(150)[0].astype(np.float32)
+    half = np.triu(whole) + np.tril(np.full_like(whole, 0.5), -1)
+    assert np.array_equal(banded.eigvalsh(half), banded.eigvalsh(whole.copy()))
