@@ -349,13 +349,13 @@ def adaptive_rule(entries: Entries, params: Mapping[str, Any]) -> Rule:
 
 
 def _cuts(values: NDArray[Any], low: float, bins: int, distinct: bool) -> tuple[NDArray[Any], int]:
-    """Sort the entries that are not ``low``; return the first of ``bins`` equal shares, how many.
+    """Sort the entries above ``low``; return the first of ``bins`` equal shares, and how many.
 
     Shares of the distinct levels, or of the entries with their repeats.
     """
-    entries = values.reshape(-1)
-    ordered = entries[entries != low]
-    ordered.sort()
+    ordered, least = np.sort(values, axis=None), values.dtype.type(low)
+    if float(least) == low:  # sooner than leaving them out before
+        ordered = ordered[np.searchsorted(ordered, least, side="right") :]
     if not distinct:
         return ordered[np.arange(bins) * len(ordered) // bins], len(ordered)
     new = starts(ordered)
