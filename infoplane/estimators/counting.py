@@ -1,8 +1,8 @@
 """How many rows are closer than a radius of their own, in the maximum norm, one for each row.
 
-One column is sorted, two columns are counted by ranks, more are compared inside windows of one, few
-rows with all others. All compare |a_c − b_c| as float64 rounds it, so which one answered cannot be
-told from the result.
+One column is sorted, two are counted by ranks, three in a compiled tree, more are compared inside
+windows of one, few rows with all others. All compare |a_c − b_c| as float64 rounds it, so which one
+answered cannot be told from the result.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ import numpy as np
 from scipy.spatial.distance import cdist
 
 from infoplane.estimators import on_device
+from infoplane.estimators.boxes import Boxes
 from infoplane.estimators.screen import Screen, compiled
 from infoplane.estimators.threads import blocks, in_runs, portions
 from infoplane.types import FloatArray, IntArray
 
+TREE_DIMS = 3  # up to here a compiled tree is faster than a compiled sweep
 WINDOW = 32  # rows compared with one window
 FEW = 600  # points of a plane up to which comparing all is faster than ranks
 SOME = 2048  # points of more columns up to which it is faster than windows
@@ -30,11 +32,13 @@ def closer(points: FloatArray, radius: FloatArray, workers: int = 1) -> IntArray
         return np.asarray(np.maximum(last - first - 1, 0))
     if on_device.chosen() is not None:
         return on_device.closer(points, radius)
-    plane = points.shape[1] == 2
-    if len(points) <= (FEW if plane else SOME) and compiled(len(points)) is None:
+    (n, d), tree = points.shape, compiled(len(points), "tree")
+    if n <= (FEW if d == 2 else SOME) and tree is None:
         return all_closer(points, radius)
-    if plane:
+    if d == 2:
         return plane_closer(points, radius)
+    if d <= TREE_DIMS and tree is not None:
+        return Boxes(tree, points).closer(radius, workers)
     return window_closer(points, radius, workers)
 
 
@@ -126,6 +130,9 @@ def window_closer(points: FloatArray, radius: FloatArray, workers: int = 1) -> I
     counts, screen, sweeps = np.empty(n, dtype=np.int64), Screen(points), compiled(n)
     if screen.fine and sweeps is not None:
         return _others(_swept_counts(sweeps, screen, radius, workers), order)
+    tree = compiled(n, "tree")
+    if tree is not None:
+        return _others(Boxes(tree, points).closer(radius, workers) + 1, order)
     first = np.ascontiguousarray(points[:, 0])
     tier = np.searchsorted(np.quantile(radius, TIERS), radius)
     groups = [

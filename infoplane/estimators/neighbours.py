@@ -15,6 +15,7 @@ from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
 from infoplane.estimators import on_device
+from infoplane.estimators.boxes import Boxes
 from infoplane.estimators.counting import closer
 from infoplane.estimators.screen import Screen, compiled
 from infoplane.estimators.threads import blocks, in_runs, portions, rows_of
@@ -104,34 +105,11 @@ def kth_distance(points: FloatArray, k: int, workers: int = 1) -> FloatArray:
 def _tree_kth(points: FloatArray, k: int, workers: int) -> FloatArray:
     grown = compiled(len(points), "tree")
     if grown is not None:
-        return _leaf_kth(grown, points, k, workers)
+        return Boxes(grown, points).kth(k, workers)
     tree = cKDTree(points)
     result = np.empty(len(points))
     asked = points[tree.indices]  # in the order of the tree: what a query touches is in the cache
     result[tree.indices] = tree.query(asked, [k + 1], p=np.inf, workers=workers)[0][:, 0]
-    return result
-
-
-def _leaf_kth(grown: ModuleType, points: FloatArray, k: int, workers: int) -> FloatArray:
-    n, d = points.shape
-    leaf, groups = grown.LEAF, -(-n // grown.LEAF**2)
-    columns = np.ascontiguousarray(points.T)
-    order = grown.leaf_order(columns)
-    corners = np.full((2, d, groups * leaf**2), [[[np.inf]], [[-np.inf]]])  # beyond the last row
-    corners[:, :, :n] = columns.take(order, axis=1)
-    rows, tops = corners.reshape(2, d, groups, leaf, leaf)
-    lows, highs = rows.min(axis=-1), tops.max(axis=-1)  # of leaves
-    leaves = np.ascontiguousarray(rows.reshape(d, -1, leaf).swapaxes(0, 1))
-    boxes = [np.ascontiguousarray(ends.swapaxes(0, 1)) for ends in (lows, highs)]
-    boxes += [lows.min(axis=-1)[None], highs.max(axis=-1)[None]]  # of groups
-    result, kept = np.empty(n), np.empty(n)
-
-    def work(run: list[slice]) -> None:
-        for some in run:
-            grown.kth(leaves, *boxes, k, some.start // leaf, -(-some.stop // leaf), kept)
-
-    in_runs(work, portions(n), workers)
-    result[order] = kept
     return result
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from infoplane.estimators import card, compiled, counting, neighbours, screen
+from infoplane.estimators.boxes import Boxes
 from infoplane.estimators.knn import ksg
 from infoplane.estimators.screen import Screen
 
@@ -52,6 +53,10 @@ def test_the_compiled_tree_equals_all_distances(sweeps, name, workers):
         distances = neighbours.chebyshev(points, points)
         radius = neighbours._tree_kth(points, 5, workers)
         np.testing.assert_array_equal(radius, np.sort(distances, axis=1)[:, 5])
+        for reach in (radius, 3 * radius, np.full(len(points), 1e300)):
+            inside = np.maximum((distances < reach[:, None]).sum(axis=1) - 1, 0)
+            found = Boxes(screen.compiled(1, "tree"), points).closer(reach, workers)
+            np.testing.assert_array_equal(found, inside)
 
 
 @pytest.mark.parametrize("name", ["ties", "far away", "copies", "few"])
@@ -102,7 +107,7 @@ def test_a_null_of_labels_is_the_same_with_and_without(sweeps, monkeypatch):
     assert swept == pytest.approx(card("mi.ksg").null(y, t, draws=3, rng=5), abs=1e-12)
 
 
-def test_what_cannot_be_screened_is_measured_plainly(sweeps):
+def test_what_cannot_be_screened_is_sought_in_the_tree(sweeps):
     points = np.random.default_rng(1).standard_normal((300, 9))
     points[7] *= 1e7
     assert not Screen(points).fine

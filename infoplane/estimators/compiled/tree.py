@@ -1,4 +1,4 @@
-"""A compiled tree for the k-th neighbour in few dimensions: rows in leaves of 16, in boxes.
+"""A compiled tree of rows in leaves of 16, in boxes: the k-th neighbour, counts within a radius.
 
 Rows are halved along the widest column until a leaf holds them; sixteen leaves that follow each
 other make a group. A leaf asks for the neighbours of all its rows at once: groups and leaves whose
@@ -173,3 +173,59 @@ def kth(
                     reach = _visit(leaves, own, there, lows, highs, away, gaps, best, rows)
         for i in range(rows):
             result[own * LEAF + i] = best[i, k - 1]
+
+
+@jit
+def _across(lows: Any, highs: Any, g: int, b: int, low: Any, high: Any, h: int, gaps: Any) -> None:
+    """Largest distance within box b of g and every box of h, into ``gaps``."""
+    for c in range(lows.shape[1]):
+        bottom, top = lows[g, c, b], highs[g, c, b]
+        for j in range(len(gaps)):
+            gap = max(high[h, c, j] - bottom, top - low[h, c, j])
+            gaps[j] = gap if c == 0 or gap > gaps[j] else gaps[j]
+
+
+@jit
+def closer(
+    leaves: Any, lows: Any, highs: Any, low: Any, high: Any,
+    radius: FloatArray, start: int, stop: int, counts: IntArray,
+) -> None:  # fmt: skip
+    """How many rows, the row itself among them, are closer than its radius, as in :func:`kth`.
+
+    Boxes that are inside the smallest radius of a leaf as a whole are counted as a whole.
+    """
+    groups, n = len(lows), len(radius)
+    away, gaps, near, far = np.empty(LEAF), np.empty(LEAF), np.empty(LEAF), np.empty(LEAF)
+    first, last = np.empty(groups), np.empty(groups)
+    for own in range(start, stop):
+        home, place, rows = own // LEAF, own % LEAF, min(LEAF, n - own * LEAF)
+        reach = radius[own * LEAF : own * LEAF + rows]
+        mine = counts[own * LEAF : own * LEAF + rows]
+        least, most, whole = reach.min(), reach.max(), 0
+        mine[:] = 0
+        _apart(lows, highs, home, place, low, high, 0, first)
+        _across(lows, highs, home, place, low, high, 0, last)
+        for group in range(groups):
+            if first[group] >= most:
+                continue
+            if last[group] < least:
+                whole += min(LEAF * LEAF, n - group * LEAF * LEAF)
+                continue
+            _apart(lows, highs, home, place, lows, highs, group, near)
+            _across(lows, highs, home, place, lows, highs, group, far)
+            for b in range(LEAF):
+                there = group * LEAF + b
+                if near[b] >= most:
+                    continue
+                if far[b] < least:
+                    whole += min(LEAF, n - there * LEAF)
+                    continue
+                _outside(leaves, own, lows, highs, group, b, away)
+                for i in range(rows):
+                    if away[i] < reach[i]:
+                        _distances(leaves, own, i, there, gaps)
+                        inside = 0
+                        for j in range(LEAF):
+                            inside += gaps[j] < reach[i]
+                        mine[i] += inside
+        mine += whole
