@@ -258,6 +258,8 @@ def fold(columns: Iterable[IntArray], n: int) -> IntArray:
         radix = int(column.max()) + 1 if n else 1
         if radix == 1:
             continue
+        if room == 1 and radix == n and np.bincount(column).all():
+            return column.astype(np.int64)  # the first column that varies tells all apart
         if room > (1 << 62) // radix:
             keys = ranks(keys)
             room = int(keys.max()) + 1

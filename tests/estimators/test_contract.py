@@ -159,3 +159,31 @@ def test_generators_are_private():
 def test_too_few_samples_names_the_estimator():
     with pytest.raises(TooFewSamplesError, match=r"1 sample; at least 5 are needed for `mi\.x`"):
         contract.samples([[1.0]], minimum=5, estimator="mi.x")
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.array([[-128, 3], [127, 3], [-128, 4], [127, 3]], np.int8),
+        np.array([[2**64 - 1, 0], [2**64 - 2, 0], [2**64 - 1, 0]], np.uint64),
+        np.array([[-(2**62), 2**62], [2**62, 2**62], [-(2**62), 0]]),
+        np.array([[-1.0, 0.0], [1.0, -0.0], [-1.0, -0.0], [1e300, 0.0]]),
+        np.array([[1e18, 0.5], [1e18 + 256, 0.5], [1e18, 0.25]]),
+        np.array([[True, False], [False, False], [True, False]]),
+        np.array([[7, 4], [7, 0], [7, 1], [7, 3], [7, 2]]),
+        np.array([[4, 1], [0, 2], [4, 2], [1, 1], [4, 1]]),
+    ],
+    ids=["int8", "uint64", "int64", "whole", "large", "bool", "distinct", "not distinct"],
+)
+def test_codes_of_rows_are_those_of_their_order(array):
+    expected = np.unique(array, axis=0, return_inverse=True)[1].reshape(-1)
+    np.testing.assert_array_equal(contract.row_codes(array), expected)
+
+
+def test_the_entropy_is_the_same_in_any_order():
+    rng = np.random.default_rng(0)
+    for counts in (rng.integers(1, 9, 500), rng.integers(0, 10**6, 30), np.array([5, 0, 3])):
+        values = {contract.entropy_of_counts(rng.permutation(counts)) for _ in range(9)}
+        assert len(values) == 1
+        p = counts[counts > 0] / counts.sum()
+        assert values.pop() == pytest.approx(-(p * np.log(p)).sum(), rel=1e-13)
