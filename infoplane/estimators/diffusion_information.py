@@ -258,9 +258,14 @@ def _entropies(diffusion: Diffusion, subsets: list[IntArray], seed: int) -> Floa
 
 
 def _subset_error(counts: IntArray, matched: dict[int, FloatArray]) -> float:
-    """Return the standard error from the spread of the subsets; equal classes share theirs."""
-    variance = 0.0
+    """Return the standard error from the spread of the subsets.
+
+    Those of all sizes come from one seed and share most of their rows: their errors add up.
+    """
+    error = 0.0
     for size, values in matched.items():
         weight = size * int((counts == size).sum()) / counts.sum()
-        variance += weight**2 * (values.var(ddof=1) / len(values) if len(values) > 1 else 0.0)
-    return math.sqrt(variance)
+        error += weight * (
+            float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else 0.0
+        )
+    return error

@@ -186,6 +186,14 @@ def test_mi_is_what_its_definition_says():
         assert diffusion_mi(y, x, sigma=3.0, rng=rng).value == pytest.approx(expected, abs=1e-9)
 
 
+def test_the_error_of_the_subsets_is_their_spread_over_seeds():
+    x, y = blobs(n=150, spread=2.0)
+    y = np.random.default_rng(3).integers(10, size=150)  # ten sizes, drawn from one seed
+    found = [diffusion_mi(y, x, sigma=3.0, rng=seed) for seed in range(25)]
+    told = np.mean([estimate.stderr for estimate in found])
+    assert 0.7 < told / np.std([estimate.value for estimate in found], ddof=1) < 2
+
+
 def test_label_names_and_row_order():
     x, y = blobs(spread=2.0)
     named = np.array(["cat", "dog", "eel"])[y]
