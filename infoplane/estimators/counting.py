@@ -15,12 +15,12 @@ from scipy.spatial.distance import cdist
 from infoplane.estimators import on_device
 from infoplane.estimators.boxes import Boxes
 from infoplane.estimators.screen import Screen, compiled
-from infoplane.estimators.threads import blocks, in_runs, portions
+from infoplane.estimators.threads import blocks, in_runs, portions, rows_of
 from infoplane.types import FloatArray, IntArray
 
 TREE_DIMS = 3  # up to here a compiled tree is faster than a compiled sweep
 WINDOW = 32  # rows compared with one window
-FEW = 600  # points of a plane up to which comparing all is faster than ranks
+FEW = 800  # points of a plane up to which comparing all is faster than ranks
 SOME = 2048  # points of more columns up to which it is faster than windows
 TIERS = (0.5, 0.9)  # quantiles of the radius that part small, middle and large
 
@@ -44,10 +44,12 @@ def closer(points: FloatArray, radius: FloatArray, workers: int = 1) -> IntArray
 
 def all_closer(points: FloatArray, radius: FloatArray) -> IntArray:
     """Any columns, few rows: all distances are taken."""
-    counts = np.empty(len(points), dtype=np.int64)
-    for rows in blocks(len(points)):
-        distances = cdist(points[rows], points, "chebyshev")
-        counts[rows] = np.count_nonzero(distances < radius[rows, None], axis=1)
+    n, some = len(points), list(blocks(len(points)))
+    counts, buffer = np.empty(n, dtype=np.int64), np.empty((rows_of(some), n))
+    for rows in some:  # new pages for every block would cost more than its distances
+        out = buffer[: rows.stop - rows.start]
+        cdist(points[rows], points, "chebyshev", out=out)
+        counts[rows] = np.count_nonzero(out < radius[rows, None], axis=1)
     return np.maximum(counts - 1, 0)
 
 
