@@ -32,7 +32,7 @@ from infoplane.estimators.mixtures import from_median, within_noise
 from infoplane.estimators.nulls import Shuffles
 from infoplane.estimators.registry import CHANNELS, Bounds, check_params, estimator
 from infoplane.estimators.shared import Shared, recall, serving
-from infoplane.estimators.swept import Swept, worthwhile
+from infoplane.estimators.swept import worthwhile
 from infoplane.types import Cost, Estimate, Flags, FloatArray, IntArray, Kind, Quantity, Status
 
 FIXED = "mi.kde"
@@ -323,9 +323,6 @@ def _shuffled(
     if n in KEPT or worthwhile(*layer.t.shape):
         sums = _sums(layer, codes, bound, shared, keep=True)[power]
         kernel = sums.kernel
-    if isinstance(kernel, Swept):
-        draws_own = zip(kernel.own(shuffles.labels), sizes[shuffles.labels], strict=True)
-        return np.array([_gap(sums.everyone, *one) for one in draws_own])
     if len(sizes) > _WEIGHTS:  # many small classes: their own pairs are few
         passes = ((row, kernel_sums(layer.t, row, (power,))[power]) for row in shuffles.labels)
         return np.array([_gap(one.everyone, one.own, sizes[row]) for row, one in passes])

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from infoplane.estimators import on_device
 from infoplane.estimators.backend import exp
-from infoplane.estimators.leaves import LEAF
 from infoplane.estimators.low_rank import ROWS, LowRank, low_rank
+from infoplane.estimators.near_leaves import LEAF
 from infoplane.estimators.near_pairs import Block, Few, Pairs, members
 from infoplane.estimators.swept import Swept, worthwhile
 from infoplane.types import FloatArray, IntArray
@@ -137,9 +137,9 @@ def _of_near_pairs(
     t: FloatArray, codes: IntArray, powers: tuple[int, ...], keep: bool
 ) -> dict[int, Sums]:
     if worthwhile(*t.shape):
-        kernels = [Swept(t, power) for power in powers]
-        everyone, own = kernels[0].sums(codes[None], len(powers))
-        return _of_rows(powers, everyone, own[:, 0], kernels)
+        swept = Swept(t, powers[0])
+        sums = swept.sums(codes, len(powers), keep=keep and len(t) in KEPT)
+        return _of_rows(powers, *sums, repeat(swept))
     pairs, many = Pairs(math.sqrt(powers[0]) * t, codes, NEAR), len(t) ** 2 // 2
     kept = Kernel(powers[0], pairs.order) if keep and len(t) in KEPT else None
     everyone, own = np.zeros((2, len(powers), len(t)))

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from infoplane.estimators.leaves import LEAF, WIDE, leaves
+from infoplane.estimators.near_leaves import LEAF, WIDE, leaves
 from infoplane.types import FloatArray, IntArray
 
 _SCREENED = 2048  # rows that a leaf is screened against at once

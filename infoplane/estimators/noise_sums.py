@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from infoplane.estimators.leaves import LEAF
+from infoplane.estimators.near_leaves import LEAF
 from infoplane.estimators.near_pairs import Block, Few, Pairs
 from infoplane.types import FloatArray, IntArray
 

@@ -17,6 +17,7 @@ from infoplane.types import FloatArray, IntArray
 
 REACH = 32.0  # exponent up to which :func:`_to_kernel` holds; beyond it a kernel is 0
 CHUNK = 64  # columns that are looked at one by one only if their nearest is near enough
+FEW = 1 / 64  # share of near pairs up to which they are listed
 ROOT = 64  # the kernel is this power of a polynomial
 
 # exp(z) = 1 + z P(z) to 1e-15 for z from −REACH/ROOT to 0
@@ -53,26 +54,31 @@ def _least(values: NDArray[Any], first: int, last: int) -> Any:
 
 
 @jit_sums
-def _to_kernel(room: FloatArray, i: int, first: int, last: int, sums: FloatArray) -> None:
-    """Replace e by exp(−e), to 1e-13 of it, or by 0 beyond the reach, and add it to both rows.
+def _exp(exponent: float) -> float:
+    """exp(−e) to 1e-13 of it, or 0 beyond the reach.
 
     exp(−e) = exp(−e/64)⁶⁴: a division of the exponent instead of its whole and broken parts.
     """
-    exponent, to, total = room[: last - first], sums[0, first:last], 0.0
-    for j in range(len(exponent)):
-        z = exponent[j] * (-1.0 / ROOT)
-        p = C1 + z * (C2 + z * (C3 + z * (C4 + z * (C5 + z * (C6 + z * (C7 + z * (C8 + z * C9)))))))
-        p = 1.0 + z * p
-        p *= p
-        p *= p
-        p *= p
-        p *= p
-        p *= p
-        p *= p
-        p = p if exponent[j] <= REACH else 0.0
-        exponent[j] = p
-        to[j] += p
-        total += p
+    z = exponent * (-1.0 / ROOT)
+    p = C1 + z * (C2 + z * (C3 + z * (C4 + z * (C5 + z * (C6 + z * (C7 + z * (C8 + z * C9)))))))
+    p = 1.0 + z * p
+    p *= p
+    p *= p
+    p *= p
+    p *= p
+    p *= p
+    p *= p
+    return p if exponent <= REACH else 0.0
+
+
+@jit_sums
+def _to_kernel(room: FloatArray, i: int, first: int, last: int, sums: FloatArray) -> None:
+    """Replace exponents by kernels and add these to both rows."""
+    kernel, to, total = room[: last - first], sums[0, first:last], 0.0
+    for j in range(len(kernel)):
+        kernel[j] = _exp(kernel[j])
+        to[j] += kernel[j]
+        total += kernel[j]
     sums[0, i] += total
 
 
@@ -92,31 +98,64 @@ def _to_fourth(room: FloatArray, i: int, first: int, last: int, sums: FloatArray
 def _within(
     room: FloatArray, i: int, first: int, last: int, codes: IntArray, sums: FloatArray, p: int
 ) -> None:
-    """Add kernels to the sums of both rows for every labelling in which these share a class."""
-    kernel = room[: last - first]
-    for q in range(len(codes)):
-        there, own, to, total = codes[q, first:last], codes[q, i], sums[p, q, first:last], 0.0
-        for j in range(len(kernel)):
-            value = kernel[j] if there[j] == own else 0.0
-            to[j] += value
-            total += value
-        sums[p, q, i] += total
+    """Add kernels to the sums of both rows where these share a class."""
+    kernel, there, own = room[: last - first], codes[first:last], codes[i]
+    to, total = sums[p, first:last], 0.0
+    for j in range(len(kernel)):
+        value = kernel[j] if there[j] == own else 0.0
+        to[j] += value
+        total += value
+    sums[p, i] += total
+
+
+@jit_sums
+def _put(room: FloatArray, out: NDArray[np.float32], r: int, first: int, last: int) -> int:
+    """Put kernels into a row of ``out``; how many are not 0."""
+    kernel, to, count = room[: last - first], out[r, first:last], 0
+    for j in range(len(to)):
+        to[j] = kernel[j]
+        count += kernel[j] > 0
+    return count
+
+
+@jit_sums
+def _clear(out: NDArray[np.float32], r: int) -> None:
+    to = out[r]
+    for j in range(len(to)):
+        to[j] = 0
+
+
+@jit_sums
+def _list(
+    out: NDArray[np.float32], place: int, first: int, last: int, start: int,
+    pairs: IntArray, values: NDArray[np.float32], count: int,
+) -> int:  # fmt: skip
+    """List the kernels of a block that are not 0 after ``count`` others; how many there are now."""
+    for i in range(first, last):
+        for j in range(out.shape[1]):
+            if out[place + i - first, j] > 0:
+                pairs[0, count], pairs[1, count] = i, start + j
+                values[count] = out[place + i - first, j]
+                count += 1
+    return count
 
 
 @jit_sums
 def kernel_sums(
     columns: FloatArray,
     axes: NDArray[np.float32],
+    enough: np.float32,
     ends: IntArray,
     near: NDArray[np.bool_],
-    enough: np.float32,
     codes: IntArray,
     everyone: FloatArray,
     own: FloatArray,
-    gaps: NDArray[np.float32],
-    room: FloatArray,
-) -> None:
-    """Add exp(−‖a − b‖²) of every near pair to the sums of both rows.
+    begin: int,
+    end: int,
+    kept: tuple[NDArray[np.float32], NDArray[np.bool_], IntArray, NDArray[np.float32]],
+    room: tuple[NDArray[np.float32], FloatArray],
+) -> int:
+    """Add exp(−‖a − b‖²) of near pairs, of some leaves and of these with later ones, to both rows.
 
     Parameters
     ----------
@@ -124,38 +163,62 @@ def kernel_sums(
         Rows in the order of their leaves, column by column.
     axes : ndarray, (a, n)
         The same rows on a few axes; without any, all pairs are measured.
+    enough : float
+        Squared distance on ``axes`` beyond which no pair is near.
     ends : ndarray, (leaves + 1,)
         Where leaves begin and end.
     near : ndarray, (leaves, leaves)
         Which leaves may hold near pairs.
-    enough : float
-        Squared distance on ``axes`` beyond which no pair is near.
-    codes : ndarray, (q, n)
-        Labels, q times.
+    codes : ndarray, (n,)
+        Classes.
     everyone : ndarray, (p, n)
         Sums over all other rows, of the kernel and then of the fourth power of the one before.
-    own : ndarray, (p, q, n)
+    own : ndarray, (p, n)
         Sums over the other rows of the own class.
-    gaps, room : ndarray
+    begin, end : int
+        The leaves begin … end−1; a single one when kernels are kept.
+    kept : ndarrays, (m, rows of the leaf), (leaves,), (2, k) and (k,)
+        m = 0 keeps nothing. Else the first becomes the first kernel of the rows of those leaves
+        that have many near pairs with this one, the second tells which they are; the others become
+        the near pairs of the other leaves and their kernels, for :data:`FEW` of all pairs.
+    room : ndarrays
         Work space: as large as the largest leaf, and as :data:`CHUNK`.
+
+    Returns
+    -------
+    int
+        Pairs listed.
     """
-    for leaf in range(len(near)):
+    (out, dense, pairs, values), (gaps, kernel) = kept, room
+    place, listed, keep = 0, 0, len(out) > 0
+    for leaf in range(begin, end):
+        start = ends[leaf]
         for other in range(leaf, len(near)):
             if not near[leaf, other]:
                 continue
-            for i in range(ends[leaf], ends[leaf + 1]):
-                first, stop = max(ends[other], i + 1), ends[other + 1]
-                if len(axes) and first < stop and _squares(axes, i, first, stop, gaps) > enough:
+            first, last, count = ends[other], ends[other + 1], 0
+            for i in range(first, last):
+                stop = min(ends[leaf + 1], i)
+                if keep:
+                    _clear(out, place + i - first)
+                if start == stop or (len(axes) and _squares(axes, i, start, stop, gaps) > enough):
                     continue
-                for left in range(first, stop, CHUNK):
+                for left in range(start, stop, CHUNK):
                     right = min(left + CHUNK, stop)
-                    if len(axes) and _least(gaps, left - first, right - first) > enough:
+                    if len(axes) and _least(gaps, left - start, right - start) > enough:
                         continue
-                    if _squares(columns, i, left, right, room) > REACH:
+                    if _squares(columns, i, left, right, kernel) > REACH:
                         continue
-                    for p in range(len(everyone)):
-                        if p == 0:
-                            _to_kernel(room, i, left, right, everyone)
-                        else:
-                            _to_fourth(room, i, left, right, everyone, p)
-                        _within(room, i, left, right, codes, own, p)
+                    _to_kernel(kernel, i, left, right, everyone)
+                    _within(kernel, i, left, right, codes, own, 0)
+                    if keep:
+                        count += _put(kernel, out, place + i - first, left - start, right - start)
+                    for p in range(1, len(everyone)):
+                        _to_fourth(kernel, i, left, right, everyone, p)
+                        _within(kernel, i, left, right, codes, own, p)
+            if keep and count > FEW * (last - first) * (ends[leaf + 1] - start):
+                dense[other] = True
+                place += last - first
+            elif count:
+                listed = _list(out, place, first, last, start, pairs, values, listed)
+    return listed
