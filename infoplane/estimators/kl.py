@@ -39,7 +39,7 @@ Weigh = Callable[[int], FloatArray]
 PLAIN_DIMS = 4  # up to here the plain k-th neighbour is used: the bias is below the spread
 LARGE_NORM = 5.0  # ‖w‖ from which the weights are flagged
 HUGE_NORM = 50.0  # ‖w‖ from which the estimate is unreliable
-IMPRECISE = 0.5  # nats of standard error from which it is
+IMPRECISE = 0.5  # nats of standard error, or between two sets of weights, from which it is
 TIED = 0.1  # share of repeated rows from which it is
 RANK = 1e-10  # smallest share of the largest variance that counts as a direction
 
@@ -85,7 +85,7 @@ def weights(k: int, d: int, *, compat: str | None = None) -> FloatArray:
 def local_entropy(points: FloatArray, w: FloatArray) -> tuple[FloatArray, int]:
     """Local terms of the weighted Kozachenko–Leonenko entropy (n,), and the number of tied rows.
 
-    The points are whitened first and ½ log det Σ is added back.
+    Weights (k, m) give terms (n, m). The points are whitened first and ½ log det Σ is added back.
     """
     white, log_det = whitened(points)
     n, d = white.shape
@@ -135,7 +135,7 @@ def _local_continuous(x: FloatArray, t: FloatArray, weigh: Weigh) -> tuple[Float
     h_x, ties_x = local_entropy(x, weigh(x.shape[1]))
     h_t, ties_t = local_entropy(t, weigh(t.shape[1]))
     h, ties = local_entropy(joint, of_joint)
-    return h_x + h_t - h, max(ties, ties_x, ties_t), float(np.linalg.norm(of_joint))
+    return h_x + h_t - h, max(ties, ties_x, ties_t), float(np.linalg.norm(of_joint.T[0]))
 
 
 def _local_classes(
@@ -155,7 +155,7 @@ def _local_classes(
         inside, more = local_entropy(t[members], w)
         local[members] -= inside
         ties = max(ties, more)
-    return local, ties, float(np.linalg.norm(w)), rows
+    return local, ties, float(np.linalg.norm(w.T[0])), rows
 
 
 def _null(
@@ -261,7 +261,9 @@ def kl(
     Estimate
         ``info["weights_norm"]`` is ‖w‖₂ of the joint; beyond 5 flagged ``large_weights=…``, beyond
         50 unreliable. ``stderr`` is the spread of the local terms over √n; above half a nat it is
-        flagged ``imprecise`` and unreliable, and so are repeats of more than a tenth of the rows.
+        flagged ``imprecise`` and unreliable, and so are repeats of more than a tenth of the rows,
+        and ``inconsistent=…``, a distance of over half a nat (and three standard errors) from what
+        the nearest neighbour alone says: the density varies within a neighbourhood.
 
     Raises
     ------
@@ -273,7 +275,6 @@ def kl(
     Berrett, Samworth & Yuan, Ann. Statist. 47, 288 (2019). Butakov et al., ICLR 2024.
     """
     params = check_params(KL, {"k": k, "compat": compat})
-    weigh = partial(weights, k, compat=compat)
     first, second = _sides(v, t, k)
     same_length(range(first.n), range(second.n))
     n = first.n
@@ -284,6 +285,10 @@ def kl(
     if counted is not None:
         return counted
     common["fragile"] = True
+
+    def weigh(d: int) -> FloatArray:  # beside the weights asked for, the nearest neighbour alone
+        return np.column_stack([weights(k, d, compat=compat), np.eye(k)[0]])
+
     bound = math.log(n)  # beyond it no sample of n can be trusted (McAllester & Stratos 2020)
     if first.points is not None and second.points is not None:
         local, ties, norm = _local_continuous(support(first.points), support(second.points), weigh)
@@ -295,9 +300,13 @@ def kl(
         flags += [f"rare_class={n - len(rows)}"] if len(rows) < n else []
     flags += [f"ties={ties}", f"jitter={JITTER:g}"] if ties else []
     flags += [f"large_weights={norm:.3g}"] if norm > LARGE_NORM else []
+    local, nearest = local.T
     stderr = float(local.std(ddof=1)) / math.sqrt(len(local))
     flags += [f"imprecise={stderr:.2g}"] if stderr > IMPRECISE else []
-    broken = norm > HUGE_NORM or stderr > IMPRECISE or ties > TIED * n
+    apart = 0.0 if ties else abs(float((local - nearest).mean()))
+    torn = apart > IMPRECISE + 3 * stderr
+    flags += [f"inconsistent={apart:.2g}"] if torn else []
+    broken = norm > HUGE_NORM or stderr > IMPRECISE or ties > TIED * n or torn
     return conclude(
         float(local.mean()),
         ceiling=bound,

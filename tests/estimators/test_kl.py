@@ -129,3 +129,17 @@ def test_radii_from_products_equal_those_of_the_tree(k):
     few = points[400 : 401 + k]
     farthest = np.linalg.norm(few - few[0], axis=1).max()
     assert radii._by_products(few, k)[0, -1] == pytest.approx(farthest, rel=1e-12)
+
+
+@pytest.mark.parametrize("d", [3, 4])
+def test_weights_that_contradict_each_other_are_unreliable(d):
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((600, d))
+    t = 0.7 * x + 0.7 * rng.standard_normal((600, d))
+    turned = t @ np.linalg.qr(rng.standard_normal((d, d)))[0]
+    plain = kl(x, turned)
+    assert "inconsistent" not in plain.flags
+    assert plain.status is not Status.UNRELIABLE
+    bent = kl(np.tanh(2 * x), np.tanh(2 * turned))  # the same information, 2 nats and more away
+    assert float(bent.flags.value("inconsistent")) > 1
+    assert bent.status is Status.UNRELIABLE
