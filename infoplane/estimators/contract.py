@@ -306,8 +306,9 @@ def live_columns(t: FloatArray) -> tuple[FloatArray, Flags]:
 
 
 def heavy_tailed(t: FloatArray, largest: float | None = None) -> Flags:
-    """Flag ``heavy_tail`` when the largest |entry| is over 1000 times the 90 % quantile of |t|.
+    """Flag ``heavy_tail`` when a few |entries| are over 1000 times the 90 % quantile of |t|.
 
+    Few are at most one in ten rows of half the largest: the softmax of many classes has one a row.
     The quantile is taken on some thousand entries, evenly spaced. ``largest`` is the largest
     |entry|, where it is known already.
     """
@@ -320,7 +321,10 @@ def heavy_tailed(t: FloatArray, largest: float | None = None) -> Flags:
     typical = float(np.partition(sample, rank)[rank])
     if largest is None:
         largest = max(float(t.max()), -float(t.min()))
-    return Flags(["heavy_tail"] if 0 < typical < largest / 1000 else [])
+    if not 0 < typical < largest / 1000:
+        return Flags()
+    far = np.count_nonzero(np.abs(t) > largest / 2)
+    return Flags(["heavy_tail"] if far <= max(1, len(t) // 10) else [])
 
 
 def entropy_of_counts(counts: NDArray[Any]) -> float:

@@ -128,6 +128,15 @@ def test_heavy_tail_is_an_outlier_not_a_wide_or_sparse_layer():
     assert "heavy_tail" in contract.heavy_tailed(t)
 
 
+def test_the_softmax_of_many_classes_has_no_heavy_tail():
+    scores = np.random.default_rng(0).normal(size=(300, 100))
+    scores[np.arange(300), np.arange(300) % 100] += 20
+    layer = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    assert not contract.heavy_tailed(layer)
+    layer[7, 3] = 1e4
+    assert "heavy_tail" in contract.heavy_tailed(layer)
+
+
 def conclude(value, **more):
     return contract.conclude(value, estimator="mi.x", n=10, d=2, params={}, **more)
 
