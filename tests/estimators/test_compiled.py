@@ -59,6 +59,14 @@ def test_the_compiled_tree_equals_all_distances(sweeps, name, workers):
             np.testing.assert_array_equal(found, inside)
 
 
+@pytest.mark.parametrize("k", [1, 2, 40, 299])
+def test_any_number_of_neighbours(sweeps, k):
+    points = _cloud("ties")[:300]
+    expected = np.sort(neighbours.chebyshev(points, points), axis=1)[:, k]
+    np.testing.assert_array_equal(neighbours._tree_kth(points, k, 1), expected)
+    np.testing.assert_array_equal(neighbours._swept_kth(sweeps, points, k, 1), expected)
+
+
 @pytest.mark.parametrize("name", ["ties", "far away", "copies", "few"])
 def test_compiled_ranks_equal_all_distances(sweeps, name):
     for points in (_cloud(name)[:, :2], _cloud(name)[:, :1]):

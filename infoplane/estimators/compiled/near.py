@@ -44,11 +44,15 @@ def _largest(cells: Cells, rows: Any, others: Any, out: Cells) -> None:
 
 @jit
 def _insert(best: NDArray[Any], value: Any) -> None:
-    """Put a value below the last of an ascending list where it belongs; the last drops out."""
-    p = len(best) - 1
-    while p > 0 and best[p - 1] > value:
-        best[p] = best[p - 1]
-        p -= 1
+    """Let a value take the place of the largest of a heap, which is its first."""
+    p, child = 0, 1
+    while child < len(best):
+        if child + 1 < len(best) and best[child + 1] > best[child]:
+            child += 1
+        if best[child] <= value:
+            break
+        best[p] = best[child]
+        p, child = child, 2 * child + 1
     best[p] = value
 
 
@@ -76,16 +80,16 @@ def _bound(gaps: Cells, lowest: Cells, near: Cells) -> Any:
         for j in range(len(chunk)):
             low = chunk[j] if chunk[j] < low else low
         lowest[m] = low
-        if low < near[-1]:
+        if low < near[0]:
             _insert(near, low)
-    enough = near[-1]  # no row beyond it can be among the nearest
+    enough = near[0]  # no row beyond it can be among the nearest
     near[:] = TOP
     for m in range(chunks):
-        if lowest[m] <= enough and lowest[m] < near[-1]:
+        if lowest[m] <= enough and lowest[m] < near[0]:
             for j in range(m * CHUNK, min((m + 1) * CHUNK, len(gaps))):
-                if gaps[j] < near[-1]:
+                if gaps[j] < near[0]:
                     _insert(near, gaps[j])
-    return near[-1]
+    return near[0]
 
 
 @jit
@@ -99,10 +103,10 @@ def _kth(
         if lowest[m] <= reach:
             for j in range(m * CHUNK, min((m + 1) * CHUNK, len(gaps))):
                 if gaps[j] <= reach and start + j != i:
-                    distance = _distance(points, i, start + j, best[-1])
-                    if distance < best[-1]:
+                    distance = _distance(points, i, start + j, best[0])
+                    if distance < best[0]:
                         _insert(best, distance)
-    return best[-1]
+    return best[0]
 
 
 @jit

@@ -116,6 +116,20 @@ def _distances(leaves: Any, own: int, i: int, there: int, gaps: Any) -> None:
 
 
 @jit
+def _keep(best: FloatArray, i: int, value: float) -> None:
+    """Let a value take the place of the largest of row i, which is a heap: the largest is first."""
+    p, child, k = 0, 1, best.shape[1]
+    while child < k:
+        if child + 1 < k and best[i, child + 1] > best[i, child]:
+            child += 1
+        if best[i, child] <= value:
+            break
+        best[i, p] = best[i, child]
+        p, child = child, 2 * child + 1
+    best[i, p] = value
+
+
+@jit
 def _visit(
     leaves: Any, own: int, there: int, lows: Any, highs: Any,
     away: Any, gaps: Any, best: Any, rows: int,
@@ -124,22 +138,17 @@ def _visit(
 
     Return the largest of these rows' distances to their k-th nearest so far.
     """
-    last, reach = best.shape[1] - 1, 0.0
+    reach = 0.0
     _outside(leaves, own, lows, highs, there // LEAF, there % LEAF, away)
     for i in range(rows):
-        if away[i] < best[i, last]:
+        if away[i] < best[i, 0]:
             _distances(leaves, own, i, there, gaps)
             if there == own:
                 gaps[i] = np.inf
             for j in range(LEAF):
-                gap = gaps[j]
-                if gap < best[i, last]:
-                    p = last
-                    while p > 0 and best[i, p - 1] > gap:
-                        best[i, p] = best[i, p - 1]
-                        p -= 1
-                    best[i, p] = gap
-        reach = max(reach, best[i, last])
+                if gaps[j] < best[i, 0]:
+                    _keep(best, i, gaps[j])
+        reach = max(reach, best[i, 0])
     return reach
 
 
@@ -172,7 +181,7 @@ def kth(
                 if near[b] < reach and there != own:
                     reach = _visit(leaves, own, there, lows, highs, away, gaps, best, rows)
         for i in range(rows):
-            result[own * LEAF + i] = best[i, k - 1]
+            result[own * LEAF + i] = best[i, 0]
 
 
 @jit
