@@ -127,7 +127,7 @@ def floor_ms(layers, sort_values):
     return 1e3 * (time.process_time() - start)
 
 
-def compare(title, y, layers, name, params, peers, repeats=3):
+def compare(title, y, layers, name, params, peers, repeats=5):
     own, values = seconds(lambda: ours(name, y, layers, **params), repeats)
     floor = floor_ms(layers, name == "mi.adaptive")
     memory = peak(lambda: ours(name, y, layers, **params))
@@ -172,7 +172,8 @@ def main():
     if chosen.wide:
         y, layers = wide_layers()
         compare("adaptive bins: 10,000 × (1024, 512, 10), ReLU", y, layers, "mi.adaptive", {}, {
-            "published": (lambda: per_input(y, layers, adaptive), 1),
+            "published, tasks": (lambda: per_task(y, layers, adaptive), 1),
+            "published, a loop": (lambda: per_input(y, layers, adaptive), 1),
             "np.unique(axis=0)": (lambda: per_class(y, layers, adaptive, row_counts), 1),
         })  # fmt: skip
         assert math.isclose(ours("mi.adaptive", y, layers)[0], math.log(len(y)))

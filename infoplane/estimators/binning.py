@@ -21,7 +21,7 @@ from infoplane.estimators.bins import (
     entries,
     fixed_rule,
     intervals,
-    numbered,
+    row_keys,
 )
 from infoplane.estimators.contract import (
     Rng,
@@ -33,8 +33,9 @@ from infoplane.estimators.contract import (
     row_codes,
     same_length,
     samples,
+    symbols,
 )
-from infoplane.estimators.plugin import Tally, counted, information, joint_entropy, shuffled, tally
+from infoplane.estimators.plugin import Tally, information, joint_entropy, shuffled, tally
 from infoplane.estimators.registry import CHANNELS, Bounds, check_params, estimator
 from infoplane.estimators.shared import Shared, recall, serving
 from infoplane.types import Cost, Estimate, Flags, FloatArray, Kind, Quantity, Status
@@ -369,7 +370,7 @@ def _conclude(name: str, v: Any, cells: Cells, params: Mapping[str, Any]) -> Est
 
 
 def _paired(name: str, v: Any, cells: Cells) -> Tally:
-    asked = counted(v, estimator=name)
+    asked = tally(symbols(v, estimator=name))
     same_length(asked.codes, cells.tally.codes)
     return asked
 
@@ -391,7 +392,7 @@ def _bin_layer(name: str, t: Any, params: Mapping[str, Any], shared: Shared | No
         codes = row_codes(layer.values)
         return Cells(tally(codes), d, dead, n, {}, Flags([*flags, "discrete"]))
     rule = _RULES[name](layer, params)
-    binned = numbered(layer, rule)
+    binned = tally(*row_keys(layer, rule))
     flags += [*heavy_tailed(layer.values, max(-layer.lowest, layer.highest)), *rule.flags]
     return Cells(binned, d, dead, rule.bins, rule.info, Flags(flags))
 

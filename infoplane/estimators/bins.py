@@ -10,7 +10,6 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -18,21 +17,17 @@ from numpy.typing import NDArray
 
 from infoplane.errors import InputError
 from infoplane.estimators.contract import fold, ranks
-from infoplane.estimators.plugin import KEYS, Tally, compiled, entropy, starts, tally
+from infoplane.estimators.plugin import starts
 from infoplane.types import FloatArray, IntArray
 
 Encoder = Callable[[NDArray[Any], int], NDArray[Any]]
 """``encode(block (k, n) of k units, number of the first) -> symbols (k, n)``, 0 ≤ symbol < bins."""
 
 _NARROW = 64  # units below which numpy is several times faster along each of them
-Folding = Callable[[ModuleType, IntArray, IntArray], None]
-"""``folding(loops, units, keys)`` appends the symbols of some units to the keys of the rows."""
-
 _BLOCK = 1 << 15  # entries binned at once: the temporaries stay in the processor's cache
 _OUTSIDE = 0.05  # share of entries outside a fixed range from which it is flagged
 _COMPARED = 64  # edges up to which entries are compared with each, which is faster than bisection
 _EXACT = 1 << 53  # integers below are exact in float64
-_FOLDED = 1 << 31  # symbols of a unit up to which they are packed beside as many numbers of rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +65,8 @@ class Entries:
 
 def entries(values: NDArray[Any]) -> Entries:
     """Look at a layer (n, d) once; a NaN or an infinite entry shows in the ends of its unit."""
-    loops = compiled(len(values)) if values.dtype.kind == "f" else None
     columns = None
-    if loops is not None:
-        low, high = loops.ends(values)
-    elif values.shape[1] < _NARROW:
+    if values.shape[1] < _NARROW:
         columns = np.ascontiguousarray(values.T)
         low, high = columns.min(axis=1), columns.max(axis=1)
     else:
@@ -89,7 +81,7 @@ class Rule:
     """How entries become symbols.
 
     ``radix`` bounds the symbols, ``bins`` is their number between the layer's lowest and highest
-    value. ``folding`` is what compiled loops do instead of ``encode``, where they can.
+    value.
     """
 
     encode: Encoder
@@ -97,31 +89,15 @@ class Rule:
     bins: int
     info: Mapping[str, Any]
     flags: tuple[str, ...] = ()
-    folding: Folding | None = None
 
 
 RuleMaker = Callable[[Entries, Mapping[str, Any]], Rule]
 
 
-def numbered(entries: Entries, rule: Rule) -> Tally:
-    """Count the binned rows."""
-    loops = compiled(len(entries.values))
-    if loops is None or rule.folding is None:
-        return tally(*row_keys(entries, rule))
-    keys, units = np.zeros(len(entries.values), np.int64), np.flatnonzero(entries.alive)
-    counts: IntArray = np.array([len(keys)])
-    while len(units) and len(counts) < len(keys):  # until all rows differ
-        together = _fitting(rule.radix, KEYS // len(counts))
-        rule.folding(loops, units[:together], keys)
-        units, room = units[together:], len(counts) * rule.radix**together
-        counts = loops.number(keys, room)
-    return Tally(keys, counts, entropy(counts, len(keys)), len(counts))
-
-
 def row_keys(entries: Entries, rule: Rule) -> tuple[IntArray, int]:
     """Integers ≥ 0 that tell the rows apart, (n,), and a number that all are below."""
     units = np.flatnonzero(entries.alive)
-    together = _fitting(rule.radix, _EXACT)
+    together = _fitting(rule.radix)
     if len(units) <= together:
         return _packed(entries, rule, units, 0), rule.radix ** len(units)
     groups = (
@@ -132,10 +108,10 @@ def row_keys(entries: Entries, rule: Rule) -> tuple[IntArray, int]:
     return keys, int(keys.max()) + 1
 
 
-def _fitting(radix: int, limit: int) -> int:
-    """How many symbols below ``radix`` a key below ``limit`` has room for, one at least."""
-    together = max(1, int(math.log(limit) / math.log(radix)))
-    while radix**together >= limit and together > 1:
+def _fitting(radix: int) -> int:
+    """How many symbols below ``radix`` a key has room for, one at least."""
+    together = max(1, int(math.log(_EXACT) / math.log(radix)))
+    while radix**together >= _EXACT and together > 1:
         together -= 1
     return together
 
@@ -167,19 +143,13 @@ def fixed_rule(entries: Entries, params: Mapping[str, Any]) -> Rule:
     edges, encode = _grid(low, high, bins, params["compat"] == "idnns")
     span = np.searchsorted(edges, [lowest, highest], side="right")
     share = _outside(entries.values, low, high) if lowest < low or highest > high else 0.0
-    top = bins if params["compat"] == "idnns" else 0
     return Rule(
-        _wrapped(encode, top) if top else encode,
+        _wrapped(encode, bins) if params["compat"] == "idnns" else encode,
         bins + 1,
         int(span[1]) - int(span[0]) + 1,
         {"outside_share": share},
         (f"outside_range={share:.2f}",) if share >= _OUTSIDE else (),
-        _along(entries, edges, top, bins + 1),
     )
-
-
-def _along(entries: Entries, edges: FloatArray, top: int, radix: int) -> Folding:
-    return lambda loops, units, keys: loops.fold(entries.values, units, edges, top, radix, keys)
 
 
 @lru_cache(maxsize=64)
@@ -270,12 +240,7 @@ def _unit_rule(entries: Entries, bins: int) -> Rule:
         )
         return np.stack([grid(row, 0) for grid, row in zip(grids, block, strict=True)])
 
-    def folding(loops: ModuleType, units: IntArray, keys: IntArray) -> None:
-        for u in range(len(units)):
-            edges = _spaced(entries.low[units[u]], entries.high[units[u]], bins)
-            loops.fold(entries.values, units[u : u + 1], edges, 0, bins + 1, keys)
-
-    return Rule(encode, bins + 1, bins, {}, folding=folding)
+    return Rule(encode, bins + 1, bins, {})
 
 
 def _wrapped(encode: Encoder, top: int) -> Encoder:
@@ -308,12 +273,7 @@ def _floor_rule(entries: Entries, width: float) -> Rule:
         cells -= ends[0]
         return cells
 
-    def folding(loops: ModuleType, units: IntArray, keys: IntArray) -> None:
-        loops.fold_floors(entries.values, units, width, ends[0], radix, keys)
-
-    radix = min(span, _EXACT) if span > 1 else 2
-    bins = min(span, rows + 1)
-    return Rule(encode, radix, bins, {}, folding=folding if radix <= _FOLDED else None)
+    return Rule(encode, min(span, _EXACT) if span > 1 else 2, min(span, rows + 1), {})
 
 
 def intervals(entries: Entries, params: Mapping[str, Any]) -> Rule:
@@ -342,10 +302,8 @@ def adaptive_rule(entries: Entries, params: Mapping[str, Any]) -> Rule:
     edges = edges[starts(edges)]
     encode = _searched(edges)
     info = {"levels": levels} if params["equal"] == "levels" else {}
-    top = len(edges) if published else 0
-    folding = _along(entries, edges, top, len(edges) + 1)
-    encode = _wrapped(encode, top) if published else encode
-    return Rule(encode, len(edges) + 1, len(edges), info, folding=folding)
+    encode = _wrapped(encode, len(edges)) if published else encode
+    return Rule(encode, len(edges) + 1, len(edges), info)
 
 
 def _cuts(values: NDArray[Any], low: float, bins: int, distinct: bool) -> tuple[NDArray[Any], int]:

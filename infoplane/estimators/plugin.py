@@ -9,23 +9,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from types import ModuleType
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from infoplane.estimators.compiled import sweeps
-from infoplane.estimators.contract import c_log_c, ranks, symbols
+from infoplane.estimators.contract import c_log_c, ranks
 from infoplane.types import FloatArray, IntArray
 
-KEYS = 1 << 62  # symbols and pairs of symbols are numbered below
-MANY = 2048  # samples from which compiled loops are worth importing numba
-
-
-def compiled(n: int) -> ModuleType | None:
-    """Return the compiled loops for n samples; None without numba (extra ``fast``) or for few."""
-    return sweeps("bins") if n >= MANY else None
+_KEYS = 1 << 62  # symbols and pairs of symbols are numbered below
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +28,7 @@ class Tally:
     codes : ndarray, (n,)
         Symbols, integers in 0 … room−1.
     counts : ndarray, (C,)
-        Samples of each symbol that occurs; of symbol i at place i where every symbol occurs.
+        Samples of each symbol that occurs, in ascending order of the symbols.
     entropy : float
         Plug-in H in nats.
     room : int
@@ -80,25 +71,6 @@ def entropy(counts: IntArray, n: int) -> float:
     return math.log(n) - (c_log_c(counts) / n if len(counts) < n else 0.0)
 
 
-def counted(v: NDArray[Any], *, estimator: str = "") -> Tally:
-    """Count the distinct rows of a discrete variable, see :func:`contract.symbols`."""
-    loops = compiled(len(v)) if isinstance(v, np.ndarray) and v.ndim == 1 else None
-    if loops is None or v.dtype.kind not in "iu":
-        return tally(symbols(v, estimator=estimator))
-    codes = v.astype(np.int64)
-    counts = loops.number(codes, KEYS)
-    return Tally(codes, counts, entropy(counts, len(codes)), len(counts))
-
-
-def _times(keys: IntArray, room: int) -> IntArray:
-    """How often each key below ``room`` occurs, in any order; the keys are lost."""
-    loops = compiled(len(keys))
-    if loops is None:
-        return _counts(keys, room)
-    times: IntArray = loops.number(keys, room)
-    return times
-
-
 def _counts(codes: IntArray, room: int) -> IntArray:
     """How often each code that occurs does, in ascending order of the codes."""
     if room <= 4 * len(codes) + 1024:
@@ -131,9 +103,9 @@ def information(v: Discrete, t: Discrete) -> float:
 
 def joint_entropy(v: Tally, t: Tally) -> float:
     """H(V,T) in nats."""
-    if v.room > KEYS // t.room:
+    if v.room > _KEYS // t.room:
         v, t = v.dense(), t.dense()
-    return entropy(_times(t.codes * v.room + v.codes, v.room * t.room), len(t.codes))
+    return entropy(_counts(t.codes * v.room + v.codes, v.room * t.room), len(t.codes))
 
 
 def shuffled(v: Discrete, t: Discrete, draws: int, rng: np.random.Generator) -> FloatArray:
@@ -152,6 +124,6 @@ def shuffled(v: Discrete, t: Discrete, draws: int, rng: np.random.Generator) -> 
     together = np.empty(draws)
     for draw in range(draws):
         labels = rng.permutation(v.codes)
-        together[draw] = c_log_c(_times(groups * v.room + labels[several], room))
+        together[draw] = c_log_c(_counts(groups * v.room + labels[several], room))
     n = len(v.codes)
     return v.entropy + t.entropy - (math.log(n) - together / n)
