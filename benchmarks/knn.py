@@ -77,7 +77,7 @@ def main():
     n, repeats, rows = chosen.n, chosen.repeats, []
     clock = time.process_time if chosen.workers == 1 else time.perf_counter
     ksg, kl = get("mi.ksg"), get("mi.kl")
-    for d in (1, 2, 4, 10, 32):
+    for d in (1, 2, 3, 4, 10, 32):
         task = truth.gaussian(0.6, d)
         x, t = task.sample(n)
         rows += compare(

@@ -79,7 +79,7 @@ def neighbour_floor(x, t, k):
 def ksg(n, rows):
     k, out = 5, []
     npeet, ennemi, infomeasure = map(installed, ("npeet_plus", "ennemi", "infomeasure"))
-    for d in (1, 2, 4, 10):
+    for d in (1, 2, 3, 4, 10):
         task = truth.gaussian(0.6, d)
         x, t = task.sample(n)
         peers = {}
