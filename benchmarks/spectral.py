@@ -102,6 +102,7 @@ def shared_pass(count, n, d, threads):
     layers = [
         np.asarray(wide_layers(n, (d,), seed)[1][0], dtype=np.float64) for seed in range(count)
     ]
+    together(layers[:1])  # numba compiles, or reads what it kept
     peer, truth = seconds(lambda: one_by_one(layers), 1)
     ours, found = seconds(lambda: together(layers), 1)
     error = np.abs(found / truth - 1).max()
