@@ -44,16 +44,17 @@ def best_bins(column: FloatArray, most: int = 99) -> int:
 
     At least two, as published: one bin would make every flat column independent of everything.
     """
-    n = len(column)
-    best, chosen = -math.inf, LEAST
-    for count in range(LEAST, most + 1):
-        filled = np.bincount(places(column, column.min(), column.max(), count))
-        filled = filled[filled > 0]
-        likelihood = float((filled * np.log(filled)).sum()) + n * math.log(count)
-        score = likelihood - (count - 1 + math.log(count) ** 2.5)
-        if score > best:
-            best, chosen = score, count
-    return chosen
+    n, ordered, counts = len(column), np.sort(column), np.arange(LEAST, most + 1)
+    begins = np.cumsum(counts + 1) - (counts + 1)
+    count = np.repeat(counts, counts + 1)  # of the bins that an edge belongs to
+    number = np.arange(len(count)) - np.repeat(begins, counts + 1)
+    edges = number * ((ordered[-1] - ordered[0]) / count) + ordered[0]
+    below = np.searchsorted(ordered, edges)
+    below[number == count] = n
+    filled = np.where(number == count, 0, np.diff(below, append=0))
+    in_bins = np.add.reduceat(filled * np.log(np.maximum(filled, 1)), begins)
+    penalty = counts - 1 + np.log(counts) ** 2.5
+    return int(counts[np.argmax(in_bins + n * np.log(counts) - penalty)])
 
 
 def equal_bins(column: FloatArray, count: int) -> IntArray:
