@@ -25,7 +25,7 @@ from infoplane.estimators.nulls import null_distribution
 def ours(y, layers, variance):
     kde, x, out = get("mi.kde"), np.arange(len(y)), []
     for t in layers:
-        shared = Shared(t, y)
+        shared = Shared(t, y, nulls=False)
         out += [
             kde(v, t, variance=variance, bound=bound, shared=shared).value
             for bound in ("lower", "upper")
