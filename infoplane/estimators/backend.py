@@ -18,6 +18,7 @@ from infoplane.estimators.lapack import routine
 
 MANY = 1 << 24  # exponentials of one pass: below, importing torch costs more than a run saves
 LARGE = 3000  # rows of a float32 matrix from which LAPACK's eigenvalues wait for the memory
+BANDED = 2048  # the same beside numba: one call takes as long as LAPACK's, two at once less
 _COLUMNS = 66  # of work space that ssyev is given: more than its block size
 _GRAIN = 1 << 15  # entries a call: up to here torch starts no threads of its own
 
@@ -54,10 +55,10 @@ def eigvalsh(matrix: NDArray[Any], *, spoil: bool = False) -> NDArray[Any]:
         return on_device.eigvalsh(matrix)
     if matrix.dtype != np.float32:
         return np.asarray(np.linalg.eigvalsh(matrix))
+    if len(matrix) >= BANDED and banded.ready():
+        return banded.eigvalsh(matrix if spoil else np.array(matrix, order="C"))
     if len(matrix) < LARGE:
         return _single(matrix if spoil else np.array(matrix, order="C"))
-    if banded.ready():
-        return banded.eigvalsh(matrix if spoil else np.array(matrix, order="C"))
     import torch
 
     return np.asarray(torch.linalg.eigvalsh(torch.from_numpy(matrix)).numpy())
